@@ -1,0 +1,187 @@
+package campaign
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/tripline/tripline/processor/campaign/calendar"
+)
+
+// Definition is one campaign as its author wrote it. Field names are those of the campaign file; config decodes into
+// it strictly and Compile checks what it means.
+type Definition struct {
+	Name        string     `yaml:"name"`
+	Description string     `yaml:"description"`
+	Enabled     *bool      `yaml:"enabled"` // nil: true
+	Tags        []string   `yaml:"tags"`
+	Trigger     Trigger    `yaml:"trigger"`
+	Audience    string     `yaml:"audience"`
+	Schedule    *Schedule  `yaml:"schedule"`
+	Reentry     *Reentry   `yaml:"reentry"`
+	StaleAfter  *Duration  `yaml:"stale_after"` // nil: 24h
+	Deliver     []Delivery `yaml:"deliver,oneormany"`
+
+	// Keys of the language that this version does not know yet: refused by name, never ignored.
+	Delay        Unavailable `yaml:"delay"`
+	Exit         Unavailable `yaml:"exit"`
+	QuietHours   Unavailable `yaml:"quiet_hours"`
+	Priority     Unavailable `yaml:"priority"`
+	ControlGroup Unavailable `yaml:"control_group"`
+	Goal         Unavailable `yaml:"goal"`
+	Backfill     Unavailable `yaml:"backfill"`
+
+	// Version is a hash of the campaign's text, set by whoever read it; every record that the campaign causes carries it.
+	Version string `yaml:"-"`
+}
+
+// Unavailable stands for a key that is refused as "not available yet".
+type Unavailable struct{}
+
+// Trigger holds exactly one of the five kinds.
+type Trigger struct {
+	SingleAction        *SingleAction        `yaml:"single_action"`
+	Actions             *Actions             `yaml:"actions"`
+	InactionWithinTime  *InactionWithinTime  `yaml:"inaction_within_time"`
+	Inaction            *Inaction            `yaml:"inaction"`
+	DateTimeProperty    *DateTimeProperty    `yaml:"date_time_property"`
+}
+
+// Pattern describes events: by name, optionally by a condition on their properties.
+type Pattern struct {
+	Event   string            `yaml:"event"`
+	Where   string            `yaml:"where"`
+	AtLeast *int              `yaml:"at_least"` // actions and inaction only; nil: 1
+	Alias   map[string]string `yaml:"alias"`    // property of `same` -> the name it has on this pattern's events
+}
+
+// SingleAction qualifies at each matching event.
+type SingleAction struct {
+	Pattern    `yaml:",inline"`
+	Any        []Pattern  `yaml:"any"`
+	Occurrence Occurrence `yaml:"occurrence"`
+}
+
+// Actions qualifies at the event that completes a set.
+type Actions struct {
+	All     []Pattern `yaml:"all"`
+	Within  *Duration `yaml:"within"`
+	InOrder bool      `yaml:"in_order"`
+	Same    []string  `yaml:"same"`
+	Reuse   bool      `yaml:"reuse"`
+}
+
+// InactionWithinTime qualifies when a deadline passes without an event that would have ended the watch.
+type InactionWithinTime struct {
+	After    *Pattern  `yaml:"after"`
+	Without  *Pattern  `yaml:"without"`
+	Within   *Duration `yaml:"within"`
+	Same     []string  `yaml:"same"`
+	OnRepeat string    `yaml:"on_repeat"` // restart (default) | ignore | separate
+}
+
+// Inaction qualifies at check moments at which one event lies in the window and another does not.
+type Inaction struct {
+	Did    *Pattern  `yaml:"did"`
+	DidNot *Pattern  `yaml:"did_not"`
+	InLast *Duration `yaml:"in_last"`
+	Check  *Check    `yaml:"check"`
+}
+
+// Check says when inaction looks: on a grid in the user's zone, or once after each `did` event.
+type Check struct {
+	Every *Duration  `yaml:"every"`
+	At    *TimeOfDay `yaml:"at"`
+	On    string     `yaml:"on"` // mon tue wed thu fri sat sun, with every: 7d
+	After *Duration  `yaml:"after"`
+}
+
+// DateTimeProperty qualifies at a moment that an event or the profile names.
+type DateTimeProperty struct {
+	Event           string            `yaml:"event"`
+	Where           string            `yaml:"where"`
+	Alias           map[string]string `yaml:"alias"`
+	Occurrence      Occurrence        `yaml:"occurrence"`
+	ProfileProperty string            `yaml:"profile_property"`
+	Property        string            `yaml:"property"`
+	Offset          *Duration         `yaml:"offset"`
+	At              *TimeOfDay        `yaml:"at"`
+	Same            []string          `yaml:"same"`
+	Cancel          *Pattern          `yaml:"cancel"`
+	Repeat          string            `yaml:"repeat"`  // yearly
+	IfPast          string            `yaml:"if_past"` // skip (default) | fire
+}
+
+// Schedule bounds a campaign in time: [Start, End).
+type Schedule struct {
+	Start *Time `yaml:"start"`
+	End   *Time `yaml:"end"`
+}
+
+// Reentry says how often one user may trigger the campaign; exactly one of the three forms.
+type Reentry struct {
+	Once   bool      `yaml:"once"`
+	MinGap *Duration `yaml:"min_gap"`
+	Max    *int      `yaml:"max"`
+	Per    *Duration `yaml:"per"`
+}
+
+// Delivery is where and how the sink sends the campaign's triggers.
+type Delivery struct {
+	Endpoint    string            `yaml:"endpoint"`
+	Payload     string            `yaml:"payload"`
+	Body        string            `yaml:"body"`
+	ContentType string            `yaml:"content_type"`
+	KeyValues   map[string]string `yaml:"key_values"`
+	Strict      bool              `yaml:"strict"`
+	Expires     *Duration         `yaml:"expires"`
+}
+
+// Duration is a length of time in milliseconds, written as in "1d12h".
+type Duration int64
+
+// UnmarshalText reads the durations of campaign files.
+func (d *Duration) UnmarshalText(text []byte) error {
+	ms, err := calendar.ParseDuration(string(text))
+	*d = Duration(ms)
+	return err
+}
+
+// Time is a moment in milliseconds since the epoch, written as RFC 3339.
+type Time int64
+
+// UnmarshalText reads RFC 3339.
+func (t *Time) UnmarshalText(text []byte) error {
+	ms, err := calendar.ParseTime(string(text))
+	*t = Time(ms)
+	return err
+}
+
+// TimeOfDay is a local time of day, written as "09:00" or "09:00:30".
+type TimeOfDay calendar.TimeOfDay
+
+// UnmarshalText reads a time of day.
+func (t *TimeOfDay) UnmarshalText(text []byte) error {
+	of, err := calendar.ParseTimeOfDay(string(text))
+	*t = TimeOfDay(of)
+	return err
+}
+
+// Occurrence says which of a user's matching events counts: 0 is every one, n the n-th and never again.
+type Occurrence int
+
+// UnmarshalText reads every, first or a positive integer.
+func (o *Occurrence) UnmarshalText(text []byte) error {
+	switch s := string(text); s {
+	case "every":
+		*o = 0
+	case "first":
+		*o = 1
+	default:
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return fmt.Errorf("expected every, first or a whole number from 1, not %q", s)
+		}
+		*o = Occurrence(n)
+	}
+	return nil
+}
