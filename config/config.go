@@ -1,0 +1,156 @@
+package config
+
+import (
+	_ "embed"
+
+	"github.com/tripline/tripline/processor/campaign"
+)
+
+// Config is tripline.yaml. Default has the defaults; Load checks every value, so that what it returns without a problem can
+// be used as it is. Durations are milliseconds. Paths that Load returns are relative to the working directory or absolute.
+//
+// Fields of type campaign.Unavailable are keys of the language that this version does not know yet: they are refused by
+// name, except with the neutral value in their tag, which asks for nothing.
+type Config struct {
+	Kafka              Kafka                `yaml:"kafka"`
+	Group              string               `yaml:"group"`
+	Topics             Topics               `yaml:"topics"`
+	Format             campaign.Unavailable `yaml:"format" neutral:"tripline"`
+	Key                string               `yaml:"key"` // user | ignored
+	Start              Start                `yaml:"start"`
+	Campaigns          []string             `yaml:"campaigns"` // globs; CampaignFiles expands them
+	State              State                `yaml:"state"`
+	Lanes              int                  `yaml:"lanes"` // 0: one per partition, up to 48
+	SessionTimeout     campaign.Duration    `yaml:"session_timeout"`
+	TransactionTimeout campaign.Duration    `yaml:"transaction_timeout"`
+	OnStop             string               `yaml:"on_stop"` // keep | leave
+	Memory             Size                 `yaml:"memory"`
+	HTTP               HTTP                 `yaml:"http"`
+	Log                Log                  `yaml:"log"`
+	Timezone           string               `yaml:"timezone"` // an IANA name
+	AllowedLateness    campaign.Duration    `yaml:"allowed_lateness"`
+	MaxFuture          campaign.Duration    `yaml:"max_future"`
+	Settle             campaign.Duration    `yaml:"settle"`
+	History            History              `yaml:"history"`
+	Limits             Limits               `yaml:"limits"`
+	Caps               campaign.Unavailable `yaml:"caps" neutral:"[]"`
+	OnGap              string               `yaml:"on_gap"` // stop | skip
+	WatermarkSlack     campaign.Duration    `yaml:"watermark_slack"`
+	Dedupe             campaign.Duration    `yaml:"dedupe"`
+	Decisions          Decisions            `yaml:"decisions"`
+	DeliveriesAsEvents campaign.Unavailable `yaml:"deliveries_as_events" neutral:"false"`
+	Registry           campaign.Unavailable `yaml:"registry" neutral:""`
+	TimezoneProperty   string               `yaml:"timezone_property"`
+	Console            Console              `yaml:"console"`
+	Endpoints          []Endpoint           `yaml:"endpoints"`
+}
+
+// Kafka says how to reach the brokers. A nil TLS is a plain connection, a nil SASL no authentication.
+type Kafka struct {
+	Brokers []string `yaml:"brokers"`
+	TLS     *TLS     `yaml:"tls"`
+	SASL    *SASL    `yaml:"sasl"`
+}
+
+// TLS names PEM files. Without CA the system's roots hold; Cert and Key come together or not at all.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// SASL is how the client proves who it is.
+type SASL struct {
+	Mechanism string `yaml:"mechanism"` // PLAIN | SCRAM-SHA-256 | SCRAM-SHA-512
+	Username  Text   `yaml:"username"`
+	Password  Secret `yaml:"password"`
+}
+
+// Topics are the topics' names; an empty Profiles means that there is no such topic.
+type Topics struct {
+	Events      []string `yaml:"events"`
+	Profiles    string   `yaml:"profiles"`
+	Triggers    string   `yaml:"triggers"`
+	Decisions   string   `yaml:"decisions"`
+	Deliveries  string   `yaml:"deliveries"`
+	DeadLetters string   `yaml:"dead_letters"`
+}
+
+// State is where a process keeps its state, and for how long that of partitions it has lost.
+type State struct {
+	Dir      string               `yaml:"dir"`
+	Keep     campaign.Duration    `yaml:"keep"`
+	Standbys campaign.Unavailable `yaml:"standbys" neutral:"0"`
+}
+
+// HTTP is the address of a service's pages; empty: the service's own default.
+type HTTP struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log says what is logged, and how: json means console where standard error is a terminal.
+type Log struct {
+	Level  string `yaml:"level"`  // debug | info | warn | error
+	Format string `yaml:"format"` // json | console
+}
+
+// History bounds what is kept per user.
+type History struct {
+	MaxAge     campaign.Duration `yaml:"max_age"`
+	MaxEvents  int               `yaml:"max_events"`
+	MaxOpen    int               `yaml:"max_open"`
+	Properties string            `yaml:"properties"` // all | referenced
+}
+
+// Limits bounds what is read.
+type Limits struct {
+	MaxRecordBytes Size `yaml:"max_record_bytes"`
+}
+
+// Decisions says which decisions are written.
+type Decisions struct {
+	NotInAudience bool `yaml:"not_in_audience"`
+}
+
+// Console is the console's own configuration.
+type Console struct {
+	Auth campaign.Unavailable `yaml:"auth" neutral:"none"`
+}
+
+//go:embed reference.yaml
+var reference []byte
+
+// Reference is a tripline.yaml with every key at its default and a comment each; Load reads it as Default.
+func Reference() []byte { return append([]byte(nil), reference...) }
+
+// Default is the configuration of an empty tripline.yaml.
+func Default() *Config {
+	const second, minute, hour, day = 1000, 60_000, 3_600_000, 86_400_000
+	return &Config{
+		Kafka: Kafka{Brokers: []string{"localhost:9092"}},
+		Group: "tripline",
+		Topics: Topics{
+			Events: []string{"events"}, Triggers: "triggers", Decisions: "decisions",
+			Deliveries: "deliveries", DeadLetters: "dead-letters",
+		},
+		Key:                "user",
+		Start:              StartEarliest,
+		Campaigns:          []string{"campaigns/*.yaml"},
+		State:              State{Dir: "data", Keep: hour},
+		SessionTimeout:     10 * second,
+		TransactionTimeout: 15 * second,
+		OnStop:             "keep",
+		Memory:             512 << 20,
+		Log:                Log{Level: "info", Format: "json"},
+		Timezone:           "UTC",
+		MaxFuture:          5 * minute,
+		Settle:             minute,
+		History:            History{MaxAge: 30 * day, MaxEvents: 10000, MaxOpen: 1000, Properties: "all"},
+		Limits:             Limits{MaxRecordBytes: 1 << 20},
+		OnGap:              "stop",
+		WatermarkSlack:     30 * second,
+		Dedupe:             day,
+		TimezoneProperty:   "timezone",
+		Endpoints:          []Endpoint{},
+	}
+}

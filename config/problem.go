@@ -1,0 +1,89 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong, and where. Line and Column count from 1, Column in characters; a Line of 0 is the file as a
+// whole. Text is the line itself, with secrets replaced.
+type Problem struct {
+	File         string
+	Line, Column int
+	Message      string
+	Suggestion   string // a name that was probably meant
+	Text         string
+}
+
+// String is `file:line:column: message`, the line, and a caret below the place with the suggestion behind it.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	}
+	if b.Len() > 0 {
+		b.WriteString(": ")
+	}
+	b.WriteString(p.Message)
+	hint := ""
+	if p.Suggestion != "" {
+		hint = "did you mean `" + p.Suggestion + "`?"
+	}
+	if strings.TrimSpace(p.Text) == "" {
+		if hint != "" {
+			b.WriteString("; " + hint)
+		}
+		return b.String()
+	}
+	fmt.Fprintf(&b, "\n    %s\n    %s^", p.Text, blank(p.Text, p.Column-1))
+	if hint != "" {
+		b.WriteString(" " + hint)
+	}
+	return b.String()
+}
+
+// blank is as wide as the first n characters of a line: tabs stay, everything else is a space.
+func blank(line string, n int) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return '\t'
+		}
+		return ' '
+	}, string(firstRunes(line, n)))
+}
+
+func firstRunes(s string, n int) []rune {
+	runes := []rune(s)
+	return runes[:max(0, min(n, len(runes)))]
+}
+
+// Problems are all that was found, in the order of files and lines. As an error it prints them all.
+type Problems []Problem
+
+// Error is every problem, a blank line between them.
+func (ps Problems) Error() string {
+	texts := make([]string, len(ps))
+	for i, p := range ps {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, "\n\n")
+}
+
+// Err is the problems as an error, nil if there is none.
+func (ps Problems) Err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps
+}
+
+// sorted orders problems by place and drops repetitions, which aliases cause.
+func (ps Problems) sorted() Problems {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(ps)
+}
