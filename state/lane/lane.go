@@ -33,8 +33,9 @@ type Lane struct {
 // Partition is one partition number of a lane, over all input topics.
 type Partition struct {
 	Number int32
-	// State holds the rows as of the last committed cycle. Loop reads from it
-	// and leaves writing to Commit.
+	// State holds rows and position as of the last committed cycle; when Loop
+	// is called its Position has an offset for each input topic. Loop reads
+	// from it and leaves writing to Commit.
 	State *state.Partition
 }
 
@@ -107,16 +108,13 @@ func (l *Lane) Resume(topic string, partition int32) {}
 
 // Commit makes a cycle true: it produces c.Records, the changelog's records
 // of the rows and the positions in one transaction, ends it, and applies rows
-// and positions to the store. It returns the broker's clock as the changelog
-// was appended to (ms), or 0 where the changelog has no append times.
+// and positions to the store. An empty cycle is nothing.
 //
 // On an error nothing of the cycle is in the store; [ErrAborted] says that it
 // may still be in the topics, which only fencing and restoring can tell. A
 // Lane is of no use after an error. Commit is not cut short when the Loop's
 // context ends, and takes no longer than Config.TransactionTimeout.
-func (l *Lane) Commit(c Cycle) (appended int64, err error) {
-	return 0, errors.ErrUnsupported
-}
+func (l *Lane) Commit(c Cycle) error { return errors.ErrUnsupported }
 
 // Ends asks the leader of each partition of each input topic for its log end,
 // which is not the high watermark: what was appended but is not yet readable
@@ -126,3 +124,10 @@ func (l *Lane) Commit(c Cycle) (appended int64, err error) {
 func (l *Lane) Ends(ctx context.Context) ([]End, error) {
 	return nil, errors.ErrUnsupported
 }
+
+// Ahead is how far, in ms, this machine's clock is ahead of the broker's
+// (negative: behind), from the append times of the changelog's last cycles and
+// a few ms too large rather than too small. It is unknown before the lane's
+// first Commit, and where the changelog has no append times. What must not
+// happen early is judged at the machine's time less a positive Ahead.
+func (l *Lane) Ahead() (ms int64, known bool) { return 0, false }
