@@ -3,8 +3,6 @@ package lane
 import (
 	"context"
 	"errors"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Group is a process's membership in a consumer group and the lanes it has.
@@ -44,17 +42,3 @@ type Status struct {
 // Status of the lanes that this process has now, in order of lane. It may be
 // called at any time, also before and after Run.
 func (g *Group) Status() []Status { return nil }
-
-// Owner is a member of a group as its coordinator knows it.
-type Owner struct {
-	Instance   string // static membership id
-	Host       string // as the broker sees it
-	Address    string // Config.Address of that process
-	Lanes      []int32
-	Partitions []int32
-}
-
-// Owners asks the coordinator which process has which lanes of a group.
-func Owners(ctx context.Context, client *kgo.Client, group string) ([]Owner, error) {
-	return nil, errors.ErrUnsupported
-}

@@ -1,0 +1,117 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+const positionFormat = 1
+
+// Position says how far a partition's rows are. It changes with the rows, in
+// one batch, and is a record of the changelog in every cycle.
+type Position struct {
+	Inputs     map[string]int64 // by topic: offset of the next record to read
+	Arrival    int64            // running arrival, ms since the epoch
+	Stream     int64            // stream time W, ms since the epoch
+	Changelog  int64            // offset of the next changelog record to read
+	TopicID    [16]byte         // of the changelog topic
+	Partitions int32            // of the input topics
+	Lanes      int32
+	WrittenAt  int64 // ms since the epoch: when the cycle was committed; 0: there is no position
+}
+
+// IsZero says that a partition has no position: nothing was ever applied, or it
+// was wiped.
+func (pos Position) IsZero() bool { return pos.WrittenAt == 0 }
+
+// Record returns the position's changelog record. The field Changelog cannot be
+// known when the record is written: a reader sets it (Restorer.Position).
+func (pos Position) Record() (key, value []byte) {
+	return []byte{kindMeta}, pos.append(nil)
+}
+
+func (pos Position) append(dst []byte) []byte {
+	dst = append(dst, positionFormat)
+	for _, n := range []int64{pos.Arrival, pos.Stream, pos.Changelog, int64(pos.Partitions), int64(pos.Lanes), pos.WrittenAt} {
+		dst = binary.AppendVarint(dst, n)
+	}
+	dst = append(dst, pos.TopicID[:]...)
+	topics := make([]string, 0, len(pos.Inputs))
+	for topic := range pos.Inputs {
+		topics = append(topics, topic)
+	}
+	slices.Sort(topics)
+	dst = binary.AppendUvarint(dst, uint64(len(topics)))
+	for _, topic := range topics {
+		dst = binary.AppendUvarint(dst, uint64(len(topic)))
+		dst = append(dst, topic...)
+		dst = binary.AppendVarint(dst, pos.Inputs[topic])
+	}
+	return dst
+}
+
+// DecodePosition decodes the value of a position record.
+func DecodePosition(value []byte) (pos Position, err error) {
+	if len(value) == 0 {
+		return pos, fmt.Errorf("position: %w: empty", ErrDamaged)
+	}
+	if value[0] != positionFormat {
+		return pos, formatError("position", value[0], positionFormat)
+	}
+	r := reader{rest: value[1:]}
+	pos.Arrival, pos.Stream, pos.Changelog = r.varint(), r.varint(), r.varint()
+	pos.Partitions, pos.Lanes, pos.WrittenAt = int32(r.varint()), int32(r.varint()), r.varint()
+	copy(pos.TopicID[:], r.take(16))
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.bad = true
+	}
+	for i := uint64(0); i < n && !r.bad; i++ {
+		topic := string(r.take(r.uvarint()))
+		if pos.Inputs == nil {
+			pos.Inputs = make(map[string]int64, n)
+		}
+		pos.Inputs[topic] = r.varint()
+	}
+	if r.bad || len(r.rest) > 0 {
+		return Position{}, fmt.Errorf("position: %w: %x", ErrDamaged, value)
+	}
+	return pos, nil
+}
+
+// reader takes values off the front of rest; once bad, all are zero.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) varint() int64 {
+	n, size := binary.Varint(r.rest)
+	r.skip(size)
+	return n
+}
+
+func (r *reader) uvarint() uint64 {
+	n, size := binary.Uvarint(r.rest)
+	r.skip(size)
+	return n
+}
+
+func (r *reader) skip(size int) {
+	if size <= 0 {
+		r.bad, r.rest = true, nil
+		return
+	}
+	r.rest = r.rest[size:]
+}
+
+func (r *reader) take(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	taken := r.rest[:n]
+	r.rest = r.rest[n:]
+	return taken
+}
