@@ -39,11 +39,11 @@ type Unavailable struct{}
 
 // Trigger holds exactly one of the five kinds.
 type Trigger struct {
-	SingleAction        *SingleAction        `yaml:"single_action"`
-	Actions             *Actions             `yaml:"actions"`
-	InactionWithinTime  *InactionWithinTime  `yaml:"inaction_within_time"`
-	Inaction            *Inaction            `yaml:"inaction"`
-	DateTimeProperty    *DateTimeProperty    `yaml:"date_time_property"`
+	SingleAction       *SingleAction       `yaml:"single_action"`
+	Actions            *Actions            `yaml:"actions"`
+	InactionWithinTime *InactionWithinTime `yaml:"inaction_within_time"`
+	Inaction           *Inaction           `yaml:"inaction"`
+	DateTimeProperty   *DateTimeProperty   `yaml:"date_time_property"`
 }
 
 // Pattern describes events: by name, optionally by a condition on their properties.

@@ -1,0 +1,37 @@
+# Everything here needs only Go, except test-kafka: Java 17 and, once, Maven.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO ?= go
+
+.PHONY: run test test-kafka bench fuzz lint build
+
+run: build
+	./tripline dev
+
+build:
+	$(GO) build -ldflags "-X main.version=$(VERSION)" -o tripline ./cmd/tripline
+
+# Every test that needs only Go. RACE= turns the race detector off where there is no C compiler.
+RACE ?= $(shell $(GO) env CGO_ENABLED | sed -n 's/^1$$/-race/p')
+test:
+	$(GO) test $(RACE) -shuffle=on -tags synctests ./...
+
+# The end-to-end suite against Apache Kafka: KAFKA_BROKERS, or one that is started from its Maven artifacts.
+test-kafka:
+	deploy/kafka/test
+
+lint:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt these files: $$out"; exit 1; fi
+	$(GO) vet -tags synctests ./...
+	$(GO) tool staticcheck -tags synctests ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 30s
+fuzz:
+	@for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
+	  for target in $$(grep -ho '^func Fuzz[A-Za-z]*' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
+	    echo "== $$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	  done; \
+	done

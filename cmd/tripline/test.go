@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tripline/tripline/config"
+)
+
+func testCommand() *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "test FILE...",
+		Short: "Run unit tests of campaigns in virtual time",
+		Long: `Run campaign test files. Each case says what users do and when, and which triggers and decisions must come of it.
+The core is the one that runs in production; no Kafka is needed and nothing sleeps.`,
+		Example: "  tripline test campaigns/*_test.yaml\n  tripline test abandoned-cart_test.yaml --output json",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, files []string) error {
+			if output == "junit" {
+				return fmt.Errorf("--output junit is not available yet; use text or json")
+			}
+			if output != "text" && output != "json" {
+				return fmt.Errorf("--output %s: expected text or json", output)
+			}
+			results, err := runSuites(files)
+			if err != nil {
+				return err
+			}
+			return report(c.OutOrStdout(), results, output)
+		},
+	}
+	c.Flags().StringVar(&output, "output", "text", "text or json")
+	c.Flags().Bool("watch", false, "run again on every change (not available yet)")
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		if c.Flags().Changed("watch") {
+			return fmt.Errorf("--watch is not available yet")
+		}
+		return nil
+	}
+	return c
+}
+
+// caseResult is what became of one case.
+type caseResult struct {
+	File     string   `json:"file"`
+	Line     int      `json:"line"`
+	Name     string   `json:"name"`
+	Passed   bool     `json:"passed"`
+	Failures []string `json:"failures,omitempty"`
+}
+
+func runSuites(files []string) ([]caseResult, error) {
+	var results []caseResult
+	var problems config.Problems
+	for _, file := range files {
+		suite, found := loadSuite(file)
+		if len(found) > 0 {
+			problems = append(problems, found...)
+			continue
+		}
+		for i := range suite.tests {
+			t := &suite.tests[i]
+			failures := suite.run(t)
+			results = append(results, caseResult{File: file, Line: t.Line, Name: t.Name, Passed: len(failures) == 0, Failures: failures})
+		}
+	}
+	return results, problems.Err()
+}
+
+func report(w io.Writer, results []caseResult, output string) error {
+	failed := 0
+	for i := range results {
+		if !results[i].Passed {
+			failed++
+		}
+	}
+	if output == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(results); err != nil {
+			return err
+		}
+	} else {
+		for i := range results {
+			r := &results[i]
+			if r.Passed {
+				continue
+			}
+			fmt.Fprintf(w, "FAIL %s:%d: %s\n", r.File, r.Line, r.Name)
+			for _, f := range r.Failures {
+				fmt.Fprintf(w, "     %s\n", f)
+			}
+		}
+		fmt.Fprintf(w, "%d passed, %d failed\n", len(results)-failed, failed)
+	}
+	if failed > 0 {
+		return errSilent
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package campaign
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tripline/tripline/processor/campaign/history"
+)
+
+// actions qualifies at the event that completes a set. It keeps no partial sets: a user's history holds the events, and
+// a floor per key says up to where, in the user's order, they have been used up.
+type actions struct {
+	all     []pattern
+	within  int64
+	inOrder bool
+	reuse   bool
+}
+
+// floor is the newest event of the last set with this key: what stands up to it counts no more.
+type floor struct {
+	key string
+	at  history.Position
+}
+
+func (c *compiler) actions(d *Actions) kind {
+	const path = "trigger.actions"
+	k := &actions{inOrder: d.InOrder, reuse: d.Reuse, within: c.lookBack(path+".within", d.Within)}
+	c.same(path+".same", d.Same)
+	if len(d.All) < 1 || len(d.All) > 10 {
+		c.problem(path+".all", "expected 1 to 10 event patterns")
+	}
+	for i := range d.All {
+		k.all = append(k.all, c.pattern(fmt.Sprintf("%s.all[%d]", path, i), &d.All[i], d.Same, true))
+	}
+	if len(k.all) == 1 && k.all[0].atLeast < 2 {
+		c.problem(path+".all", "a single pattern needs at_least: 2 or more; for every single event use single_action")
+	}
+	return k
+}
+
+func (k *actions) names() []string { return namesOf(k.all) }
+
+func (k *actions) fire(*step, *standing, *timer) {}
+
+// candidate is an event that matches some of the patterns under one key.
+type candidate struct {
+	event *history.Event
+	fits  uint16 // bit i: pattern i
+}
+
+func (k *actions) event(s *step, st *standing, e *history.Event) {
+	var done []string
+	for i := range k.all {
+		key, ok := k.all[i].match(s, st.c, e)
+		if !ok || contains(done, key) {
+			continue
+		}
+		done = append(done, key)
+		k.complete(s, st, e, key)
+	}
+}
+
+func contains(list []string, key string) bool {
+	for _, have := range list {
+		if have == key {
+			return true
+		}
+	}
+	return false
+}
+
+// complete looks for sets that e, just arrived, makes whole: those whose newest event is e or, where e is late, one of
+// the events up to `within` after it.
+func (k *actions) complete(s *step, st *standing, e *history.Event, key string) {
+	at := position(e)
+	from := history.Position{Time: e.Time - k.within - 1, Seq: math.MaxUint64}
+	if !k.reuse {
+		if f := st.floorOf(key); f != nil {
+			if !less(f.at, at) {
+				return
+			}
+			if less(from, f.at) {
+				from = f.at
+			}
+		}
+	}
+	all := k.candidates(s, st, from, after(e.Time+k.within), key, e)
+	for n := range all {
+		newest := all[n].event
+		if less(position(newest), at) {
+			continue
+		}
+		set := k.window(all[:n+1], newest.Time)
+		if !k.holds(set, nil) || k.reuse && (!k.mayEnd(all[n]) || newest != e && newest.Seq != e.Seq && k.holds(set, e)) {
+			continue
+		}
+		if !k.reuse {
+			st.setFloor(key, position(newest), s.horizon())
+			s.user.dirty = true
+		}
+		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: eventsOf(set)})
+		if !k.reuse {
+			return
+		}
+	}
+}
+
+// mayEnd says whether this event may be the newest of a set under reuse.
+func (k *actions) mayEnd(c candidate) bool { return !k.inOrder || c.fits&(1<<(len(k.all)-1)) != 0 }
+
+// candidates lists what matches under key in (from, to]; whole, just arrived, stands for itself with all its properties.
+func (k *actions) candidates(s *step, st *standing, from, to history.Position, key string, whole *history.Event) []candidate {
+	var all []candidate
+	s.user.log.Ascend(from, to, func(e *history.Event) bool {
+		if e.Seq == whole.Seq {
+			e = whole
+		}
+		c := candidate{event: e}
+		for i := range k.all {
+			if k.all[i].fits(s, st.c, e, key) {
+				c.fits |= 1 << i
+			}
+		}
+		if c.fits != 0 {
+			all = append(all, c)
+		}
+		return true
+	})
+	return all
+}
+
+// window is the part of the candidates that lies no more than `within` before the newest.
+func (k *actions) window(all []candidate, newest int64) []candidate {
+	first := 0
+	for all[first].event.Time < newest-k.within {
+		first++
+	}
+	return all[first:]
+}
+
+// holds says whether the candidates but one contain a whole set.
+func (k *actions) holds(set []candidate, but *history.Event) bool {
+	since := int64(math.MinInt64)
+	for i := range k.all {
+		n := 0
+		for _, c := range set {
+			if c.fits&(1<<i) == 0 || but != nil && c.event.Seq == but.Seq || k.inOrder && c.event.Time < since {
+				continue
+			}
+			if n++; n == k.all[i].atLeast {
+				since = c.event.Time
+				break
+			}
+		}
+		if n < k.all[i].atLeast {
+			return false
+		}
+	}
+	return true
+}
+
+func eventsOf(set []candidate) []*history.Event {
+	events := make([]*history.Event, len(set))
+	for i := range set {
+		events[i] = set[i].event
+	}
+	return events
+}
+
+func (st *standing) floorOf(key string) *floor {
+	for i := range st.floors {
+		if st.floors[i].key == key {
+			return &st.floors[i]
+		}
+	}
+	return nil
+}
+
+// setFloor raises a key's floor and forgets those that lie before all of history.
+func (st *standing) setFloor(key string, at, oldest history.Position) {
+	kept := st.floors[:0]
+	for _, f := range st.floors {
+		if f.key != key && !less(f.at, oldest) {
+			kept = append(kept, f)
+		}
+	}
+	st.floors = append(kept, floor{key: key, at: at})
+}

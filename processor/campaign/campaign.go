@@ -1,0 +1,331 @@
+package campaign
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/expr"
+	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+// Rules are what all campaigns share. Durations are in milliseconds.
+type Rules struct {
+	Zone             calendar.Zone // of users without one of their own; nil: UTC
+	TimezoneProperty string        // the profile property that names a user's zone
+	AllowedLateness  int64         // every timer waits that much longer
+	MaxFuture        int64         // a time further ahead of its arrival is replaced by the arrival
+	Settle           int64         // how long a moment that was past when it was set waits for the rest of its backlog
+	MaxAge           int64         // history is kept at least this long
+	MaxEvents        int           // and holds at most so many events a user
+	MaxOpen          int           // open watches, timers and checks of one user in one campaign
+	Referenced       bool          // keep only the properties that campaigns (and Keep) name
+	Keep             []string      // further properties to keep under Referenced: those that templates name
+	NotInAudience    bool          // write not_in_audience decisions, not only count them
+}
+
+// Problem is one thing wrong with a definition.
+type Problem struct {
+	Campaign     int    // index in the definitions given to Compile
+	Path         string // the key in its file, such as trigger.actions.all[1].where
+	Line, Column int    // inside the scalar at Path, from 1, where an expression is wrong; else 0
+	Message      string
+	Suggestion   string
+}
+
+// Set is a compiled set of campaigns: immutable, and safe to share between goroutines.
+type Set struct {
+	rules     Rules
+	campaigns []*campaign            // in order of name
+	listeners map[string][]*campaign // event name -> who wants to see it, in order of name
+	remember  map[string]bool        // event names whose first and last are kept for ever
+	keep      map[string]bool        // property names to keep in history; nil: all
+	byHash    map[uint64]*campaign
+}
+
+// campaign is one compiled definition.
+type campaign struct {
+	index    int
+	def      *Definition
+	category string
+	hash     uint64 // of the name: the identity of its state
+	trigger  uint64 // of the trigger's text: state made under another one is not used
+	kind     kind
+	audience *expr.Program
+	stale    int64
+}
+
+// kind decides for one of the five kinds. It changes the user's state of its campaign and calls step.qualify.
+type kind interface {
+	names() []string                               // of the events it listens to
+	event(s *step, st *standing, e *history.Event) // an event of one of these names has arrived
+	fire(s *step, st *standing, t *timer)          // a timer of its own is due; it is no longer among st.open
+}
+
+// profileKind is a kind that also follows the profile.
+type profileKind interface {
+	profileChanged(s *step, st *standing, before value.Properties)
+	zoneChanged(s *step, st *standing)
+}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// Compile checks definitions and makes them ready to decide. It reports every problem of all of them at once.
+func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
+	if rules.Zone == nil {
+		rules.Zone, _ = calendar.LoadZone("UTC")
+	}
+	s := &Set{rules: rules, listeners: map[string][]*campaign{}, remember: map[string]bool{}, byHash: map[uint64]*campaign{}}
+	var problems []Problem
+	seen := map[string]bool{}
+	used := newUsage(rules)
+	for i := range defs {
+		c := &compiler{def: &defs[i], index: i, used: used}
+		compiled := c.campaign()
+		if seen[defs[i].Name] {
+			c.problem("name", "the name "+defs[i].Name+" is taken by another campaign; names are unique")
+		}
+		seen[defs[i].Name] = true
+		problems = append(problems, c.problems...)
+		s.campaigns = append(s.campaigns, compiled)
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	slices.SortFunc(s.campaigns, func(a, b *campaign) int { return strings.Compare(a.def.Name, b.def.Name) })
+	for i, c := range s.campaigns {
+		c.index = i
+		s.byHash[c.hash] = c
+		for _, name := range c.kind.names() {
+			if l := s.listeners[name]; len(l) == 0 || l[len(l)-1] != c {
+				s.listeners[name] = append(l, c)
+			}
+		}
+	}
+	s.remember, s.keep = used.remember, used.keep
+	s.rules.MaxAge = max(s.rules.MaxAge, used.longest)
+	return s, nil
+}
+
+// Names lists the campaigns in order of name, the order of Counts.Campaigns.
+func (s *Set) Names() []string {
+	names := make([]string, len(s.campaigns))
+	for i, c := range s.campaigns {
+		names[i] = c.def.Name
+	}
+	return names
+}
+
+// usage collects what history must keep for a set of campaigns.
+type usage struct {
+	remember map[string]bool
+	keep     map[string]bool // nil: everything
+	longest  int64           // the longest look-back in ms
+}
+
+func newUsage(rules Rules) *usage {
+	u := &usage{remember: map[string]bool{}}
+	if rules.Referenced {
+		u.keep = map[string]bool{}
+		u.names(rules.Keep...)
+	}
+	return u
+}
+
+func (u *usage) names(names ...string) {
+	if u.keep == nil {
+		return
+	}
+	for _, n := range names {
+		u.keep[n] = true
+	}
+}
+
+func (u *usage) program(p *expr.Program) {
+	names, all := p.EventProperties()
+	if all {
+		u.keep = nil
+	}
+	u.names(names...)
+	for _, l := range p.Lookups() {
+		u.longest = max(u.longest, l.Window)
+		switch l.Function {
+		case expr.First, expr.Last, expr.Since:
+			u.remember[l.Event] = true
+		}
+		u.names(l.Members...)
+		if l.All {
+			u.keep = nil
+		}
+		if l.Property != "" {
+			u.names(l.Property)
+		}
+		if l.Predicate != nil {
+			u.program(l.Predicate)
+		}
+	}
+}
+
+// compiler turns one definition into a campaign and collects its problems.
+type compiler struct {
+	def      *Definition
+	index    int
+	used     *usage
+	problems []Problem
+}
+
+func (c *compiler) problem(path, message string) {
+	c.problems = append(c.problems, Problem{Campaign: c.index, Path: path, Message: message})
+}
+
+func (c *compiler) campaign() *campaign {
+	d := c.def
+	out := &campaign{index: c.index, def: d, hash: hashOf(d.Name), stale: 24 * 3600_000}
+	switch {
+	case d.Name == "":
+		c.problem("name", "a campaign needs a name")
+	case !nameForm.MatchString(d.Name):
+		c.problem("name", "a name has 1 to 63 of the characters a-z, 0-9 and -")
+	}
+	out.category, out.kind = c.trigger(&d.Trigger)
+	text, _ := json.Marshal(d.Trigger)
+	out.trigger = hashOf(string(text))
+	if d.Audience != "" {
+		out.audience = c.expression("audience", d.Audience, expr.Audience)
+	}
+	if d.StaleAfter != nil {
+		out.stale = int64(*d.StaleAfter)
+		c.atLeastZero("stale_after", d.StaleAfter)
+	}
+	c.schedule(d.Schedule)
+	c.reentry(d.Reentry)
+	c.deliver(d.Deliver)
+	return out
+}
+
+func hashOf(text string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return h.Sum64()
+}
+
+func (c *compiler) trigger(t *Trigger) (category string, k kind) {
+	found := 0
+	if t.SingleAction != nil {
+		category, k, found = "single_action", c.singleAction(t.SingleAction), found+1
+	}
+	if t.Actions != nil {
+		category, k, found = "actions", c.actions(t.Actions), found+1
+	}
+	if t.InactionWithinTime != nil {
+		category, k, found = "inaction_within_time", c.inactionWithinTime(t.InactionWithinTime), found+1
+	}
+	if t.Inaction != nil {
+		category, k, found = "inaction", c.inaction(t.Inaction), found+1
+	}
+	if t.DateTimeProperty != nil {
+		category, k, found = "date_time_property", c.dateTimeProperty(t.DateTimeProperty), found+1
+	}
+	if found != 1 {
+		c.problem("trigger", "expected exactly one of single_action, actions, inaction_within_time, inaction, date_time_property")
+	}
+	return category, k
+}
+
+func (c *compiler) expression(path, text string, scope expr.Scope) *expr.Program {
+	p, err := expr.Compile(text, scope)
+	if err != nil {
+		c.problems = append(c.problems, Problem{Campaign: c.index, Path: path, Line: err.Line, Column: err.Column,
+			Message: err.Message, Suggestion: err.Suggestion})
+		return nil
+	}
+	c.used.program(p)
+	return p
+}
+
+func (c *compiler) positive(path string, d *Duration) int64 {
+	if d == nil {
+		return 0
+	}
+	if *d <= 0 {
+		c.problem(path, "expected a duration above zero")
+	}
+	return int64(*d)
+}
+
+func (c *compiler) atLeastZero(path string, d *Duration) {
+	if d != nil && *d < 0 {
+		c.problem(path, "expected a duration, not a negative one")
+	}
+}
+
+// lookBack is a required length of time that history must cover.
+func (c *compiler) lookBack(path string, d *Duration) int64 {
+	if d == nil {
+		c.problem(path, "is required: a duration such as 30m or 3d")
+		return 0
+	}
+	ms := c.positive(path, d)
+	c.used.longest = max(c.used.longest, ms)
+	return ms
+}
+
+func (c *compiler) schedule(s *Schedule) {
+	if s != nil && s.Start != nil && s.End != nil && *s.Start >= *s.End {
+		c.problem("schedule.end", "expected an end after the start")
+	}
+}
+
+func (c *compiler) reentry(r *Reentry) {
+	if r == nil {
+		return
+	}
+	forms := 0
+	if r.Once {
+		forms++
+	}
+	if r.MinGap != nil {
+		forms++
+		c.positive("reentry.min_gap", r.MinGap)
+	}
+	if r.Max != nil || r.Per != nil {
+		forms++
+		if r.Max == nil || r.Per == nil {
+			c.problem("reentry", "max and per belong together: {max: 3, per: 7d}")
+		} else if *r.Max < 1 {
+			c.problem("reentry.max", "expected at least 1; to stop a campaign write enabled: false")
+		}
+		c.positive("reentry.per", r.Per)
+	}
+	if forms != 1 {
+		c.problem("reentry", "expected exactly one of {once: true}, {min_gap: 1d}, {max: 3, per: 7d}")
+	}
+}
+
+func (c *compiler) deliver(list []Delivery) {
+	if len(list) == 0 {
+		c.problem("deliver", "is required: {endpoint: NAME}")
+	}
+	if len(list) > 5 {
+		c.problem("deliver", fmt.Sprintf("has %d entries; at most 5 are allowed", len(list)))
+	}
+	seen := map[string]bool{}
+	for i, d := range list {
+		path := "deliver"
+		if len(list) > 1 {
+			path = fmt.Sprintf("deliver[%d]", i)
+		}
+		if d.Endpoint == "" {
+			c.problem(path+".endpoint", "is required")
+		} else if seen[d.Endpoint] {
+			c.problem(path+".endpoint", "the endpoint "+d.Endpoint+" is listed twice")
+		}
+		seen[d.Endpoint] = true
+		c.positive(path+".expires", d.Expires)
+	}
+}

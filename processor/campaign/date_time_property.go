@@ -1,0 +1,263 @@
+package campaign
+
+import (
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+// dateTimeProperty qualifies at a moment that an event's property, its time, or a property of the profile names.
+type dateTimeProperty struct {
+	on         pattern // of the event; unused with profile
+	cancel     *pattern
+	occurrence int64
+	profile    string // profile property
+	property   string // "": the event's own time
+	offset     int64
+	at         *calendar.TimeOfDay
+	same       bool
+	yearly     bool
+	ifPast     bool // fire what is past
+}
+
+func (c *compiler) dateTimeProperty(d *DateTimeProperty) kind {
+	const path = "trigger.date_time_property"
+	k := &dateTimeProperty{occurrence: int64(d.Occurrence), profile: d.ProfileProperty, property: d.Property, same: len(d.Same) > 0}
+	c.same(path+".same", d.Same)
+	if d.ProfileProperty != "" {
+		if d.Event != "" || d.Where != "" || d.Property != "" || len(d.Same) > 0 || d.Occurrence != 0 || len(d.Alias) > 0 {
+			c.problem(path+".profile_property", "stands alone: event, where, property, same, alias and occurrence belong to events")
+		}
+	} else {
+		k.on = c.pattern(path, &Pattern{Event: d.Event, Where: d.Where, Alias: d.Alias}, d.Same, false)
+		c.used.names(d.Property)
+	}
+	if d.Cancel != nil {
+		p := c.pattern(path+".cancel", d.Cancel, d.Same, false)
+		k.cancel = &p
+	}
+	if d.Offset != nil {
+		k.offset = int64(*d.Offset)
+	}
+	if d.At != nil {
+		at := calendar.TimeOfDay(*d.At)
+		k.at = &at
+	}
+	if d.Property == "" && d.ProfileProperty == "" && k.offset <= 0 && (k.at == nil || k.offset < 0) {
+		c.problem(path+".offset", "without property the moment counts from the event's own time: give a positive offset, or at")
+	}
+	switch d.Repeat {
+	case "", "yearly":
+		k.yearly = d.Repeat == "yearly"
+	default:
+		c.problem(path+".repeat", "expected yearly")
+	}
+	switch d.IfPast {
+	case "", "skip", "fire":
+		k.ifPast = d.IfPast == "fire"
+	default:
+		c.problem(path+".if_past", "expected skip or fire")
+	}
+	return k
+}
+
+func (k *dateTimeProperty) names() []string {
+	var names []string
+	if k.profile == "" {
+		names = append(names, k.on.event)
+	}
+	if k.cancel != nil {
+		names = append(names, k.cancel.event)
+	}
+	return names
+}
+
+func (k *dateTimeProperty) event(s *step, st *standing, e *history.Event) {
+	if k.cancel != nil {
+		if key, ok := k.cancel.match(s, st.c, e); ok {
+			k.supersede(s, st, e.Time, func(t *timer) bool {
+				return t.key == key && (t.event == nil || less(position(t.event), position(e)))
+			})
+		}
+	}
+	if k.profile != "" {
+		return
+	}
+	key, ok := k.on.match(s, st.c, e)
+	if !ok || !k.sets(e) {
+		return
+	}
+	if k.occurrence > 0 {
+		if st.count >= k.occurrence {
+			return
+		}
+		st.count++
+		s.user.dirty = true
+		if st.count < k.occurrence {
+			return
+		}
+	}
+	if k.same {
+		k.supersede(s, st, e.Time, func(t *timer) bool { return t.key == key && less(position(t.event), position(e)) })
+	}
+	k.aim(s, st, timer{key: key, event: e}, k.until(s, st, e, key))
+}
+
+// sets says whether an event of the campaign has what sets a timer: the property, whatever its value.
+func (k *dateTimeProperty) sets(e *history.Event) bool {
+	return k.property == "" || !e.Properties.Get(k.property).IsNil()
+}
+
+// supersede ends the chosen timers as of event time at: a moment that was already past then still comes, the later
+// ones of its repetition do not.
+func (k *dateTimeProperty) supersede(s *step, st *standing, at int64, chosen func(*timer) bool) {
+	st.drop(s, func(t *timer) bool { return at <= t.moment && chosen(t) })
+	st.each(func(t *timer) {
+		if chosen(t) && !t.last {
+			t.last = true
+			s.user.dirty = true
+		}
+	})
+}
+
+// until is the time of the first event that came after e in the user's order, but arrived before it, and ends or
+// re-aims its timer; maxTime if there is none.
+func (k *dateTimeProperty) until(s *step, st *standing, e *history.Event, key string) int64 {
+	limit := int64(maxTime)
+	if !k.same && k.cancel == nil {
+		return limit
+	}
+	s.user.log.Ascend(position(e), after(maxTime), func(x *history.Event) bool {
+		if k.cancel != nil && k.cancel.fits(s, st.c, x, key) || k.same && k.on.fits(s, st.c, x, key) && k.sets(x) {
+			limit = x.Time
+			return false
+		}
+		return true
+	})
+	return limit
+}
+
+// base is the moment that a timer's source names, before offset and at.
+func (k *dateTimeProperty) base(s *step, t *timer) (int64, bool) {
+	switch {
+	case t.event == nil:
+		return calendar.ParseDate(s.user.profile.Get(k.profile), s.user.zone)
+	case k.property == "":
+		return t.event.Time, true
+	}
+	return calendar.ParseDate(t.event.Properties.Get(k.property), s.user.zone)
+}
+
+// moment is the one of a given year of the repetition, 0 the date itself.
+func (k *dateTimeProperty) moment(s *step, base int64, year int) int64 {
+	m := base
+	if year > 0 {
+		m = calendar.Anniversary(base, year, s.user.zone)
+	}
+	m += k.offset
+	if k.at != nil {
+		m = calendar.AtOrAfter(m, *k.at, s.user.zone)
+	}
+	return m
+}
+
+// aim sets the timer that t describes, with moments before limit only.
+func (k *dateTimeProperty) aim(s *step, st *standing, t timer, limit int64) {
+	base, ok := k.base(s, &t)
+	if !ok {
+		s.out.Counts.campaign(st.c).BadValues++
+		return
+	}
+	t.year = 0
+	t.moment = k.moment(s, base, 0)
+	if k.yearly && t.moment < s.arrival {
+		t.year = max(0, int((s.arrival-t.moment)/(366*day))-1)
+		for t.moment = k.moment(s, base, t.year); t.moment < s.arrival; t.moment = k.moment(s, base, t.year) {
+			t.year++
+		}
+		if k.ifPast {
+			k.past(s, st, t, base, limit)
+		}
+	}
+	if t.moment >= limit {
+		return
+	}
+	if t.moment >= s.arrival {
+		st.add(s, t)
+	} else if k.ifPast {
+		t.passed = true
+		st.add(s, t)
+	}
+}
+
+// past lets the latest occurrence before the one of t fire, if it came before limit.
+func (k *dateTimeProperty) past(s *step, st *standing, t timer, base, limit int64) {
+	for year := t.year - 1; year >= 0; year-- {
+		if m := k.moment(s, base, year); m < limit {
+			t.year, t.moment, t.passed, t.last = year, m, true, true
+			st.add(s, t)
+			return
+		}
+	}
+}
+
+func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
+	q := qualification{moment: t.moment, left: t.due, key: t.key, passed: t.passed}
+	if t.event != nil {
+		q.events = []*history.Event{t.event}
+	}
+	if k.yearly && !t.last {
+		if base, ok := k.base(s, t); ok {
+			next := *t
+			next.year++
+			next.passed = false
+			next.moment = k.moment(s, base, next.year)
+			st.open1(s, withDue(next, next.moment+s.set.rules.AllowedLateness))
+		}
+	}
+	s.qualify(st, q)
+}
+
+func (k *dateTimeProperty) profileChanged(s *step, st *standing, was value.Properties) {
+	if k.profile == "" {
+		return
+	}
+	old, now := was.Get(k.profile), s.user.profile.Get(k.profile)
+	if value.Equal(old, now) {
+		return
+	}
+	k.supersede(s, st, s.arrival, func(*timer) bool { return true })
+	if !now.IsNil() {
+		k.aim(s, st, timer{}, maxTime)
+	}
+}
+
+// zoneChanged re-aims the open timers whose moment is still to come.
+func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
+	var moved []timer
+	st.drop(s, func(t *timer) bool {
+		if t.moment < s.arrival {
+			return false
+		}
+		base, ok := k.base(s, t)
+		if !ok {
+			return false
+		}
+		was := t.moment
+		t.moment = k.moment(s, base, t.year)
+		if t.moment < s.arrival && !k.ifPast && k.yearly && !t.last {
+			t.year++
+			t.moment = k.moment(s, base, t.year)
+		}
+		if t.moment != was {
+			moved = append(moved, *t)
+		}
+		return t.moment != was
+	})
+	for _, t := range moved {
+		if t.moment >= s.arrival || k.ifPast {
+			t.passed = t.moment < s.arrival
+			st.add(s, t)
+		}
+	}
+}

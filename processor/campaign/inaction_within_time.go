@@ -1,0 +1,158 @@
+package campaign
+
+import (
+	"github.com/tripline/tripline/processor/campaign/history"
+)
+
+// What another `after` does to a running watch.
+const (
+	restart  = "restart"
+	ignore   = "ignore"
+	separate = "separate"
+)
+
+// inactionWithinTime qualifies when a watch's deadline has passed and nothing has ended it.
+//
+// Under restart and separate an event decides alone: a watch runs to its deadline exactly if no event in (after,
+// deadline] ends or moves it. Under ignore the watches of one key form a chain, in which each depends on those before.
+type inactionWithinTime struct {
+	after, without pattern
+	within         int64
+	repeat         string
+}
+
+func (c *compiler) inactionWithinTime(d *InactionWithinTime) kind {
+	const path = "trigger.inaction_within_time"
+	k := &inactionWithinTime{within: c.lookBack(path+".within", d.Within), repeat: d.OnRepeat}
+	c.same(path+".same", d.Same)
+	k.after = c.pattern(path+".after", d.After, d.Same, false)
+	k.without = c.pattern(path+".without", d.Without, d.Same, false)
+	switch k.repeat {
+	case "":
+		k.repeat = restart
+	case restart, ignore, separate:
+	default:
+		c.problem(path+".on_repeat", "expected restart, ignore or separate")
+	}
+	return k
+}
+
+func (k *inactionWithinTime) names() []string { return []string{k.after.event, k.without.event} }
+
+func (k *inactionWithinTime) event(s *step, st *standing, e *history.Event) {
+	begins, isAfter := k.after.match(s, st.c, e)
+	ends, isWithout := k.without.match(s, st.c, e)
+	if k.repeat == ignore {
+		if isAfter {
+			k.follow(s, st, e, begins)
+		}
+		if isWithout && !(isAfter && begins == ends) {
+			k.follow(s, st, e, ends)
+		}
+		return
+	}
+	if isWithout {
+		k.end(s, st, e, ends)
+	}
+	if !isAfter {
+		return
+	}
+	if k.repeat == restart {
+		k.end(s, st, e, begins)
+	}
+	if !k.endedLater(s, st, e, begins) {
+		k.start(s, st, e, begins)
+	}
+}
+
+// end drops the watches that run when e comes.
+func (k *inactionWithinTime) end(s *step, st *standing, e *history.Event, key string) {
+	st.drop(s, func(t *timer) bool {
+		return t.key == key && less(position(t.event), position(e)) && e.Time <= t.moment
+	})
+}
+
+// endedLater says whether what came after e in the user's order, but arrived before it, ends or moves its watch.
+func (k *inactionWithinTime) endedLater(s *step, st *standing, e *history.Event, key string) (ended bool) {
+	s.user.log.Ascend(position(e), after(e.Time+k.within), func(x *history.Event) bool {
+		ended = k.without.fits(s, st.c, x, key) || k.repeat == restart && k.after.fits(s, st.c, x, key)
+		return !ended
+	})
+	return ended
+}
+
+func (k *inactionWithinTime) start(s *step, st *standing, e *history.Event, key string) {
+	st.add(s, timer{moment: e.Time + k.within, key: key, event: e})
+}
+
+func (k *inactionWithinTime) fire(s *step, st *standing, t *timer) {
+	if k.repeat == ignore {
+		st.remember(mark{moment: t.moment, newest: position(t.event)}, s.horizon().Time-k.within)
+	}
+	s.qualify(st, qualification{moment: t.moment, left: t.due, key: t.key, events: []*history.Event{t.event}})
+}
+
+// follow applies e to the chain of one key under ignore.
+func (k *inactionWithinTime) follow(s *step, st *standing, e *history.Event, key string) {
+	if k.inOrder(s, st, e) {
+		running := false
+		st.each(func(t *timer) { running = running || t.key == key && e.Time <= t.moment })
+		if running && k.without.fits(s, st.c, e, key) {
+			k.end(s, st, e, key)
+			running = false
+		}
+		if !running && k.after.fits(s, st.c, e, key) {
+			k.start(s, st, e, key)
+		}
+		return
+	}
+	before, now := k.chain(s, st, key, e), k.chain(s, st, key, nil)
+	st.drop(s, func(t *timer) bool { return t.key == key && !hasWatch(now, t.event) })
+	for _, w := range now {
+		if !hasWatch(before, w) && !st.hasMark(position(w)) {
+			k.start(s, st, w, key)
+		}
+	}
+}
+
+// inOrder says whether e is the newest of all and no watch that has fired ran beyond it, so that the open watches
+// alone tell what e does.
+func (k *inactionWithinTime) inOrder(s *step, st *standing, e *history.Event) bool {
+	newest := true
+	s.user.log.Descend(position(e), after(maxTime), func(*history.Event) bool { newest = false; return false })
+	return newest && (len(st.marks) == 0 || st.marks[len(st.marks)-1].moment < e.Time)
+}
+
+// chain replays the key's events in order, one left out if given, and returns the `after` events whose watches nothing ended.
+func (k *inactionWithinTime) chain(s *step, st *standing, key string, but *history.Event) (whole []*history.Event) {
+	var running *history.Event
+	s.user.log.Ascend(history.Position{}, after(maxTime), func(x *history.Event) bool {
+		if but != nil && x.Seq == but.Seq {
+			return true
+		}
+		if running != nil && x.Time > running.Time+k.within {
+			whole, running = append(whole, running), nil
+		}
+		if running != nil && k.without.fits(s, st.c, x, key) {
+			running = nil
+		}
+		if running == nil && k.after.fits(s, st.c, x, key) {
+			copied := *x
+			running = &copied
+		}
+		return true
+	})
+	if running != nil {
+		whole = append(whole, running)
+	}
+	return whole
+}
+
+func hasWatch(watches []*history.Event, e *history.Event) bool {
+	for _, w := range watches {
+		if w.Seq == e.Seq {
+			return true
+		}
+	}
+	return false
+}

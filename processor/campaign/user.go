@@ -1,0 +1,227 @@
+package campaign
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/expr"
+	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+// User is one user's state: who they are, what they did, and where they stand in each campaign. It is changed in place;
+// whoever must be able to go back opens the user again from its rows. Not safe for concurrent use.
+type User struct {
+	set       *Set
+	id        string
+	profile   value.Properties
+	zone      calendar.Zone
+	log       *history.Log
+	ever      []memory    // in order of name
+	standings []*standing // in order of campaign; only those that hold something
+	dirty     bool        // the head differs from what Rows gave last
+}
+
+// memory is what is kept of an event name for ever.
+type memory struct {
+	name        string
+	first, last *history.Event
+}
+
+// Output collects what steps decide. The caller resets it between cycles.
+type Output struct {
+	Triggers  []record.Trigger
+	Decisions []record.Decision
+	Counts    Counts
+}
+
+// Reset empties the output and keeps its memory.
+func (o *Output) Reset() {
+	clear(o.Triggers)
+	clear(o.Decisions)
+	campaigns := o.Counts.Campaigns
+	clear(campaigns)
+	*o = Output{Triggers: o.Triggers[:0], Decisions: o.Decisions[:0], Counts: Counts{Campaigns: campaigns}}
+}
+
+// Counts are what happened apart from the records.
+type Counts struct {
+	Duplicates     int // events dropped because their id was seen before
+	Future         int // times more than max_future ahead, replaced by the arrival
+	UnknownZones   int // profiles that named a zone nobody knows
+	HistoryDropped int // events that history's cap dropped
+	Campaigns      []CampaignCounts
+}
+
+// CampaignCounts are one campaign's, at its index in Set.Names.
+type CampaignCounts struct {
+	Qualified, Triggered int
+	Suppressed           [len(reasons)]int // by reason, in the order of Reasons
+	BadValues            int               // dates that are none
+	ExpressionErrors     int               // evaluations that failed and counted as false
+	DroppedOpen          int               // watches and timers above max_open
+}
+
+func (n *Counts) campaign(c *campaign) *CampaignCounts {
+	for len(n.Campaigns) <= c.index {
+		n.Campaigns = append(n.Campaigns, CampaignCounts{})
+	}
+	return &n.Campaigns[c.index]
+}
+
+// step is one event, profile or passed moment of one user being decided.
+type step struct {
+	set     *Set
+	user    *User
+	out     *Output
+	arrival int64 // of the record, or the due moment of the timer that fires
+	env     expr.Env
+}
+
+// Event applies an event that arrived at arrival (ms; never before an earlier record's). What was due before the
+// arrival fires first.
+func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
+	s := step{set: u.set, user: u, out: out, arrival: arrival}
+	s.passed(arrival)
+	if ev.ID != "" && u.log.HasID(ev.ID) {
+		out.Counts.Duplicates++
+		return
+	}
+	e := &history.Event{Time: ev.Time, Name: ev.Name, ID: ev.ID, Properties: ev.Properties}
+	if e.Time > arrival+u.set.rules.MaxFuture {
+		e.Time = arrival
+		out.Counts.Future++
+	}
+	if len(ev.Profile) > 0 {
+		s.profile(ev.Profile)
+	}
+	u.dirty = true
+	var dropped int
+	e.Seq, dropped = u.log.Add(*u.set.kept(e), history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
+	out.Counts.HistoryDropped += dropped
+	if u.set.remember[e.Name] {
+		u.remember(u.set.kept(e))
+	}
+	for _, c := range u.set.listeners[e.Name] {
+		st, known := u.standing(c)
+		c.kind.event(&s, st, e)
+		if !known && !st.empty() {
+			u.standings = slices.Insert(u.standings, u.place(c), st)
+		}
+	}
+}
+
+// Profile applies a record of the profile topic: its properties are merged key by key, nil removes.
+func (u *User) Profile(p *record.Profile, arrival int64, out *Output) {
+	s := step{set: u.set, user: u, out: out, arrival: arrival}
+	s.passed(arrival)
+	s.profile(p.Properties)
+}
+
+// Erase forgets the user, after what was due before the arrival has fired.
+func (u *User) Erase(arrival int64, out *Output) {
+	s := step{set: u.set, user: u, out: out, arrival: arrival}
+	s.passed(arrival)
+	u.log.Clear()
+	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, dirty: true}
+}
+
+func (s *step) profile(patch value.Properties) {
+	u := s.user
+	was, zone := u.profile, u.zone
+	u.profile = was.Merge(patch)
+	u.dirty = true
+	u.zone = s.set.zoneOf(u.profile)
+	name := u.profile.Get(s.set.rules.TimezoneProperty)
+	if !name.IsNil() && !value.Equal(name, was.Get(s.set.rules.TimezoneProperty)) {
+		if _, ok := calendar.LoadZone(name.Text()); !ok || name.Kind() != value.String {
+			s.out.Counts.UnknownZones++
+		}
+	}
+	for _, c := range s.set.campaigns {
+		k, ok := c.kind.(profileKind)
+		if !ok {
+			continue
+		}
+		st, known := u.standing(c)
+		k.profileChanged(s, st, was)
+		if u.zone != zone && u.zone.String() != zone.String() {
+			k.zoneChanged(s, st)
+		}
+		if !known && !st.empty() {
+			u.standings = slices.Insert(u.standings, u.place(c), st)
+		}
+	}
+}
+
+// zoneOf is the zone of a user with this profile.
+func (s *Set) zoneOf(profile value.Properties) calendar.Zone {
+	if name := profile.Get(s.rules.TimezoneProperty); name.Kind() == value.String {
+		if zone, ok := calendar.LoadZone(name.Text()); ok {
+			return zone
+		}
+	}
+	return s.rules.Zone
+}
+
+// kept is e with only the properties that history keeps.
+func (s *Set) kept(e *history.Event) *history.Event {
+	if s.keep == nil || e == nil {
+		return e
+	}
+	all := true
+	for i := range e.Properties {
+		all = all && s.keep[e.Properties[i].Name]
+	}
+	if all {
+		return e
+	}
+	out := *e
+	out.Properties = make(value.Properties, 0, len(e.Properties))
+	for _, p := range e.Properties {
+		if s.keep[p.Name] {
+			out.Properties = append(out.Properties, p)
+		}
+	}
+	return &out
+}
+
+// remember keeps the first and the last event of a name, in the user's order.
+func (u *User) remember(e *history.Event) {
+	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= e.Name })
+	if i == len(u.ever) || u.ever[i].name != e.Name {
+		u.ever = slices.Insert(u.ever, i, memory{name: e.Name, first: e, last: e})
+		return
+	}
+	if less(position(e), position(u.ever[i].first)) {
+		u.ever[i].first = e
+	}
+	if less(position(u.ever[i].last), position(e)) {
+		u.ever[i].last = e
+	}
+}
+
+func (u *User) memory(name string) *memory {
+	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= name })
+	if i == len(u.ever) || u.ever[i].name != name {
+		return nil
+	}
+	return &u.ever[i]
+}
+
+func (u *User) place(c *campaign) int {
+	return sort.Search(len(u.standings), func(i int) bool { return u.standings[i].c.index >= c.index })
+}
+
+// standing finds where the user stands in c; unknown ones are blank and not yet among the user's.
+func (u *User) standing(c *campaign) (st *standing, known bool) {
+	if i := u.place(c); i < len(u.standings) && u.standings[i].c == c {
+		return u.standings[i], true
+	}
+	return &standing{c: c}, false
+}
+
+// horizon is the position before which history need not reach.
+func (s *step) horizon() history.Position { return before(s.arrival - s.set.rules.MaxAge) }

@@ -1,0 +1,145 @@
+package campaign
+
+import (
+	"math"
+	"slices"
+
+	"github.com/tripline/tripline/processor/campaign/history"
+)
+
+// timer is something of a campaign that is open for a user until a moment: a watch, a date, checks.
+type timer struct {
+	due    int64          // fires once time is strictly beyond it
+	moment int64          // the deadline; of a range of checks the last one
+	from   int64          // of a range of checks the first one
+	key    string         // the values of same
+	event  *history.Event // what set it; nil: the profile, or a check
+	year   int            // of a yearly repetition
+	next   bool           // the next check on the grid
+	last   bool           // a yearly repetition that ends with this one
+	passed bool           // was past when it was set, and if_past lets it fire
+}
+
+// standing is where a user stands in one campaign.
+type standing struct {
+	c      *campaign
+	count  int64            // matches so far, where occurrence counts them
+	newest history.Position // inaction: the newest did event
+	open   []timer
+	floors []floor
+	marks  []mark
+	left   []int64 // moments of triggers that have left, where reentry asks for them
+}
+
+func (st *standing) empty() bool {
+	return st.count == 0 && st.newest == (history.Position{}) && len(st.open) == 0 && len(st.floors) == 0 && len(st.marks) == 0 && len(st.left) == 0
+}
+
+// add opens a timer. Its due moment is the deadline plus the allowed lateness, and not before the arrival has settled
+// where the deadline was already past at the arrival.
+func (st *standing) add(s *step, t timer) {
+	r := &s.set.rules
+	t.due = t.moment + r.AllowedLateness
+	if t.moment < s.arrival {
+		t.due = max(t.due, s.arrival+r.Settle)
+	}
+	st.open1(s, t)
+}
+
+func withDue(t timer, due int64) timer {
+	t.due = due
+	return t
+}
+
+// open1 opens a timer whose due moment is known. Above max_open the one due last is dropped.
+func (st *standing) open1(s *step, t timer) {
+	s.user.dirty = true
+	t.event = s.set.kept(t.event)
+	st.open = append(st.open, t)
+	if len(st.open) <= s.set.rules.MaxOpen || s.set.rules.MaxOpen == 0 {
+		return
+	}
+	worst := 0
+	for i := range st.open {
+		if st.open[i].due >= st.open[worst].due {
+			worst = i
+		}
+	}
+	st.open = slices.Delete(st.open, worst, worst+1)
+	s.out.Counts.campaign(st.c).DroppedOpen++
+}
+
+func (st *standing) remove(s *step, i int) {
+	s.user.dirty = true
+	st.open = slices.Delete(st.open, i, i+1)
+}
+
+// drop removes the chosen timers.
+func (st *standing) drop(s *step, chosen func(*timer) bool) {
+	before := len(st.open)
+	st.open = slices.DeleteFunc(st.open, func(t timer) bool { return chosen(&t) })
+	if len(st.open) != before {
+		s.user.dirty = true
+	}
+}
+
+func (st *standing) each(visit func(*timer)) {
+	for i := range st.open {
+		visit(&st.open[i])
+	}
+}
+
+// earliest finds the timer that is due first; of one due moment the campaign's name, then the moment and the order in which
+// they were set decide.
+func (u *User) earliest() (st *standing, index int) {
+	for _, s := range u.standings {
+		for i := range s.open {
+			t := &s.open[i]
+			if st == nil || t.due < st.open[index].due || t.due == st.open[index].due && s == st && t.moment < st.open[index].moment {
+				st, index = s, i
+			}
+		}
+	}
+	return st, index
+}
+
+// Due is the earliest due moment of the user's timers: call Passed once stream time is strictly beyond it.
+func (u *User) Due() (ms int64, ok bool) {
+	st, i := u.earliest()
+	if st == nil {
+		return 0, false
+	}
+	return st.open[i].due, true
+}
+
+// Passed fires, in order of due moment, every timer that is due strictly before now.
+func (u *User) Passed(now int64, out *Output) {
+	s := step{set: u.set, user: u, out: out}
+	s.passed(now)
+}
+
+func (s *step) passed(now int64) {
+	arrival := s.arrival
+	for {
+		st, i := s.user.earliest()
+		if st == nil || st.open[i].due >= now {
+			s.arrival = arrival
+			return
+		}
+		t := st.open[i]
+		st.remove(s, i)
+		s.arrival = t.due
+		st.c.kind.fire(s, st, &t)
+	}
+}
+
+func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }
+
+// after is behind everything of time t in the user's order, before ahead of it.
+func after(t int64) history.Position { return history.Position{Time: t, Seq: math.MaxUint64} }
+
+func before(t int64) history.Position { return history.Position{Time: t - 1, Seq: math.MaxUint64} }
+
+func less(a, b history.Position) bool {
+	return a.Time < b.Time || a.Time == b.Time && a.Seq < b.Seq
+}

@@ -1,0 +1,25 @@
+// Package processor decides: it reads what users do from Kafka and writes what campaigns make of it.
+//
+// The life of a record:
+//
+//  1. A lane fetches it (state/lane): raw, read-committed, from the position in the changelog.
+//  2. input.go merges the topics of one partition number by Kafka timestamp, and settles the record's arrival.
+//  3. record.Envelope decodes it; one that cannot be read becomes a dead letter of the same cycle.
+//  4. users.go finds the user: in memory, else from the lane's rows in Pebble.
+//  5. campaign.User steps: first the timers that were due before the arrival, then the event. (processor/campaign)
+//  6. What it decided becomes records in output.go; the user is now one of the cycle's touched ones.
+//  7. When the input is drained or the cycle is full, processor.go turns the touched users into rows.
+//  8. lane.Commit produces records, rows and position in one transaction, and applies rows to Pebble only after it.
+//  9. watermark.go asks the log ends; when the position reaches them, stream time moves to the moment of asking, and
+//     what was due before it fires without an event (back to 5).
+//  10. A cycle that was not committed is forgotten whole: the users in memory with it. The lane begins again at 1.
+//
+// Guarantees: the committed triggers and decisions are those of one run of the core over the input in offset order; a
+// timer fires only when all that was appended before its deadline has been applied; a bad record stops nothing.
+//
+// Non-obvious:
+//   - The log end is asked for, not the high watermark: with a dead follower the latter is seconds behind.
+//   - Stream time comes from the wall clock at asking, never from timestamps in records: one dated in the future moves nothing.
+//   - The wall clock is held against the broker's append times; the earlier one counts (watermark.go).
+//   - The first cycle of a lane writes only its position: its append time tells the broker's clock before any timer fires.
+package processor

@@ -1,0 +1,117 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/state/lane"
+)
+
+// Config is what a Processor needs. Topics of Lane are EventTopics and, if there is one, ProfileTopic.
+type Config struct {
+	Lane         lane.Config
+	Set          *campaign.Set
+	Envelope     record.Envelope
+	EventTopics  []string
+	ProfileTopic string // "": none
+	Triggers     string
+	Decisions    string
+	DeadLetters  string
+	// Slack is how far stream time stays behind the clock where a broker does not tell its log end.
+	Slack time.Duration
+	// Users bounds, in bytes of their rows, the users that are kept decoded in memory over all lanes.
+	Users int64
+	// Now is the wall clock; nil: time.Now.
+	Now     func() time.Time
+	Log     *zap.Logger
+	Metrics prometheus.Registerer // nil: none
+}
+
+const (
+	cycleRecords = 20_000                 // a cycle ends at so many records,
+	cycleTime    = 100 * time.Millisecond // after so long,
+	cycleBytes   = 8 << 20                // or at so many bytes of records and rows
+	pollRecords  = 4_000
+	dueUsers     = 10_000 // timers fire for so many users a cycle
+)
+
+// Processor reads event topics and writes triggers and decisions.
+type Processor struct {
+	cfg     Config
+	group   *lane.Group
+	metrics *metrics
+}
+
+// New checks cfg. It opens nothing.
+func New(cfg Config) (*Processor, error) {
+	if cfg.Set == nil || len(cfg.EventTopics) == 0 || cfg.Triggers == "" || cfg.Decisions == "" || cfg.DeadLetters == "" {
+		return nil, errors.New("processor: campaigns, event topics, triggers, decisions and dead letters are required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.Users == 0 {
+		cfg.Users = 64 << 20
+	}
+	cfg.Lane.Topics = cfg.EventTopics
+	if cfg.ProfileTopic != "" {
+		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
+	}
+	p := &Processor{cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Set)}
+	group, err := lane.New(cfg.Lane, p.loop)
+	if err != nil {
+		return nil, fmt.Errorf("processor: %w", err)
+	}
+	p.group = group
+	return p, nil
+}
+
+// Run processes until ctx ends, and returns nil when every lane has ended its cycle.
+func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
+
+// Status tells what this process's lanes are doing.
+func (p *Processor) Status() []lane.Status { return p.group.Status() }
+
+// loop runs one lane: poll, step, commit.
+func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
+	c, err := newCycle(p, l)
+	if err != nil {
+		return err
+	}
+	defer c.clock.close()
+	// The first commit writes only the position; it tells the broker's clock before any timer fires.
+	if err := c.commit(); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := c.fill(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if c.clock.learn(c.inputs) {
+			c.moved = true
+		}
+		if err := c.fire(); err != nil {
+			return err
+		}
+		if !c.worthwhile() {
+			continue
+		}
+		if err := c.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
