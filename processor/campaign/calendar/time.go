@@ -1,0 +1,188 @@
+package calendar
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// MaxTime is the last millisecond of the year 9999, the last that RFC 3339 can write.
+	MaxTime = 253402300799999
+	// minTime is the first millisecond of the year 0.
+	minTime = -62167219200000
+)
+
+// ParseTime reads an RFC 3339 time from 1970 to 9999, cut to milliseconds. A leap second (23:59:60 UTC at the end of a
+// month) is the first second of the next day, as in POSIX time.
+func ParseTime(text string) (ms int64, err error) {
+	ms, err = ParseRFC3339(text)
+	if err == nil && (ms < 0 || ms > MaxTime) {
+		return 0, fmt.Errorf("expected a time from 1970 to 9999, not %s", quote(text))
+	}
+	return ms, err
+}
+
+// ParseRFC3339 is ParseTime for all years from 0.
+func ParseRFC3339(text string) (ms int64, err error) {
+	s := scanner{rest: text}
+	date := s.date()
+	s.letter('T')
+	clock, leap := s.clock()
+	clock += s.fraction()
+	offset := s.offset()
+	if s.bad || s.rest != "" {
+		return 0, fmt.Errorf("expected a time like 2026-11-24T10:44:00Z (RFC 3339), not %s", quote(text))
+	}
+	ms = date + clock - offset
+	if leap && !endsMonth(ms) {
+		return 0, fmt.Errorf("%s is no leap second", quote(text))
+	}
+	return ms, nil
+}
+
+// endsMonth tells whether ms is in the first second of a month in UTC, where a leap second has its place.
+func endsMonth(ms int64) bool {
+	t := time.UnixMilli(ms).UTC()
+	return t.Day() == 1 && t.Hour() == 0 && t.Minute() == 0 && t.Second() == 0
+}
+
+// FormatTime writes RFC 3339 in UTC, always with three decimals.
+func FormatTime(ms int64) string { return string(AppendTime(nil, ms)) }
+
+// AppendTime appends what FormatTime writes.
+func AppendTime(dst []byte, ms int64) []byte {
+	t := time.UnixMilli(ms).UTC()
+	year, month, dayOfMonth := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	}
+	hour, minute, second := t.Clock()
+	thousandths := t.Nanosecond() / 1e6
+	dst = append(two(two(dst, year/100), year%100), '-')
+	dst = append(two(dst, int(month)), '-')
+	dst = append(two(dst, dayOfMonth), 'T')
+	dst = append(two(dst, hour), ':')
+	dst = append(two(dst, minute), ':')
+	dst = append(two(dst, second), '.')
+	return append(two(append(dst, byte('0'+thousandths/100)), thousandths%100), 'Z')
+}
+
+func two(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
+
+// scanner reads the parts of dates and times; what does not fit sets bad.
+type scanner struct {
+	rest string
+	bad  bool
+}
+
+// number reads exactly n digits.
+func (s *scanner) number(n int) (value int) {
+	if len(s.rest) < n {
+		s.bad = true
+		return 0
+	}
+	for _, c := range []byte(s.rest[:n]) {
+		if c < '0' || c > '9' {
+			s.bad = true
+		}
+		value = value*10 + int(c-'0')
+	}
+	s.rest = s.rest[n:]
+	return value
+}
+
+func (s *scanner) byte(c byte) {
+	if s.rest == "" || s.rest[0] != c {
+		s.bad = true
+		return
+	}
+	s.rest = s.rest[1:]
+}
+
+// letter reads a letter in either case (RFC 3339, 5.6).
+func (s *scanner) letter(upper byte) {
+	if s.rest != "" && s.rest[0] == upper|0x20 {
+		s.rest = s.rest[1:]
+		return
+	}
+	s.byte(upper)
+}
+
+// date reads 2006-01-02 as the moment at which that day begins in UTC.
+func (s *scanner) date() (ms int64) {
+	year := s.number(4)
+	s.byte('-')
+	month := s.number(2)
+	s.byte('-')
+	dayOfMonth := s.number(2)
+	if s.bad || month < 1 || month > 12 || dayOfMonth < 1 || dayOfMonth > daysIn(year, time.Month(month)) {
+		s.bad = true
+		return 0
+	}
+	return startOf(year, time.Month(month), dayOfMonth)
+}
+
+// startOf is the moment at which a day begins in UTC; days beyond a month's end run into the next.
+func startOf(year int, month time.Month, dayOfMonth int) int64 {
+	return time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC).UnixMilli()
+}
+
+func daysIn(year int, month time.Month) int {
+	switch month {
+	case time.February:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case time.April, time.June, time.September, time.November:
+		return 30
+	}
+	return 31
+}
+
+// clock reads 15:04:05 in milliseconds; leap is the 60th second.
+func (s *scanner) clock() (ms int64, leap bool) {
+	ms = s.hourMinute()
+	s.byte(':')
+	second := s.number(2)
+	s.bad = s.bad || second > 60
+	return ms + int64(second)*1000, second == 60
+}
+
+// hourMinute reads 15:04 in milliseconds.
+func (s *scanner) hourMinute() (ms int64) {
+	hour := s.number(2)
+	s.byte(':')
+	minute := s.number(2)
+	s.bad = s.bad || hour > 23 || minute > 59
+	return int64(hour)*3600_000 + int64(minute)*60_000
+}
+
+// fraction reads the decimals of a second, if there are any, cut to milliseconds.
+func (s *scanner) fraction() (ms int64) {
+	if s.rest == "" || s.rest[0] != '.' {
+		return 0
+	}
+	i := 1
+	for place := int64(100); i < len(s.rest) && '0' <= s.rest[i] && s.rest[i] <= '9'; i++ {
+		ms += int64(s.rest[i]-'0') * place
+		place /= 10
+	}
+	s.bad = s.bad || i == 1
+	s.rest = s.rest[i:]
+	return ms
+}
+
+// offset reads Z or ±15:04 in milliseconds.
+func (s *scanner) offset() (ms int64) {
+	if s.rest == "" || s.rest[0] != '+' && s.rest[0] != '-' {
+		s.letter('Z')
+		return 0
+	}
+	west := s.rest[0] == '-'
+	s.rest = s.rest[1:]
+	if ms = s.hourMinute(); west {
+		return -ms
+	}
+	return ms
+}
