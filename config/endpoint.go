@@ -1,6 +1,16 @@
 package config
 
-import "github.com/tripline/tripline/processor/campaign"
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tripline/tripline/processor/campaign"
+)
 
 // Endpoint is where the sink calls, and how. Name and URL are required, the rest has the defaults of sink.md.
 type Endpoint struct {
@@ -47,6 +57,8 @@ type Batch struct {
 	Linger campaign.Unavailable `yaml:"linger" neutral:"0s"`
 }
 
+func (e *Endpoint) setDefaults() { *e = DefaultEndpoint() }
+
 // DefaultEndpoint is what an endpoint is that gives a name and a url only.
 func DefaultEndpoint() Endpoint {
 	const second, minute, hour = 1000, 60_000, 3_600_000
@@ -62,4 +74,136 @@ func DefaultEndpoint() Endpoint {
 		MaxInFlight: 32,
 		MaxWaiting:  1_000_000,
 	}
+}
+
+// methods are those that a webhook may have.
+var methods = []string{"POST", "GET", "PUT", "PATCH", "DELETE"}
+
+func (e *Endpoint) check(d *document, at string, checks Checks) {
+	switch {
+	case e.Name == "":
+		d.missing(at + ".name")
+	case !endpointName.MatchString(e.Name):
+		d.wrong(at+".name", "", "`name`: expected 1 to 63 letters, digits, dots, hyphens and underscores, not %q", e.Name)
+	}
+	if !slices.Contains(methods, e.Method) {
+		d.oneOf(at+".method", e.Method, methods...)
+	}
+	if e.Signing != nil && len(e.Signing.Secrets) == 0 {
+		d.wrong(at+".signing.secrets", "", "`secrets`: expected at least one secret")
+	}
+	d.duration(at+".timeout", e.Timeout, 1, 600*second)
+	d.between(at+".max_in_flight", e.MaxInFlight, 1, 100_000)
+	d.between(at+".max_waiting", e.MaxWaiting, 1, 1_000_000_000)
+	d.between(at+".retry.quick", e.Retry.Quick, 0, 2)
+	if len(e.Retry.Schedule) > 100 {
+		d.wrong(at+".retry.schedule", "", "`schedule`: expected up to 100 waits, not %d", len(e.Retry.Schedule))
+	}
+	for i, wait := range e.Retry.Schedule {
+		d.duration(fmt.Sprintf("%s.retry.schedule[%d]", at, i), wait, 1, year)
+	}
+	for i, on := range e.Retry.On {
+		for _, final := range e.Retry.Final {
+			if on.Low <= final.High && final.Low <= on.High {
+				d.wrong(fmt.Sprintf("%s.retry.on[%d]", at, i), "", "a status cannot be both in `on` and in `final`")
+			}
+		}
+	}
+	if len(e.Success) == 0 {
+		d.wrong(at+".success", "", "`success`: expected at least one status")
+	}
+	e.checkHeaders(d, at)
+	if e.checkURL(d, at, checks) && checks.Endpoint != nil {
+		for _, p := range checks.Endpoint(e) {
+			d.relay(at, p)
+		}
+	}
+}
+
+var (
+	headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110, 5.6.2
+
+	// ownHeaders are those that the sink sets itself, credentials those that hold no template.
+	ownHeaders  = []string{"host", "content-length", "transfer-encoding"}
+	credentials = []string{"authorization", "proxy-authorization", "cookie", "x-api-key"}
+)
+
+func (e *Endpoint) checkHeaders(d *document, at string) {
+	for name, value := range e.Headers {
+		path, lower := at+".headers."+name, strings.ToLower(name)
+		switch {
+		case !headerName.MatchString(name):
+			d.wrong(path, "", "%q cannot be the name of a header", name)
+		case slices.Contains(ownHeaders, lower) || strings.HasPrefix(lower, "webhook-"):
+			d.wrong(path, "", "the header `%s` cannot be set", name)
+		case strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			d.wrong(path, "", "the header `%s` cannot hold control characters", name)
+		case slices.Contains(credentials, lower):
+			e.Headers[name] = value.secret()
+			if strings.Contains(value.Reveal(), "{{") || strings.Contains(value.Reveal(), "{%") {
+				d.wrong(path, "", "the header `%s` takes a constant or ${NAME}, never a template", name)
+			}
+		}
+	}
+}
+
+// checkURL reports whether the url can be used at all.
+func (e *Endpoint) checkURL(d *document, at string, checks Checks) bool {
+	before := len(d.failed)
+	wrong := func(format string, args ...any) { d.wrong(at+".url", "", "`url`: "+format, args...) }
+	text := e.URL.Reveal()
+	if text == "" {
+		d.missing(at + ".url")
+		return false
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	if strings.Contains(scheme+authority, "{{") {
+		wrong("scheme and host cannot hold a template")
+		return false
+	}
+	parsed, err := url.Parse(scheme + "://" + authority)
+	switch {
+	case !ok || err != nil || parsed.Hostname() == "":
+		wrong("expected an address as in https://example.com/hook")
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		wrong("expected https")
+	case parsed.User != nil:
+		wrong("no user name and password here: set an Authorization header")
+	case parsed.Port() != "" && !isPort(parsed.Port(), 1):
+		wrong("expected a port from 1 to 65535")
+	case parsed.Scheme == "http" && !e.AllowPrivate:
+		wrong("plain http needs `allow_private: true`; expected https")
+	}
+	if len(d.failed) == before {
+		e.checkHost(parsed.Hostname(), wrong, checks)
+	}
+	return len(d.failed) == before
+}
+
+// checkHost refuses hosts that are private on their face. What a name resolves to is checked when it is dialled.
+func (e *Endpoint) checkHost(host string, wrong func(string, ...any), checks Checks) {
+	addr, err := netip.ParseAddr(host)
+	lower := strings.TrimSuffix(strings.ToLower(host), ".")
+	switch {
+	case err != nil && isNumeric(lower):
+		wrong("a host that is a number is an address in disguise: write it in full, as in 192.0.2.1")
+	case e.AllowPrivate:
+	case lower == "localhost" || strings.HasSuffix(lower, ".localhost"),
+		err == nil && checks.Refused != nil && checks.Refused(addr):
+		wrong("%s is inside; an endpoint there needs `allow_private: true`", host)
+	}
+}
+
+// isNumeric reports whether a host would be read as an IPv4 address by inet_aton: its last label is a number in some base.
+func isNumeric(host string) bool {
+	label := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := strconv.ParseUint(strings.TrimPrefix(label, "0x"), 16, 64)
+	if strings.HasPrefix(label, "0x") {
+		return err == nil || label == "0x"
+	}
+	return label != "" && strings.Trim(label, "0123456789") == ""
 }

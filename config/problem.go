@@ -87,3 +87,56 @@ func (ps Problems) sorted() Problems {
 	})
 	return slices.Compact(ps)
 }
+
+// nearest is the known name that was probably meant: at most one edit in three letters away (insert, delete, change, swap two
+// neighbours), case and the difference between - and _ aside; else the only one that begins alike. Empty if there is none.
+func nearest(name string, known []string) string {
+	limit := max(1, len(name)/3)
+	best, least := "", limit+1
+	var longer []string
+	for _, k := range known {
+		if k == "" || k == name {
+			continue
+		}
+		if d := distance(fold(name), fold(k)); d < least || d == least && d <= limit && k < best {
+			best, least = k, d
+		}
+		if len(name) >= 3 && strings.HasPrefix(fold(k), fold(name)) || len(k) >= 3 && strings.HasPrefix(fold(name), fold(k)) {
+			longer = append(longer, k)
+		}
+	}
+	if best == "" && len(longer) == 1 {
+		return longer[0]
+	}
+	return best
+}
+
+func fold(s string) string {
+	return strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(s))
+}
+
+// distance is the optimal string alignment distance.
+func distance(a, b string) int {
+	if len(a) > 100 || len(b) > 100 {
+		return 100
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := last[j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,7 +1,13 @@
 package config
 
 import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
 	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -99,4 +105,206 @@ func (m Moment) In(start int64) int64 {
 		return m.ms
 	}
 	return start + m.ms
+}
+
+// UnmarshalText reads a duration or RFC 3339.
+func (m *Moment) UnmarshalText(text []byte) error {
+	ms, err := calendar.ParseDuration(string(text))
+	if string(text) == "0" {
+		ms, err = 0, nil
+	}
+	absolute := false
+	if err != nil {
+		ms, err = calendar.ParseTime(string(text))
+		absolute = true
+	}
+	if err != nil {
+		return fmt.Errorf("expected an offset from the start as in 30m, or a time as in 2026-01-05T10:00:00Z, not %q", text)
+	}
+	*m = Moment{ms: ms, absolute: absolute}
+	return nil
+}
+
+func (t *Test) setLine(line int)             { t.Line = line }
+func (e *ExpectedTrigger) setLine(line int)  { e.Line = line }
+func (e *ExpectedDecision) setLine(line int) { e.Line = line }
+
+// LoadTests reads a campaign test file. The campaigns and the configuration that it names are not read.
+func LoadTests(name string) (*Suite, Problems) {
+	f, parts := readFile(name)
+	d := &document{file: f}
+	for i, part := range parts {
+		if i > 0 {
+			f.note(part.line, 1, "a second document; a test file has one", "")
+			break
+		}
+		d.root = f.parse(part)
+	}
+	s := &Suite{File: name}
+	d.decodeDocument(s)
+	if !f.broken {
+		s.check(d)
+	}
+	src := &Source{files: []*file{f}}
+	return s, src.problems()
+}
+
+func (s *Suite) check(d *document) {
+	if len(s.Campaigns) == 0 {
+		d.wrong("campaigns", "", "`campaigns`: expected the campaign files that are tested")
+	}
+	for i := range s.Campaigns {
+		s.Campaigns[i] = d.path(s.Campaigns[i])
+	}
+	files, bad := expandGlobs(s.Campaigns)
+	for i, message := range bad {
+		d.wrong(fmt.Sprintf("campaigns[%d]", i), "", "`campaigns`: %s", message)
+	}
+	s.Campaigns = files
+	if s.Config != "" {
+		s.Config = d.path(s.Config)
+	}
+	if len(s.Tests) == 0 {
+		d.wrong("tests", "", "`tests`: expected at least one test")
+	}
+	names := map[string]int{}
+	for i := range s.Tests {
+		t, at := &s.Tests[i], fmt.Sprintf("tests[%d]", i)
+		if t.Name == "" {
+			d.missing(at + ".name")
+		} else if first, taken := names[t.Name]; taken {
+			d.wrong(at+".name", "", "the name %q is taken by the test in line %d", t.Name, first)
+		}
+		names[t.Name] = t.Line
+		t.check(d, at)
+	}
+}
+
+func (t *Test) check(d *document, at string) {
+	if t.Start == nil {
+		t.Start = new(campaign.Time)
+		d.missing(at + ".start")
+		return
+	}
+	start := int64(*t.Start)
+	last := start
+	for i, record := range t.Events {
+		path := fmt.Sprintf("%s.events[%d]", at, i)
+		arrival := record.At.In(start)
+		last = max(last, arrival)
+		if arrival < start {
+			d.wrong(path+".at", "", "`at`: before the start of the test")
+		}
+		record.check(d, path)
+	}
+	if t.Until != nil && t.Until.In(start) < last {
+		d.wrong(at+".until", "", "`until`: before the last event arrives")
+	}
+}
+
+func (r *TestRecord) check(d *document, at string) {
+	if r.User == "" {
+		d.missing(at + ".user")
+	}
+	given := func(key string) bool {
+		_, ok := d.found[at+"."+key]
+		return ok
+	}
+	if !given("at") {
+		d.missing(at + ".at")
+	}
+	if given("event") && r.Event == "" {
+		d.wrong(at+".event", "", "`event`: expected the name of an event")
+	}
+	if given("event") && r.Erase {
+		d.wrong(at+".erase", "", "`erase`: an event does not erase; leave `event` out")
+	}
+	if given("event") {
+		return
+	}
+	for _, key := range []string{"id", "time", "properties"} {
+		if given(key) {
+			d.wrong(at+"."+key, "", "`%s` belongs to an event; this entry has no `event`", key)
+		}
+	}
+	if r.Erase == given("profile") {
+		d.wrong(at, "", "expected `event`, or `profile`, or `erase: true`")
+	}
+}
+
+// maxJSON bounds one value of a test, in bytes.
+const maxJSON = 1 << 20
+
+// decodeJSON reads whatever stands there as a JSON value, numbers with their digits.
+func (d *document) decodeJSON(n *node, path string, v reflect.Value) {
+	if v.Type() == properties && n.kind != mapping {
+		d.problem(n, path, "", "%s: expected a mapping, not %s", keyName(path), n.describe())
+		return
+	}
+	text, ok := d.appendJSON(nil, n, path)
+	if !ok {
+		return
+	}
+	var err error
+	if len(text) > maxJSON {
+		err = fmt.Errorf("larger than 1 MiB")
+	} else if v.Type() == properties {
+		var object value.Properties
+		if object, err = value.ParseObject(text); object == nil {
+			object = value.Properties{}
+		}
+		v.Set(reflect.ValueOf(object))
+	} else {
+		var any value.Value
+		any, err = value.Parse(text)
+		v.Set(reflect.ValueOf(any))
+	}
+	if err != nil {
+		d.problem(n, path, "", "%s: %s", keyName(path), err)
+	}
+}
+
+func (d *document) appendJSON(dst []byte, n *node, path string) (out []byte, ok bool) {
+	if len(dst) > maxJSON {
+		return dst, true
+	}
+	ok = true
+	switch n.kind {
+	case list:
+		dst = append(dst, '[')
+		for i, element := range n.list {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			var good bool
+			dst, good = d.appendJSON(dst, element, fmt.Sprintf("%s[%d]", path, i))
+			ok = ok && good
+		}
+		return append(dst, ']'), ok
+	case mapping:
+		dst = append(dst, '{')
+		for i, p := range n.pairs {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(value.OfString(p.key.text).Append(dst), ':')
+			var good bool
+			dst, good = d.appendJSON(dst, p.value, join(path, p.key.text))
+			ok = ok && good
+		}
+		return append(dst, '}'), ok
+	}
+	switch n.class() {
+	case null:
+		return append(dst, "null"...), true
+	case boolean:
+		return strconv.AppendBool(dst, strings.EqualFold(n.text, "true")), true
+	case integer, float:
+		number, ok := jsonNumber(n.text)
+		if !ok {
+			d.problem(n, path, "", "%s: JSON has no number %s; put it in quotes if it is text", keyName(path), n.text)
+		}
+		return append(dst, number...), ok
+	}
+	return value.OfString(n.text).Append(dst), true
 }

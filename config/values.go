@@ -1,9 +1,14 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 )
@@ -99,9 +104,8 @@ func (s Statuses) Contains(status int) bool { return s.Low <= status && status <
 // Text is a value that may come from the environment or from a mounted file (`file:PATH`), and may then be secret. It prints
 // itself only where it stands in the configuration file in plain sight.
 type Text struct {
-	value  string
-	file   string // the file it was read from; it is read again by loading the configuration again
-	hidden bool
+	value   string
+	secrets []string
 }
 
 // PlainText is a text that is no secret.
@@ -110,12 +114,23 @@ func PlainText(s string) Text { return Text{value: s} }
 // Reveal is the text itself, never to be logged where Hidden.
 func (t Text) Reveal() string { return t.value }
 
-// Hidden reports whether the text came from the environment or a file, or is a secret by its place.
-func (t Text) Hidden() bool { return t.hidden }
+// Hidden reports whether the text, or a part of it, came from the environment or a file, or is a secret by its place.
+func (t Text) Hidden() bool { return len(t.secrets) > 0 }
+
+// Secrets are the parts of the text that must not be shown: what came from the environment or a file, or the whole.
+func (t Text) Secrets() []string { return t.secrets }
+
+// secret is the text as one that must not be shown.
+func (t Text) secret() Text {
+	if !t.Hidden() {
+		t.secrets = []string{t.value}
+	}
+	return t
+}
 
 // String is the text, or *** where Hidden.
 func (t Text) String() string {
-	if t.hidden {
+	if t.Hidden() {
 		return "***"
 	}
 	return t.value
@@ -124,8 +139,113 @@ func (t Text) String() string {
 // GoString is String, so that no verb of fmt prints a secret.
 func (t Text) GoString() string { return strconv.Quote(t.String()) }
 
-// Secret is a Text that is always Hidden, and whose place in the file is not shown in a problem.
+// Secret is a Text that is always Hidden, and that is not shown in the lines of a problem either.
 type Secret struct{ Text }
+
+func (t *Text) decodeNode(d *document, n *node, path string) { t.read(d, n, path, false) }
+
+func (s *Secret) decodeNode(d *document, n *node, path string) { s.read(d, n, path, true) }
 
 // SigningSecret is a Secret in the form of Standard Webhooks: whsec_ and the base64 of 24 to 64 bytes.
 type SigningSecret struct{ Secret }
+
+func (s *SigningSecret) decodeNode(d *document, n *node, path string) {
+	if n.kind == mapping {
+		d.problem(n, path, "", "a secret with `until` is not available yet: write the secrets that hold now, one beside the other")
+		return
+	}
+	before := len(d.failed)
+	if s.Secret.decodeNode(d, n, path); len(d.failed) > before {
+		return
+	}
+	encoded, symmetric := strings.CutPrefix(s.value, "whsec_")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	switch {
+	case strings.HasPrefix(s.value, "whsk_"):
+		d.problem(n, path, "", "whsk_ secrets are not available yet")
+	case !symmetric || err != nil || len(key) < 24 || len(key) > 64:
+		d.problem(n, path, "", "expected a secret of the form whsec_ and the base64 of 24 to 64 bytes")
+	}
+}
+
+func (t *Text) read(d *document, n *node, path string, secret bool) {
+	given, ok := d.expand(n, path)
+	switch {
+	case !ok:
+		return
+	case n.isNull():
+		d.problem(n, path, "", "%s has no value; leave it out, or give it one", keyName(path))
+		return
+	case n.kind != scalar:
+		d.problem(n, path, "", "%s: expected text, not %s", keyName(path), n.describe())
+		return
+	case given.style == plain && given.class() != text:
+		d.problem(n, path, "", "%s: expected text; put it in quotes", keyName(path))
+		return
+	}
+	t.value, t.secrets = given.text, given.secrets
+	if from, ok := strings.CutPrefix(given.text, "file:"); ok {
+		content, err := os.ReadFile(d.path(from))
+		if err != nil {
+			d.problem(n, path, "", "%s: the file cannot be read: %s", keyName(path), cause(err))
+			return
+		}
+		d.read = append(d.read, d.path(from))
+		t.value = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+		t.secrets = []string{t.value}
+	}
+	if secret {
+		t.secrets = []string{t.value}
+	}
+}
+
+// path is a path of the file, from where the process stands.
+func (d *document) path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(d.file.name), path)
+}
+
+var (
+	variable     = regexp.MustCompile(`\$\{([^}]*)\}`)
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// expand puts the environment into a scalar; ok is false where that is not possible.
+func (d *document) expand(n *node, path string) (out *node, ok bool) {
+	if d.environment == nil || n.kind != scalar || n.style == outside || !strings.Contains(n.text, "${") {
+		return n, true
+	}
+	ok = true
+	wrong := func(at int, format string, args ...any) {
+		ok = false
+		place := *n
+		if places := d.file.places(n); places != nil {
+			p := places[utf8.RuneCountInString(n.text[:at])]
+			place.line, place.column = p.line, p.column
+		}
+		d.problem(&place, path, "", format, args...)
+	}
+	var b strings.Builder
+	copied := *n
+	out = &copied
+	end := 0
+	for _, m := range variable.FindAllStringSubmatchIndex(n.text, -1) {
+		key := n.text[m[2]:m[3]]
+		value, set := d.environment(key)
+		if !variableName.MatchString(key) {
+			wrong(m[0], "`${%s}`: expected the name of an environment variable as in ${NAME}", key)
+		} else if !set {
+			wrong(m[0], "the environment variable %s is not set", key)
+		}
+		b.WriteString(n.text[end:m[0]] + value)
+		end = m[1]
+		if value != "" {
+			out.secrets = append(out.secrets, value)
+		}
+	}
+	b.WriteString(n.text[end:])
+	out.text, out.style = b.String(), outside
+	return out, ok
+}

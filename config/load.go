@@ -1,0 +1,218 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
+)
+
+// Options say what a configuration is read with.
+type Options struct {
+	Environment func(name string) (value string, set bool) // os.LookupEnv; nil: nothing is set
+	Overrides   []Override                                 // what the command line sets, in place of the file
+	Checks      Checks
+}
+
+// Override is a value in place of that in the file.
+type Override struct {
+	Path  string // the key, as in "http.listen"
+	Value string // a scalar as it would stand in the file
+	From  string // what a problem calls it, as in "--listen"
+}
+
+// Checks are what only those know who use the values. Each may be nil. The paths of their problems begin at what they are given.
+type Checks struct {
+	Refused  func(addr netip.Addr) bool                   // whether calls to the address are refused
+	Endpoint func(e *Endpoint) []campaign.Problem         // url, query and headers as templates
+	Delivery func(c *campaign.Definition, i int) Delivery // the i-th entry of deliver
+}
+
+// Delivery is what is found in one entry of a campaign's deliver.
+type Delivery struct {
+	Problems   []campaign.Problem // paths as in "body"
+	Properties []string           // of events, that its template names: what history keeps under `properties: referenced`
+}
+
+// Load reads a tripline.yaml; an empty name is a file without content. What it returns is complete even with problems, with defaults where a
+// value could not be read.
+func Load(name string, o Options) (*Config, *Source, Problems) {
+	cfg, src := readConfig(name, o)
+	return cfg, src, src.problems()
+}
+
+func readConfig(name string, o Options) (*Config, *Source) {
+	f, parts := &file{}, []part(nil)
+	if name != "" {
+		f, parts = readFile(name)
+	}
+	d := &document{file: f, environment: o.Environment}
+	if d.environment == nil {
+		d.environment = func(string) (string, bool) { return "", false }
+	}
+	for i, part := range parts {
+		if i > 0 {
+			f.note(part.line, 1, "a second document; a tripline.yaml has one", "")
+			break
+		}
+		d.root = f.parse(part)
+	}
+	for _, override := range o.Overrides {
+		d.override(override)
+	}
+	if d.root != nil {
+		f.hide(d.root, false, map[*node]bool{})
+	}
+	cfg := Default()
+	d.decodeDocument(cfg)
+	cfg.check(d, o.Checks)
+	cfg.resolve(d)
+	return cfg, &Source{files: []*file{f}, documents: []*document{d}}
+}
+
+// override puts a value into the document, as if it stood there.
+func (d *document) override(o Override) {
+	if d.root == nil || d.root.kind != mapping {
+		d.root = &node{kind: mapping, line: 1, column: 1}
+	}
+	at := d.root
+	keys := strings.Split(o.Path, ".")
+	for i, key := range keys {
+		next := &node{origin: o.From, kind: mapping}
+		if i == len(keys)-1 {
+			next = &node{origin: o.From, style: outside, text: o.Value}
+		}
+		j := slices.IndexFunc(at.pairs, func(p pair) bool { return p.key.text == key })
+		switch {
+		case j < 0:
+			at.pairs = append(at.pairs, pair{key: &node{origin: o.From, text: key}, value: next})
+		case i == len(keys)-1 || at.pairs[j].value.kind != mapping:
+			at.pairs[j].value = next
+		default:
+			next = at.pairs[j].value
+		}
+		at = next
+	}
+}
+
+// resolve makes the paths of the file those of the process.
+func (c *Config) resolve(d *document) {
+	c.State.Dir = d.path(c.State.Dir)
+	for i := range c.Campaigns {
+		c.Campaigns[i] = d.path(c.Campaigns[i])
+	}
+	if tls := c.Kafka.TLS; tls != nil {
+		for _, path := range []*string{&tls.CA, &tls.Cert, &tls.Key} {
+			if *path != "" {
+				*path = d.path(*path)
+			}
+		}
+	}
+}
+
+// Rules are what the core needs to know.
+func (c *Config) Rules() campaign.Rules {
+	zone, _ := calendar.LoadZone(c.Timezone)
+	return campaign.Rules{
+		Zone:             zone,
+		TimezoneProperty: c.TimezoneProperty,
+		AllowedLateness:  int64(c.AllowedLateness),
+		MaxFuture:        int64(c.MaxFuture),
+		Settle:           int64(c.Settle),
+		MaxAge:           int64(c.History.MaxAge),
+		MaxEvents:        c.History.MaxEvents,
+		MaxOpen:          c.History.MaxOpen,
+		Referenced:       c.History.Properties == "referenced",
+		NotInAudience:    c.Decisions.NotInAudience,
+	}
+}
+
+// Loaded is a configuration as a service starts with it, and reloads it.
+type Loaded struct {
+	Config      *Config
+	Definitions []campaign.Definition // in the order of the files
+	Set         *campaign.Set         // nil if there is a problem
+	Files       []string              // all that was read: what to watch for changes
+}
+
+// LoadAll reads a tripline.yaml and the campaign files that it names, and compiles the campaigns. Every problem of all files comes back.
+func LoadAll(name string, o Options) (*Loaded, Problems) {
+	cfg, src := readConfig(name, o)
+	files := cfg.campaignFiles(src.documents[0])
+	problems := src.problems()
+	defs, campaigns, set, more := compileFiles(files, cfg, o.Checks)
+	return &Loaded{Config: cfg, Definitions: defs, Set: set, Files: append(src.Files(), campaigns.Files()...)}, append(problems, more...).sorted()
+}
+
+// CompileFiles reads and compiles campaign files. With a nil config, `deliver.endpoint` may name anything.
+func CompileFiles(files []string, cfg *Config, checks Checks) ([]campaign.Definition, *campaign.Set, Problems) {
+	defs, _, set, problems := compileFiles(files, cfg, checks)
+	return defs, set, problems
+}
+
+func compileFiles(files []string, cfg *Config, checks Checks) ([]campaign.Definition, *Source, *campaign.Set, Problems) {
+	defs, src := readCampaigns(files)
+	rules := Default().Rules()
+	if cfg != nil {
+		rules = cfg.Rules()
+		src.checkEndpoints(defs, cfg)
+	}
+	for i := range defs {
+		rules.Keep = append(rules.Keep, src.documents[i].checkDeliveries(&defs[i], checks)...)
+	}
+	set, found := campaign.Compile(rules, defs)
+	for _, p := range found {
+		src.documents[p.Campaign].relay("", p)
+	}
+	return defs, src, set, src.problems()
+}
+
+// checkDeliveries tries the templates of a campaign, and returns the properties that they name.
+func (d *document) checkDeliveries(def *campaign.Definition, checks Checks) (properties []string) {
+	if checks.Delivery == nil {
+		return nil
+	}
+	for i := range def.Deliver {
+		found := checks.Delivery(def, i)
+		for _, p := range found.Problems {
+			d.relay(fmt.Sprintf("deliver[%d]", i), p)
+		}
+		properties = append(properties, found.Properties...)
+	}
+	return properties
+}
+
+// campaignFiles expands the globs. A name without a wildcard must be there; tests, which end in _test.yaml, are campaigns only by name.
+func (c *Config) campaignFiles(d *document) []string {
+	files, bad := expandGlobs(c.Campaigns)
+	for i, message := range bad {
+		d.wrong(fmt.Sprintf("campaigns[%d]", i), "", "`campaigns`: %s", message)
+	}
+	return files
+}
+
+// expandGlobs expands file names and globs, and says by index what is wrong with them.
+func expandGlobs(patterns []string) (files []string, bad map[int]string) {
+	bad = map[int]string{}
+	for i, pattern := range patterns {
+		matches, err := filepath.Glob(pattern)
+		plain := !strings.ContainsAny(pattern, `*?[\`)
+		switch {
+		case err != nil:
+			bad[i] = "this is no glob that can be read"
+		case plain && len(matches) == 0:
+			bad[i] = "no such file"
+		}
+		for _, match := range matches {
+			if base := filepath.Base(match); plain || !strings.HasSuffix(base, "_test.yaml") && !strings.HasSuffix(base, "_test.yml") {
+				files = append(files, filepath.Clean(match))
+			}
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), bad
+}
