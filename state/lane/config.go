@@ -1,6 +1,10 @@
 package lane
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +15,8 @@ import (
 )
 
 // Config says what a Group consumes, where its state is, and how it behaves
-// when things move. Group, Topics, Changelog, Client, Store and Log are
-// required; the rest has the defaults named below.
+// when things move. Group, Topics, Changelog and Store are required; the rest
+// has the defaults named below.
 type Config struct {
 	Group     string   // consumer group, and the prefix of transactional ids
 	Topics    []string // input topics; all must have the same number of partitions
@@ -35,14 +39,150 @@ type Config struct {
 	// metadata; see Owners.
 	Address string
 	// Memory bounds, in bytes, the fetched and not yet polled records of all
-	// lanes together. 64 MiB.
+	// lanes together, as they come over the network. 64 MiB.
 	Memory int64
 
 	// Client options come first in every client that the group makes:
 	// seed brokers, TLS, SASL, dialer.
 	Client []kgo.Opt
 	Store  *state.Store
-	Log    *zap.Logger
+	Log    *zap.Logger // nil: silent
 	// Metrics takes the group's metrics, labelled with the group. nil: none.
 	Metrics prometheus.Registerer
 }
+
+const (
+	defaultLanes  = 48
+	defaultMemory = 64 << 20
+
+	// A transaction that cannot be ended in this time will not be soon.
+	fenceTimeout = 30 * time.Second
+	// reachTimeout is how long the start waits for any broker to answer.
+	reachTimeout = 8 * time.Second
+	// rebalanceTimeout is how long the group waits for members to give lanes up
+	// and join again. A lane takes up to StopTimeout.
+	rebalanceTimeout = 15 * time.Second
+	// fetchWait is how long a fetch stays at the broker when there is nothing,
+	// and so how long a resumed partition may wait for another's fetch.
+	fetchWait = 500 * time.Millisecond
+)
+
+// check returns cfg with its defaults, or everything that is wrong with it.
+func (cfg Config) check() (Config, error) {
+	var problems []error
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	cfg.Start = cmp.Or(cfg.Start, "earliest")
+	cfg.SessionTimeout = cmp.Or(cfg.SessionTimeout, 10*time.Second)
+	cfg.TransactionTimeout = cmp.Or(cfg.TransactionTimeout, 15*time.Second)
+	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 4*time.Second)
+	cfg.Memory = cmp.Or(cfg.Memory, defaultMemory)
+	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
+	wrong(cfg.Group == "", "group: must not be empty")
+	wrong(len(cfg.Topics) == 0, "topics: at least one is needed")
+	for i, topic := range cfg.Topics {
+		wrong(topic == "", "topics: a name is empty")
+		wrong(slices.Contains(cfg.Topics[:i], topic), "topics: %s is named twice", topic)
+		wrong(topic == cfg.Changelog, "topics: %s is the changelog", topic)
+	}
+	wrong(cfg.Changelog == "", "changelog: must not be empty")
+	wrong(cfg.Lanes < 0, "lanes: %d is negative", cfg.Lanes)
+	wrong(cfg.SessionTimeout < time.Second, "session_timeout: %s is below 1s", cfg.SessionTimeout)
+	wrong(cfg.TransactionTimeout < time.Second, "transaction_timeout: %s is below 1s", cfg.TransactionTimeout)
+	wrong(cfg.StopTimeout < 0, "stop timeout: %s is negative", cfg.StopTimeout)
+	wrong(cfg.Memory < 0, "memory: %d is negative", cfg.Memory)
+	wrong(cfg.Store == nil, "a store is needed")
+	if _, err := startAt(cfg.Start); err != nil {
+		problems = append(problems, err)
+	}
+	if len(problems) > 0 {
+		return cfg, fmt.Errorf("lanes: %w", errors.Join(problems...))
+	}
+	return cfg, nil
+}
+
+// startAt is Start as ListOffsets takes it.
+func startAt(start string) (int64, error) {
+	switch start {
+	case "earliest":
+		return atStart, nil
+	case "latest":
+		return atEnd, nil
+	}
+	at, err := time.Parse(time.RFC3339, start)
+	if err != nil || at.UnixMilli() < 0 {
+		return 0, fmt.Errorf("start: %q is neither earliest, latest nor an RFC 3339 time", start)
+	}
+	return at.UnixMilli(), nil
+}
+
+// client makes a client for anything but a lane or the group.
+func (cfg *Config) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(cfg.common(), opts...)...)
+}
+
+func (cfg *Config) common() []kgo.Opt {
+	opts := append(slices.Clone(cfg.Client),
+		kgo.MetadataMinAge(time.Second),
+		kgo.RequestTimeoutOverhead(5*time.Second),
+		kgo.DisableClientMetrics(),
+	)
+	if cfg.Log.Core().Enabled(zap.DebugLevel) {
+		opts = append(opts, kgo.WithLogger(clientLog{cfg.Log.Named("kgo").WithOptions(zap.WithCaller(false)).Sugar()}))
+	}
+	return opts
+}
+
+// laneClient makes the client of one life of a lane: its transactional producer
+// and the consumer of its input. It opens nothing yet.
+func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
+	perLane := int32(min(50<<20, max(256<<10, cfg.Memory/int64(lanes))))
+	return cfg.client(
+		kgo.TransactionalID(fmt.Sprintf("%s-%d", cfg.Group, number)),
+		kgo.TransactionTimeout(cfg.TransactionTimeout),
+		kgo.RecordDeliveryTimeout(cfg.TransactionTimeout),
+		kgo.ProduceRequestTimeout(min(10*time.Second, cfg.TransactionTimeout)),
+		kgo.ProducerLinger(0),
+		kgo.RecordPartitioner(partitioner{cfg.Changelog}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxBytes(perLane),
+		kgo.FetchMaxPartitionBytes(min(perLane, 4<<20)),
+	)
+}
+
+// restoreClient makes a consumer of one changelog partition from an offset on.
+func (cfg *Config) restoreClient(partition int32, from int64) (*kgo.Client, error) {
+	return cfg.client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Changelog: {partition: kgo.NewOffset().At(from)}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxBytes(8<<20),
+		kgo.FetchMaxPartitionBytes(8<<20),
+	)
+}
+
+// partitioner sends the changelog's records where they say, and all others where
+// a Java client would send their key.
+type partitioner struct{ changelog string }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.changelog {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
+}
+
+// clientLog shows what a client says of itself where debug logging is on.
+type clientLog struct{ *zap.SugaredLogger }
+
+func (clientLog) Level() kgo.LogLevel { return kgo.LogLevelInfo }
+
+func (l clientLog) Log(_ kgo.LogLevel, text string, pairs ...any) { l.Debugw(text, pairs...) }

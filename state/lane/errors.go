@@ -71,3 +71,20 @@ func (e *TopicsError) Error() string {
 			"`tripline topics create` makes missing topics with the right one", strings.Join(counts, ", "))
 	}
 }
+
+// troubleError is what Poll, Commit and Ends return for what may pass: the lane
+// is fenced and restored and tries again.
+type troubleError struct{ err error }
+
+func (e *troubleError) Error() string { return e.err.Error() }
+func (e *troubleError) Unwrap() error { return e.err }
+
+// LanesError says that the number of lanes is not the one that the state was made
+// with. A partition would be in use under two transactional ids, of which neither
+// fences the other.
+type LanesError struct{ Recorded, Configured int }
+
+func (e *LanesError) Error() string {
+	return fmt.Sprintf("the state was made with lanes: %d, and lanes is %d now: set it back, or use a new group, whose state begins anew",
+		e.Recorded, e.Configured)
+}

@@ -3,8 +3,13 @@ package lane
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/state"
 )
@@ -23,11 +28,20 @@ import (
 type Loop func(ctx context.Context, l *Lane) error
 
 // Lane is what a Loop has from its start to its return. It is of no use
-// afterwards. One goroutine uses it, except that Poll and Ends may run while
-// Commit does.
+// afterwards. One goroutine uses it, except that Poll may run while Commit does,
+// and Ends and Ahead may at any time.
 type Lane struct {
 	number     int32
 	partitions []*Partition
+	group      *Group
+	client     *kgo.Client
+	clock      clock
+	holds      holds
+	broken     bool // a Commit failed
+	commits    int
+
+	mu   sync.Mutex
+	next map[spot]int64 // offset behind what Poll has returned
 }
 
 // Partition is one partition number of a lane, over all input topics.
@@ -50,26 +64,6 @@ type Batch struct {
 	Next int64
 }
 
-// Cycle is all that one transaction makes true.
-type Cycle struct {
-	// Records to produce, those of one partition in this order. A record to
-	// any topic but the changelog goes to the partition of its key, as Java
-	// clients choose it (murmur2).
-	Records []*kgo.Record
-	// Changes has at most one entry per partition number of the lane.
-	Changes []Change
-}
-
-// Change is what a cycle makes of one partition's state.
-type Change struct {
-	Partition int32
-	Rows      []state.Row // the last row of a key wins
-	// Position after the cycle. The caller sets Inputs, Arrival and Stream;
-	// an input topic left out of Inputs keeps its offset. The lane sets the
-	// other fields.
-	Position state.Position
-}
-
 // End is the log end of one partition of one topic, as its leader had it at
 // some moment after Ends was called.
 type End struct {
@@ -87,6 +81,15 @@ func (l *Lane) Number() int32 { return l.number }
 // Partitions of the lane, in order of number.
 func (l *Lane) Partitions() []*Partition { return l.partitions }
 
+func (l *Lane) partition(number int32) *Partition {
+	for _, p := range l.partitions {
+		if p.Number == number {
+			return p
+		}
+	}
+	return nil
+}
+
 // Poll returns fetched input records, at most max, as soon as there are any
 // and so many as are there; without any it waits for one or for ctx. It
 // returns ctx's error when ctx ends, so a Loop that bounds its wait by a
@@ -95,34 +98,221 @@ func (l *Lane) Partitions() []*Partition { return l.partitions }
 // Each partition's batches continue one another from its committed position
 // on. The next records are fetched in the background, also during Commit.
 func (l *Lane) Poll(ctx context.Context, max int) ([]Batch, error) {
-	return nil, errors.ErrUnsupported
+	fetches := l.client.PollRecords(ctx, max)
+	var (
+		batches []Batch
+		failed  error
+	)
+	l.mu.Lock()
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		switch {
+		case p.Err != nil && failed == nil && ctx.Err() == nil:
+			failed = l.explain(ctx, spot{p.Topic, p.Partition}, p.Err)
+		case len(p.Records) > 0:
+			b := batchOf(p)
+			l.next[spot{b.Topic, b.Partition}] = b.Next
+			batches = append(batches, b)
+		}
+	})
+	l.mu.Unlock()
+	if failed != nil {
+		return nil, failed
+	}
+	if len(batches) == 0 {
+		return nil, ctx.Err()
+	}
+	return batches, nil
+}
+
+// batchOf hides the control records that were fetched so that the position
+// moves over them.
+func batchOf(p kgo.FetchTopicPartition) Batch {
+	b := Batch{Topic: p.Topic, Partition: p.Partition, Next: p.Records[len(p.Records)-1].Offset + 1}
+	kept := p.Records[:0]
+	for _, r := range p.Records {
+		if !r.Attrs.IsControl() {
+			kept = append(kept, r)
+		}
+	}
+	b.Records = kept
+	return b
+}
+
+// explain makes of a fetch error what becomes of the lane.
+func (l *Lane) explain(ctx context.Context, at spot, err error) error {
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.As(err, &lost):
+		return &GapError{Topic: at.topic, Partition: at.partition, Position: lost.ConsumedTo, Last: lost.ResetTo}
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		firsts, lasts, listErr := l.bounds(ctx, []spot{at})
+		if listErr != nil {
+			return listErr
+		}
+		return &GapError{Topic: at.topic, Partition: at.partition, Position: l.next[at], First: firsts[at], Last: lasts[at]}
+	}
+	return &troubleError{fmt.Errorf("fetch %s: %w", at, err)}
 }
 
 // Pause keeps Poll from returning records of a topic's partition, and lets
 // it go on from the same record after Resume. It bounds what is held while
-// another topic of the same partition number has to catch up.
-func (l *Lane) Pause(topic string, partition int32) {}
+// another topic of the same partition number has to catch up. What is fetched
+// and not polled is fetched again, and a resumed partition may wait for half a
+// second: it is for when much is held, not for taking turns.
+func (l *Lane) Pause(topic string, partition int32) {
+	l.client.PauseFetchPartitions(map[string][]int32{topic: {partition}})
+}
 
 // Resume ends Pause.
-func (l *Lane) Resume(topic string, partition int32) {}
+func (l *Lane) Resume(topic string, partition int32) {
+	l.client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
+}
 
-// Commit makes a cycle true: it produces c.Records, the changelog's records
-// of the rows and the positions in one transaction, ends it, and applies rows
-// and positions to the store. An empty cycle is nothing.
-//
-// On an error nothing of the cycle is in the store; [ErrAborted] says that it
-// may still be in the topics, which only fencing and restoring can tell. A
-// Lane is of no use after an error. Commit is not cut short when the Loop's
-// context ends, and takes no longer than Config.TransactionTimeout.
-func (l *Lane) Commit(c Cycle) error { return errors.ErrUnsupported }
+// begin finds where each input partition goes on, makes that its position where
+// it has none, and starts to fetch.
+func (l *Lane) begin(ctx context.Context) error {
+	inputs := l.inputs()
+	firsts, lasts, err := l.bounds(ctx, inputs)
+	if err != nil {
+		return err
+	}
+	moved := make(map[int32]map[string]int64)
+	move := func(at spot, to int64) {
+		if moved[at.partition] == nil {
+			moved[at.partition] = make(map[string]int64)
+		}
+		moved[at.partition][at.topic] = to
+		l.next[at] = to
+	}
+	var fresh []spot
+	for _, at := range inputs {
+		position, known := l.partition(at.partition).State.Position().Inputs[at.topic]
+		gap := &GapError{Topic: at.topic, Partition: at.partition, Position: position, First: firsts[at], Last: lasts[at]}
+		switch {
+		case !known:
+			fresh = append(fresh, at)
+		case firsts[at] <= position && position <= lasts[at]:
+			l.next[at] = position
+		case l.group.cfg.OnGapSkip:
+			l.group.log.Warn("going on behind a gap", zap.Int32("lane", l.number), zap.Error(gap))
+			move(at, min(max(position, firsts[at]), lasts[at]))
+		default:
+			return gap
+		}
+	}
+	starts, err := l.starts(ctx, fresh, firsts, lasts)
+	if err != nil {
+		return err
+	}
+	for at, offset := range starts {
+		move(at, offset)
+	}
+	return l.consume(moved)
+}
 
-// Ends asks the leader of each partition of each input topic for its log end,
-// which is not the high watermark: what was appended but is not yet readable
-// counts. A partition whose leader did not answer, or whose answer is of an
-// older leader epoch, is left out. When the position of a partition has reached
-// its End, everything appended before the call is applied.
-func (l *Lane) Ends(ctx context.Context) ([]End, error) {
-	return nil, errors.ErrUnsupported
+// consume commits the positions that were not there, so that a crash before the
+// first cycle does not choose others, and starts to fetch.
+func (l *Lane) consume(moved map[int32]map[string]int64) error {
+	var c Cycle
+	for number, inputs := range moved {
+		position := l.partition(number).State.Position()
+		position.Inputs = inputs
+		c.Changes = append(c.Changes, Change{Partition: number, Position: position})
+	}
+	if err := l.Commit(c); err != nil {
+		return err
+	}
+	offsets := make(map[string]map[int32]kgo.Offset)
+	for at, offset := range l.next {
+		if offsets[at.topic] == nil {
+			offsets[at.topic] = make(map[int32]kgo.Offset)
+		}
+		offsets[at.topic][at.partition] = kgo.NewOffset().At(offset)
+	}
+	l.client.AddConsumePartitions(offsets)
+	return nil
+}
+
+// starts answers Config.Start for partitions without a position.
+func (l *Lane) starts(ctx context.Context, fresh []spot, firsts, lasts map[spot]int64) (map[spot]int64, error) {
+	at, err := startAt(l.group.cfg.Start)
+	switch {
+	case err != nil:
+		return nil, err
+	case at == atStart:
+		return pick(firsts, fresh), nil
+	case at == atEnd:
+		return pick(lasts, fresh), nil
+	}
+	found, err := l.group.listAll(ctx, l.client, asConsumer, fresh, at)
+	if err != nil {
+		return nil, err
+	}
+	starts := make(map[spot]int64, len(found))
+	for s, a := range found {
+		starts[s] = a.offset
+		if a.offset < 0 { // nothing is that young
+			starts[s] = lasts[s]
+		}
+	}
+	return starts, nil
+}
+
+func pick(from map[spot]int64, spots []spot) map[spot]int64 {
+	picked := make(map[spot]int64, len(spots))
+	for _, s := range spots {
+		picked[s] = from[s]
+	}
+	return picked
+}
+
+// bounds lists where partitions begin and end.
+func (l *Lane) bounds(ctx context.Context, spots []spot) (firsts, lasts map[spot]int64, err error) {
+	starts, err := l.group.listAll(ctx, l.client, asConsumer, spots, atStart)
+	if err != nil {
+		return nil, nil, err
+	}
+	ends, err := l.group.listAll(ctx, l.client, asDebugging, spots, atEnd)
+	if err != nil {
+		return nil, nil, err
+	}
+	firsts, lasts = make(map[spot]int64, len(spots)), make(map[spot]int64, len(spots))
+	for _, s := range spots {
+		firsts[s], lasts[s] = starts[s].offset, ends[s].offset
+	}
+	return firsts, lasts, nil
+}
+
+// clock compares the machine's clock with the broker's. The zero clock knows
+// nothing.
+type clock struct {
+	mu       sync.Mutex
+	measured time.Time
+	seen     [8]sighting // the latest, in a ring
+	n        int
+}
+
+// sighting is one append time and when, at the latest, it was given.
+type sighting struct {
+	broker int64 // ms since the epoch
+	at     time.Time
+}
+
+// measureEvery is how often a commit asks for the time that it was stamped with.
+const measureEvery = 5 * time.Second
+
+func (c *clock) due(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n == 0 || now.Sub(c.measured) >= measureEvery
+}
+
+func (c *clock) add(s sighting) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen[c.n%len(c.seen)] = s
+	c.n++
+	c.measured = s.at
 }
 
 // Ahead is how far, in ms, this machine's clock is ahead of the broker's
@@ -130,4 +320,19 @@ func (l *Lane) Ends(ctx context.Context) ([]End, error) {
 // a few ms too large rather than too small. It is unknown before the lane's
 // first Commit, and where the changelog has no append times. What must not
 // happen early is judged at the machine's time less a positive Ahead.
-func (l *Lane) Ahead() (ms int64, known bool) { return 0, false }
+func (l *Lane) Ahead() (ms int64, known bool) {
+	now := time.Now()
+	c := &l.clock
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range min(c.n, len(c.seen)) {
+		// Elapsed time is the monotonic clock's, so that a step of the wall
+		// clock shows at once.
+		s := c.seen[i]
+		ahead := now.UnixMilli() - (s.broker + now.Sub(s.at).Milliseconds())
+		if !known || ahead < ms {
+			ms, known = ahead, true
+		}
+	}
+	return ms, known
+}

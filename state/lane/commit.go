@@ -1,0 +1,208 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/state"
+)
+
+// Cycle is all that one transaction makes true.
+type Cycle struct {
+	// Records to produce, those of one partition in this order. A record goes
+	// to the partition of its key, as Java clients choose it (murmur2).
+	Records []*kgo.Record
+	// Changes has at most one entry per partition number of the lane.
+	Changes []Change
+}
+
+// Change is what a cycle makes of one partition's state.
+type Change struct {
+	Partition int32
+	Rows      []state.Row // no key twice
+	// Position after the cycle. The caller sets Inputs, Arrival and Stream;
+	// an input topic left out of Inputs keeps its offset. The lane sets the
+	// other fields.
+	Position state.Position
+}
+
+// transaction gathers what became of a transaction's records. Promises come
+// from the client's own goroutines.
+type transaction struct {
+	changelog string
+
+	mu    sync.Mutex
+	wrote map[int32]span // by changelog partition
+	err   error
+}
+
+// span is first <= offset < next.
+type span struct{ first, next int64 }
+
+func (t *transaction) promise(r *kgo.Record, err error) {
+	if err == nil && r.Topic != t.changelog {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		if t.err == nil {
+			t.err = fmt.Errorf("produce to %s: %w", r.Topic, err)
+		}
+		return
+	}
+	wrote, ok := t.wrote[r.Partition]
+	if !ok {
+		wrote.first = r.Offset
+	}
+	t.wrote[r.Partition] = span{min(wrote.first, r.Offset), max(wrote.next, r.Offset+1)}
+}
+
+// Commit makes a cycle true: it produces c.Records, the changelog's records
+// of the rows and the positions in one transaction, ends it, and applies rows
+// and positions to the store. An empty cycle is nothing.
+//
+// On an error nothing of the cycle is in the store; [ErrAborted] says that it
+// may still be in the topics, which only fencing and restoring can tell. A
+// Lane is of no use after an error. Commit is not cut short when the Loop's
+// context ends, and takes no longer than Config.TransactionTimeout.
+func (l *Lane) Commit(c Cycle) error {
+	if len(c.Records) == 0 && len(c.Changes) == 0 {
+		return nil
+	}
+	began := time.Now()
+	changes, err := l.complete(c.Changes, began)
+	if err != nil {
+		return err
+	}
+	t := &transaction{changelog: l.group.cfg.Changelog, wrote: make(map[int32]span, len(changes))}
+	if err := l.transact(c.Records, changes, t); err != nil {
+		l.broken = true
+		l.group.metrics.cycles.WithLabelValues("aborted").Inc()
+		return &troubleError{fmt.Errorf("%w: %w", ErrAborted, err)}
+	}
+	// From here on the cycle is committed. Whatever keeps it from the store, the
+	// changelog has it.
+	for i, change := range changes {
+		// The commit marker takes the offset behind the last record: only this
+		// lane writes to the partition.
+		change.Position.Changelog = t.wrote[change.Partition].next + 1
+		if err := l.partition(change.Partition).State.Apply(change.Rows, change.Position); err != nil {
+			return fmt.Errorf("apply a committed cycle to partition %d: %w", change.Partition, err)
+		}
+		changes[i] = change
+	}
+	l.commits++
+	l.group.offsets.note(changes)
+	l.group.metrics.cycles.WithLabelValues("committed").Inc()
+	l.group.metrics.commit.Observe(time.Since(began).Seconds())
+	return nil
+}
+
+// complete fills in what the lane knows of the positions, on a copy.
+func (l *Lane) complete(changes []Change, now time.Time) ([]Change, error) {
+	changes = slices.Clone(changes)
+	for i := range changes {
+		p := l.partition(changes[i].Partition)
+		if p == nil {
+			return nil, fmt.Errorf("commit: partition %d is not in lane %d", changes[i].Partition, l.number)
+		}
+		if slices.ContainsFunc(changes[:i], func(c Change) bool { return c.Partition == p.Number }) {
+			return nil, fmt.Errorf("commit: partition %d is changed twice", p.Number)
+		}
+		changes[i].Position = l.group.layout.stamp(changes[i].Position, p.State.Position(), now)
+	}
+	return changes, nil
+}
+
+// transact runs one transaction to its end.
+func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction) error {
+	ctx, cancel := context.WithTimeout(context.Background(), l.group.cfg.TransactionTimeout)
+	defer cancel()
+	if err := l.client.BeginTransaction(); err != nil {
+		return err
+	}
+	for _, r := range records {
+		l.client.Produce(ctx, r, t.promise)
+	}
+	for _, change := range changes {
+		emit := func(key, value []byte) {
+			l.client.Produce(ctx, &kgo.Record{Topic: t.changelog, Partition: change.Partition, Key: key, Value: value}, t.promise)
+		}
+		p := l.partition(change.Partition).State
+		for _, row := range change.Rows {
+			p.Changelog(row, emit)
+		}
+		emit(change.Position.Record())
+	}
+	if err := l.client.Flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	acked := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return t.err
+	}
+	if len(changes) > 0 && l.group.layout.appendTime && l.clock.due(acked) {
+		l.measure(ctx, spot{t.changelog, changes[0].Partition}, t.wrote[changes[0].Partition].first, acked)
+	}
+	// End must not be cancelled: a client whose End was cut off is of no use,
+	// and neither is what it would say.
+	if err := l.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("end: %w", err)
+	}
+	return nil
+}
+
+// measure reads which time the broker has given to the newest record of a
+// changelog partition, which is the transaction's while that is open. The
+// newest by time may be an older one, where the broker's clock was set back: no
+// answer then.
+func (l *Lane) measure(ctx context.Context, at spot, first int64, acked time.Time) {
+	for _, a := range list(ctx, l.client, asDebugging, []ask{{at, atNewest}}) {
+		if a.err == nil && a.timestamp > 0 && a.offset >= first {
+			l.clock.add(sighting{a.timestamp, acked})
+		}
+	}
+	if ms, known := l.Ahead(); known {
+		l.group.metrics.ahead.Set(float64(ms) / 1000)
+	}
+}
+
+// abandon tries to abort what a failed Commit left open, so that readers need not
+// wait for a new owner or the transaction's timeout.
+func (l *Lane) abandon() {
+	if !l.broken {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := errors.Join(l.client.AbortBufferedRecords(ctx), l.client.EndTransaction(ctx, kgo.TryAbort))
+	if err != nil {
+		l.group.log.Info("transaction left to its timeout", zap.Int32("lane", l.number), zap.Error(err))
+	}
+}
+
+// stamp gives a caller's position what the lane knows, and the offsets that the
+// caller left out.
+func (lay *layout) stamp(pos, before state.Position, now time.Time) state.Position {
+	inputs := make(map[string]int64, len(before.Inputs))
+	for topic, offset := range before.Inputs {
+		inputs[topic] = offset
+	}
+	for topic, offset := range pos.Inputs {
+		inputs[topic] = offset
+	}
+	pos.Inputs = inputs
+	pos.TopicID, pos.Partitions, pos.Lanes = lay.changelogID, lay.partitions, lay.lanes
+	pos.WrittenAt = max(1, now.UnixMilli())
+	return pos
+}

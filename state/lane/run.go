@@ -1,0 +1,244 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/state"
+)
+
+// Phases of a lane's life.
+const (
+	fencing   = "fencing"
+	restoring = "restoring"
+	running   = "running"
+	stopped   = "stopped"
+)
+
+// run is one lane from its assignment to its end, over any number of lives.
+type run struct {
+	group  *Group
+	number int32
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu     sync.Mutex
+	status Status
+	client *kgo.Client // of the present life
+	killed bool
+}
+
+// start runs a lane in a goroutine of its own. stop or kill ends it.
+func (g *Group) start(number int32) *run {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &run{group: g, number: number, cancel: cancel, done: make(chan struct{})}
+	r.status = Status{Lane: number, Phase: fencing}
+	g.metrics.lanes.WithLabelValues(fencing).Inc()
+	go func() {
+		defer close(r.done)
+		r.live(ctx)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		g.metrics.lanes.WithLabelValues(r.status.Phase).Dec()
+	}()
+	return r
+}
+
+// stop ends a lane after its cycle, or without it when that takes too long, and
+// returns when it has ended.
+func (r *run) stop(within time.Duration) {
+	r.cancel()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+		return
+	case <-timer.C:
+		r.group.log.Warn("lane cut off within a cycle, which is aborted", zap.Int32("lane", r.number))
+	}
+	r.kill()
+}
+
+// kill ends a lane without its cycle and returns when it has ended.
+func (r *run) kill() {
+	r.cancel()
+	r.mu.Lock()
+	r.killed = true
+	client := r.client
+	r.mu.Unlock()
+	if client != nil {
+		client.Close()
+	}
+	<-r.done
+}
+
+func (r *run) phase(phase string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.group.metrics.lanes.WithLabelValues(r.status.Phase).Dec()
+	r.group.metrics.lanes.WithLabelValues(phase).Inc()
+	r.status.Phase, r.status.Err = phase, err
+}
+
+// progress tells that records more of a changelog partition were read, and how
+// many there are still.
+func (r *run) progress(records, left int64) {
+	r.group.metrics.left.WithLabelValues(strconv.Itoa(int(r.number))).Set(float64(left))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Restored += records
+	r.status.Left = left
+}
+
+// live leads lives until ctx ends or the lane can't go on.
+func (r *run) live(ctx context.Context) {
+	log := r.group.log.With(zap.Int32("lane", r.number))
+	damages, failures := 0, 0
+	for cause := "assigned"; ; {
+		r.group.metrics.taken.WithLabelValues(cause).Inc()
+		committed, err := r.life(ctx)
+		if committed > 0 {
+			damages, failures = 0, 0
+		}
+		var gap *GapError
+		var trouble *troubleError
+		switch {
+		case ctx.Err() != nil:
+			if err != nil && !errors.As(err, &trouble) && !errors.Is(err, context.Canceled) {
+				log.Error("lane ended with an error", zap.Error(err))
+			}
+			return
+		case errors.As(err, &gap):
+			if !r.group.cfg.OnGapSkip {
+				log.Error("lane stopped", zap.Error(err))
+				r.phase(stopped, err)
+				<-ctx.Done()
+				return
+			}
+			cause = "gap"
+		case errors.As(err, &trouble):
+			cause = "trouble"
+			if errors.Is(err, ErrAborted) {
+				cause = "aborted"
+			}
+			log.Warn("lane is taken anew", zap.Error(err))
+		case errors.Is(err, state.ErrDamaged) && damages < 2:
+			cause = "damaged"
+			damages++
+			log.Warn("state on disk is damaged: restoring it from the changelog", zap.Error(err))
+			if err := r.wipe("damaged"); err != nil {
+				r.group.fail(fmt.Errorf("lane %d: %w", r.number, err))
+				return
+			}
+		default:
+			if err == nil {
+				err = errors.New("its loop ended too early")
+			}
+			r.group.fail(fmt.Errorf("lane %d: %w", r.number, err))
+			return
+		}
+		r.phase(fencing, err)
+		if !pause(ctx, backoff(failures)) || !r.group.confirmed(ctx, log) {
+			return
+		}
+		failures++
+	}
+}
+
+// backoff is nothing at first, then from 100 ms to 5 s.
+func backoff(failures int) time.Duration {
+	if failures == 0 {
+		return 0
+	}
+	return min(5*time.Second, 100*time.Millisecond<<min(failures-1, 6))
+}
+
+func (r *run) wipe(reason string) error {
+	for _, number := range partitionsOf([]int32{r.number}, r.group.layout.lanes, r.group.layout.partitions) {
+		p, err := r.group.cfg.Store.Partition(number)
+		if err == nil {
+			err = p.Wipe()
+		}
+		if err != nil {
+			return err
+		}
+		r.group.metrics.wipes.WithLabelValues(reason).Inc()
+	}
+	return nil
+}
+
+// life is one life of a lane: fence, restore, loop. It returns how many cycles
+// were committed.
+func (r *run) life(ctx context.Context) (committed int, err error) {
+	g := r.group
+	client, err := g.cfg.laneClient(r.number, g.layout.lanes)
+	if err != nil {
+		return 0, fmt.Errorf("make a client: %w", err)
+	}
+	defer client.Close()
+	if !r.adopt(client) {
+		return 0, context.Canceled
+	}
+	if err := fence(ctx, client); err != nil {
+		return 0, err
+	}
+	l := &Lane{number: r.number, group: g, client: client, next: make(map[spot]int64)}
+	for _, number := range partitionsOf([]int32{r.number}, g.layout.lanes, g.layout.partitions) {
+		p, err := g.cfg.Store.Partition(number)
+		if err != nil {
+			return 0, err
+		}
+		l.partitions = append(l.partitions, &Partition{Number: number, State: p})
+	}
+	r.phase(restoring, nil)
+	for _, p := range l.partitions {
+		if err := r.restore(ctx, client, p); err != nil {
+			return 0, err
+		}
+	}
+	if err := l.begin(ctx); err != nil {
+		return 0, err
+	}
+	r.phase(running, nil)
+	began := l.commits
+	err = g.loop(ctx, l)
+	if ctx.Err() != nil || err == nil {
+		l.abandon()
+	}
+	return l.commits - began, err
+}
+
+// adopt makes client the one that kill closes.
+func (r *run) adopt(client *kgo.Client) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.client = client
+	return !r.killed
+}
+
+// fence takes the lane's transactional id over: what its old owner left open is
+// ended, and what it still sends is refused. The coordinator answers only when
+// that is so, and the transaction's markers are written.
+func fence(ctx context.Context, client *kgo.Client) error {
+	within, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	id, _, err := client.ProducerID(within)
+	switch {
+	case err == nil && id >= 0:
+		return nil
+	case err == nil:
+		return errors.New("the brokers do not know transactions: Kafka 2.5 or later is needed")
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed), errors.Is(err, kerr.InvalidTransactionTimeout),
+		errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return fmt.Errorf("take the transactional id over: %w", err)
+	}
+	return &troubleError{fmt.Errorf("take the transactional id over: %w", err)}
+}

@@ -1,0 +1,191 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+)
+
+// layout is what the start found out about topics. It does not change while a
+// group runs.
+type layout struct {
+	partitions  int32 // of each input topic and of the changelog
+	lanes       int32
+	changelogID [16]byte
+	// retention is how long the changelog keeps tombstones: state that missed
+	// more than that may hold what was deleted (KIP-1259).
+	retention time.Duration
+	// appendTime says that the broker stamps the changelog.
+	appendTime bool
+}
+
+// changelogConfig makes a topic that compacts soon and in small steps. An
+// active segment is never compacted, and with the defaults of 1 GiB and 7 days
+// a changelog would not be either.
+var changelogConfig = map[string]string{
+	"cleanup.policy":            "compact",
+	"segment.bytes":             strconv.Itoa(64 << 20),
+	"max.compaction.lag.ms":     strconv.Itoa(6 * 3600 * 1000),
+	"min.cleanable.dirty.ratio": "0.2",
+	"delete.retention.ms":       strconv.Itoa(24 * 3600 * 1000),
+	"message.timestamp.type":    "LogAppendTime",
+}
+
+// survey waits for Kafka to answer, checks the topics and makes the changelog
+// where it is missing.
+func (cfg *Config) survey(ctx context.Context, client *kgo.Client) (*layout, error) {
+	if err := cfg.reach(ctx, client); err != nil {
+		return nil, err
+	}
+	admin := kadm.NewClient(client)
+	topics, err := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	partitions, err := cfg.countInputs(topics)
+	if err != nil {
+		return nil, err
+	}
+	changelog := topics[cfg.Changelog]
+	if errors.Is(changelog.Err, kerr.UnknownTopicOrPartition) {
+		if changelog, err = cfg.makeChangelog(ctx, admin, partitions); err != nil {
+			return nil, err
+		}
+	}
+	if changelog.Err != nil {
+		return nil, fmt.Errorf("topic %s: %w", cfg.Changelog, changelog.Err)
+	}
+	if n := len(changelog.Partitions); n != int(partitions) {
+		counts := make(map[string]int)
+		for _, topic := range cfg.Topics {
+			counts[topic] = int(partitions)
+		}
+		return nil, &TopicsError{Counts: counts, Recorded: n}
+	}
+	lay := &layout{partitions: partitions, changelogID: changelog.ID, lanes: int32(cfg.Lanes)}
+	if lay.lanes == 0 {
+		lay.lanes = defaultLanes
+	}
+	lay.lanes = min(lay.lanes, partitions)
+	return lay, cfg.readChangelogConfig(ctx, admin, lay)
+}
+
+// reach tries until some broker answers. A broker that starts at the same time
+// as this process is waited for.
+func (cfg *Config) reach(ctx context.Context, client *kgo.Client) error {
+	within, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	for {
+		err := client.Ping(within)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		select {
+		case <-within.Done():
+			seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
+			return &UnreachableError{Brokers: seeds, Err: err}
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+func (cfg *Config) countInputs(topics kadm.TopicDetails) (int32, error) {
+	counts := make(map[string]int, len(cfg.Topics))
+	same := true
+	for _, name := range cfg.Topics {
+		topic := topics[name]
+		switch {
+		case errors.Is(topic.Err, kerr.UnknownTopicOrPartition):
+		case topic.Err != nil:
+			return 0, fmt.Errorf("topic %s: %w", name, topic.Err)
+		default:
+			counts[name] = len(topic.Partitions)
+		}
+		if _, exists := counts[name]; !exists {
+			counts[name] = 0
+		}
+		same = same && counts[name] > 0 && counts[name] == counts[cfg.Topics[0]]
+	}
+	if !same {
+		return 0, &TopicsError{Counts: counts}
+	}
+	return int32(counts[cfg.Topics[0]]), nil
+}
+
+// makeChangelog makes the changelog and waits until brokers tell of it. Another
+// member may be doing the same.
+func (cfg *Config) makeChangelog(ctx context.Context, admin *kadm.Client, partitions int32) (kadm.TopicDetail, error) {
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	configs := make(map[string]*string, len(changelogConfig))
+	for name, value := range changelogConfig {
+		configs[name] = kadm.StringPtr(value)
+	}
+	_, err := admin.CreateTopic(ctx, partitions, -1, configs, cfg.Changelog)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return kadm.TopicDetail{}, fmt.Errorf("create topic %s: %w", cfg.Changelog, err)
+	}
+	if err == nil {
+		cfg.Log.Info("changelog created", zap.String("topic", cfg.Changelog), zap.Int32("partitions", partitions))
+	}
+	for {
+		topics, err := admin.ListTopics(ctx, cfg.Changelog)
+		if topic := topics[cfg.Changelog]; err == nil && topic.Err == nil && ready(topic) {
+			return topic, nil
+		}
+		select {
+		case <-ctx.Done():
+			return kadm.TopicDetail{}, fmt.Errorf("topic %s was created and has no leaders: %w", cfg.Changelog, errors.Join(ctx.Err(), err))
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func ready(topic kadm.TopicDetail) bool {
+	for _, p := range topic.Partitions {
+		if p.Err != nil || p.Leader < 0 {
+			return false
+		}
+	}
+	return len(topic.Partitions) > 0
+}
+
+// readChangelogConfig reads what the restore depends on, and refuses a
+// changelog that would lose state.
+func (cfg *Config) readChangelogConfig(ctx context.Context, admin *kadm.Client, lay *layout) error {
+	described, err := admin.DescribeTopicConfigs(ctx, cfg.Changelog)
+	if err != nil {
+		return fmt.Errorf("read the settings of topic %s: %w", cfg.Changelog, err)
+	}
+	for _, resource := range described {
+		if resource.Err != nil {
+			return fmt.Errorf("read the settings of topic %s: %w", cfg.Changelog, resource.Err)
+		}
+		for _, setting := range resource.Configs {
+			value := setting.MaybeValue()
+			switch setting.Key {
+			case "cleanup.policy":
+				if strings.TrimSpace(value) != "compact" {
+					return fmt.Errorf("topic %s has cleanup.policy=%s, which would lose state: set it to compact", cfg.Changelog, value)
+				}
+			case "delete.retention.ms":
+				ms, err := strconv.ParseInt(value, 10, 64)
+				if err != nil {
+					return fmt.Errorf("topic %s: delete.retention.ms: %w", cfg.Changelog, err)
+				}
+				lay.retention = time.Duration(min(ms, 1<<43)) * time.Millisecond
+			case "message.timestamp.type":
+				lay.appendTime = value == "LogAppendTime"
+			}
+		}
+	}
+	return nil
+}
