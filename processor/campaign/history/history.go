@@ -1,16 +1,24 @@
 // Package history keeps what one user did: a log of events ordered by time, then by arrival.
+//
+// The events that arrived last stand in the head of the log, all others in immutable chunks of which the head has
+// references: 32 events become a chunk, eight chunks of a level one of the next (32, 256, 2048, 16384 events), so that
+// an Add costs the same however long the log is, and the head grows with the logarithm of its length (but a chunk of
+// 512 KiB is not merged any more). Chunks are sealed by arrival and may overlap in time.
+//
+// Beside the chunks there is one index for each level: what its chunks' numeric properties add up to, and hashes of the
+// ids. Chunks and indexes are parts of their own, read only when a question needs them, and kept from then on.
+//
+// What is visible is exact, and does not depend on where chunks begin or on when the log was last read from its parts:
+// the events within MaxAge of the largest time seen, and of these the last MaxEvents in order.
 package history
 
 import (
-	"encoding/binary"
-	"errors"
 	"math"
-	"slices"
 
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// Event is one thing that a user did. Properties are never changed once the event is in a Log.
+// Event is one thing that a user did. Once in a log it does not change; one that a log has given away stays as it is.
 type Event struct {
 	Seq        uint64 // the user's arrival number, assigned by Add; from 1
 	Time       int64  // ms since the epoch
@@ -30,10 +38,10 @@ func After(t int64) Position { return Position{t, math.MaxUint64} }
 // Before is the position ahead of every event of time t.
 func Before(t int64) Position { return Position{t, 0} }
 
-// Compare orders positions: negative if p lies before q.
+// Compare orders positions: negative if p lies before q, zero if they are the same.
 func (p Position) Compare(q Position) int {
 	switch {
-	case p.Time != q.Time && p.Time < q.Time, p.Time == q.Time && p.Seq < q.Seq:
+	case p.Time < q.Time, p.Time == q.Time && p.Seq < q.Seq:
 		return -1
 	case p == q:
 		return 0
@@ -46,168 +54,109 @@ func (e *Event) Position() Position { return Position{e.Time, e.Seq} }
 
 // Limits bound a log. Zero is no bound.
 type Limits struct {
-	MaxAge    int64 // ms before the largest time seen; events within it are kept, older ones may be dropped
+	MaxAge    int64 // ms before the largest time seen; what is older is dropped
 	MaxEvents int   // of more, the first in order are dropped
 }
 
-// Log is one user's history. The zero value is empty.
+// Log is one user's history. The zero value is empty. It is for one goroutine at a time: questions, too, read parts and
+// keep what they have decoded.
 type Log struct {
-	next    uint64
-	newest  int64
-	events  []Event
-	written bool
+	seq     uint64 // of the last arrival
+	newest  int64  // the largest time seen
+	floored bool
+	passed  Position // if floored: events up to here are gone, though they may still stand in the head or a chunk
+	inline  inline
+	tail    *tail // nil: there never was a chunk
 }
 
-const version = 1
-
-var errCorrupt = errors.New("history: corrupt log")
-
-// Decode reads what AppendHead wrote and returns what follows it. part is asked for the content of a part n >= 1 when a
-// question needs it.
-func Decode(head []byte, part func(n uint32) []byte) (l *Log, rest []byte, err error) {
-	if len(head) == 0 || head[0] != version {
-		return nil, nil, errCorrupt
-	}
-	src, l := head[1:], &Log{}
-	var n uint64
-	for _, to := range []*uint64{&l.next, &n} {
-		if *to, src, err = uvarint(src); err != nil {
-			return nil, nil, err
-		}
-	}
-	newest, width := binary.Varint(src)
-	if width <= 0 {
-		return nil, nil, errCorrupt
-	}
-	l.newest, src = newest, src[width:]
-	for ; n > 0; n-- {
-		var e Event
-		if e, src, err = decodeEvent(src); err != nil {
-			return nil, nil, err
-		}
-		l.events = append(l.events, e)
-	}
-	return l, src, nil
-}
-
-func uvarint(src []byte) (uint64, []byte, error) {
-	v, n := binary.Uvarint(src)
-	if n <= 0 {
-		return 0, nil, errCorrupt
-	}
-	return v, src[n:], nil
-}
-
-func decodeEvent(src []byte) (e Event, rest []byte, err error) {
-	if e.Seq, src, err = uvarint(src); err != nil {
-		return e, nil, err
-	}
-	t, width := binary.Varint(src)
-	if width <= 0 {
-		return e, nil, errCorrupt
-	}
-	e.Time, src = t, src[width:]
-	for _, to := range []*string{&e.Name, &e.ID} {
-		var n uint64
-		if n, src, err = uvarint(src); err != nil || n > uint64(len(src)) {
-			return e, nil, errCorrupt
-		}
-		*to, src = string(src[:n]), src[n:]
-	}
-	e.Properties, rest, err = value.DecodeProperties(src)
-	return e, rest, err
-}
-
-// AppendHead appends the log's head.
-func (l *Log) AppendHead(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, version), l.next)
-	dst = binary.AppendUvarint(dst, uint64(len(l.events)))
-	dst = binary.AppendVarint(dst, l.newest)
-	for i := range l.events {
-		e := &l.events[i]
-		dst = binary.AppendUvarint(dst, e.Seq)
-		dst = binary.AppendVarint(dst, e.Time)
-		dst = append(binary.AppendUvarint(dst, uint64(len(e.Name))), e.Name...)
-		dst = append(binary.AppendUvarint(dst, uint64(len(e.ID))), e.ID...)
-		dst = e.Properties.AppendBinary(dst)
-	}
-	return dst
-}
-
-// Parts emits the parts that were written (content) or deleted (nil) since the last call.
-func (l *Log) Parts(emit func(n uint32, content []byte)) {}
-
-// Add gives the event its Seq and its place in the order. dropped counts the events that the cap removed, which may
-// include e itself.
+// Add gives the event its Seq and its place in the order, and drops what the limits no longer allow; what is dropped
+// stays so if the limits are raised later. dropped counts what MaxEvents removed, which may be e itself: then it is
+// older than all that is kept.
 func (l *Log) Add(e Event, lim Limits) (seq uint64, dropped int) {
-	l.next++
-	e.Seq = l.next
-	if e.Time > l.newest || e.Seq == 1 {
+	l.seq++
+	e.Seq = l.seq
+	if l.seq == 1 || e.Time > l.newest {
 		l.newest = e.Time
 	}
-	l.events = slices.Insert(l.events, l.behind(e.Position()), e)
-	if lim.MaxAge > 0 {
-		old := l.behind(Position{l.newest - lim.MaxAge, 0})
-		l.events = slices.Delete(l.events, 0, old)
+	young := true
+	if oldest := l.newest - lim.MaxAge; lim.MaxAge > 0 && oldest < l.newest {
+		young = e.Time >= oldest
+		l.raise(Before(oldest))
 	}
-	if over := len(l.events) - lim.MaxEvents; lim.MaxEvents > 0 && over > 0 {
-		l.events, dropped = slices.Delete(l.events, 0, over), over
+	if e.Position().Compare(l.floor()) <= 0 {
+		if young {
+			dropped = 1
+		}
+		return e.Seq, dropped
+	}
+	l.inline.append(&e)
+	if lim.MaxEvents > 0 {
+		dropped = l.trim(lim.MaxEvents)
+	}
+	if l.inline.full() {
+		l.seal(lim.MaxEvents)
 	}
 	return e.Seq, dropped
 }
 
-// behind is the index of the first event behind p.
-func (l *Log) behind(p Position) int {
-	i, found := slices.BinarySearchFunc(l.events, p, func(e Event, p Position) int { return e.Position().Compare(p) })
-	if found {
-		i++
-	}
-	return i
-}
-
 // HasID tells whether an event with this id is kept; the empty id never is.
 func (l *Log) HasID(id string) bool {
-	return id != "" && slices.ContainsFunc(l.events, func(e Event) bool { return e.ID == id })
-}
-
-// Ascend visits the events with from < position <= to in order, until visit returns false. Events stay the log's.
-func (l *Log) Ascend(from, to Position, visit func(*Event) bool) {
-	for i, end := l.behind(from), l.behind(to); i < end && visit(&l.events[i]); i++ {
-	}
-}
-
-// Descend visits what Ascend visits, newest first.
-func (l *Log) Descend(from, to Position, visit func(*Event) bool) {
-	for i, start := l.behind(to)-1, l.behind(from); i >= start && visit(&l.events[i]); i-- {
-	}
+	return id != "" && (l.inline.hasID(id, l.floor()) || l.tail != nil && l.tail.hasID(id, l.floor()))
 }
 
 // Len is how many events are kept.
-func (l *Log) Len() int { return len(l.events) }
+func (l *Log) Len() int {
+	n := l.inline.n
+	if n > 0 && l.inline.min.Compare(l.floor()) <= 0 {
+		n -= l.inline.index().behind(l.floor())
+	}
+	if l.tail == nil {
+		return n
+	}
+	for i := range l.tail.refs {
+		r := &l.tail.refs[i]
+		n += r.n
+		if r.min.Compare(l.floor()) <= 0 {
+			n -= l.tail.open(r).behind(l.floor())
+		}
+	}
+	return n
+}
 
-// Aggregate looks at the events of this name with after < Time <= upTo that satisfy where (nil: all). With an empty
-// property n counts them; else n, sum, min and max are over those in which the property is a number.
-func (l *Log) Aggregate(event, property string, after, upTo int64, where func(*Event) bool) (n int, sum, min, max float64) {
-	l.Ascend(After(after), After(upTo), func(e *Event) bool {
-		if e.Name != event || where != nil && !where(e) {
-			return true
+// Err is the first thing that was wrong with a part that a question or an Add needed: it was missing or its bytes were
+// corrupt. Answers since then lack its events; the log must not be written back.
+func (l *Log) Err() error {
+	if l.inline.table != nil && l.inline.table.broken {
+		return errCorrupt
+	}
+	if l.tail == nil {
+		return nil
+	}
+	for i := range l.tail.refs {
+		if c := l.tail.refs[i].chunk; c != nil && c.broken {
+			return errCorrupt
 		}
-		if property == "" {
-			n++
-			return true
-		}
-		f, ok := e.Properties.Get(property).Float()
-		if !ok {
-			return true
-		}
-		if n == 0 || f < min {
-			min = f
-		}
-		if n == 0 || f > max {
-			max = f
-		}
-		n, sum = n+1, sum+f
-		return true
-	})
-	return n, sum, min, max
+	}
+	return l.tail.err
+}
+
+// Clear empties the log and has all its parts deleted; arrivals are counted from 1 again.
+func (l *Log) Clear() {
+	if l.tail == nil {
+		*l = Log{}
+		return
+	}
+	gone := parts{stored: l.tail.stored}
+	for _, n := range gone.stored {
+		gone.change(n, nil)
+	}
+	*l = Log{tail: &tail{parts: gone}}
+}
+
+// Parts emits, in order, the parts n >= 1 that were written (content) or deleted (nil) since the last call. Chunks
+// are written once; an index is written again under its number. The content is not to be changed.
+func (l *Log) Parts(emit func(n uint32, content []byte)) {
+	if l.tail != nil {
+		l.tail.emit(emit)
+	}
 }

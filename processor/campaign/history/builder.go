@@ -1,0 +1,185 @@
+package history
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// builder makes a chunk out of events that are added in order.
+type builder struct {
+	words                     words
+	times, seqs, names, sizes []byte // columns
+	body                      []byte
+	n                         int
+	min, max                  Position
+	counts                    []int    // of the events of each name
+	hashes                    []uint32 // of their ids
+	summary                   *summary // nil: not wanted
+	totals                    map[uint64]*total
+}
+
+// built is a finished chunk.
+type built struct {
+	content  []byte
+	n        int
+	min, max Position
+	names    []nameCount
+	hashes   []uint32 // sorted
+	summary  *summary // nil if it was not wanted
+}
+
+type nameCount struct {
+	name string
+	n    int
+}
+
+// source is where a builder takes events from, from at on.
+type source struct {
+	*table
+	at      int
+	numbers []uint32 // what its words are numbered in the builder; nil: alike
+	met     bool     // numbers is settled
+}
+
+// meet numbers the source's words. Most often both have the same ones.
+func (b *builder) meet(s *source) {
+	s.met = true
+	if b.words.n == 0 {
+		b.words = words{text: slices.Clip(s.words.text), n: s.words.n}
+	}
+	if b.words.same(s.words) {
+		return
+	}
+	s.numbers = make([]uint32, s.words.n)
+	alike := true
+	for i := range s.numbers {
+		s.numbers[i] = b.words.add(s.words.name(uint32(i)))
+		alike = alike && s.numbers[i] == uint32(i)
+	}
+	if alike {
+		s.numbers = nil
+	}
+}
+
+// take adds the source's next event. It is false if that cannot be read.
+func (b *builder) take(s *source) bool {
+	if !s.met {
+		b.meet(s)
+	}
+	i := s.at
+	s.at++
+	p, name, record, at := s.places[i], s.names[i], s.record(i), len(b.body)
+	if s.numbers == nil {
+		b.body = append(b.body, record...)
+	} else {
+		name = s.numbers[name]
+		var ok bool
+		if b.body, ok = translate(b.body, record, s.numbers); !ok {
+			return false
+		}
+	}
+	if b.n == 0 {
+		b.min = p
+		b.times = binary.AppendVarint(b.times, p.Time)
+	} else {
+		b.times = binary.AppendUvarint(b.times, uint64(p.Time-b.max.Time))
+	}
+	b.seqs = binary.AppendVarint(b.seqs, int64(p.Seq-b.max.Seq))
+	b.names = binary.AppendUvarint(b.names, uint64(name))
+	b.sizes = binary.AppendUvarint(b.sizes, uint64(len(b.body)-at))
+	b.max = p
+	b.n++
+	for int(name) >= len(b.counts) {
+		b.counts = append(b.counts, 0)
+	}
+	b.counts[name]++
+	return b.look(name, b.body[at:])
+}
+
+// look gathers what the chunk's index says of a record. It is false if the record cannot be read.
+func (b *builder) look(name uint32, record []byte) bool {
+	r := reader{src: record}
+	if id := r.text(); len(id) > 0 {
+		b.hashes = append(b.hashes, hash(id))
+	}
+	if b.summary == nil {
+		return !r.bad
+	}
+	for range r.count(3) {
+		p := r.property()
+		f, ok := p.float()
+		if !ok || p.word >= b.words.n {
+			continue
+		}
+		key := uint64(name)<<32 | uint64(p.word)
+		t := b.totals[key]
+		if t == nil {
+			t = &total{}
+			if b.totals == nil {
+				b.totals = map[uint64]*total{}
+			}
+			b.totals[key] = t
+		}
+		t.add(f)
+	}
+	return !r.bad
+}
+
+// finish is the chunk; the builder is empty afterwards.
+func (b *builder) finish() built {
+	content := binary.AppendUvarint(append(make([]byte, 0, 32+len(b.words.text)+len(b.times)+len(b.seqs)+len(b.names)+
+		len(b.sizes)+len(b.body)), version), uint64(b.n))
+	content = b.words.append(content)
+	for _, column := range [][]byte{b.times, b.seqs, b.names, b.sizes, b.body} {
+		content = append(content, column...)
+	}
+	done := built{content: content, n: b.n, min: b.min, max: b.max, hashes: b.hashes, summary: b.summary}
+	for i, n := range b.counts {
+		if n > 0 {
+			done.names = append(done.names, nameCount{b.words.name(uint32(i)), n})
+		}
+	}
+	slices.Sort(done.hashes)
+	if b.summary != nil {
+		for key, t := range b.totals {
+			done.summary.pairs = append(done.summary.pairs, pair{b.words.name(uint32(key >> 32)), b.words.name(uint32(key)), *t})
+		}
+		done.summary.trim()
+	}
+	*b = builder{}
+	return done
+}
+
+// build makes chunks of the events of all sources, each of about fullBytes but the last. summarise says whether their
+// numeric properties are added up. It is false if a source cannot be read.
+func build(sources []source, summarise bool) (chunks []built, ok bool) {
+	var b builder
+	for {
+		var next *source
+		for i := range sources {
+			s := &sources[i]
+			if s.at < s.len() && (next == nil || s.places[s.at].Compare(next.places[next.at]) < 0) {
+				next = s
+			}
+		}
+		if next == nil {
+			break
+		}
+		if summarise && b.summary == nil {
+			b.summary = &summary{complete: true}
+		}
+		if !b.take(next) {
+			return nil, false
+		}
+		if len(b.body) >= fullBytes {
+			chunks = append(chunks, b.finish())
+			for i := range sources {
+				sources[i].met, sources[i].numbers = false, nil
+			}
+		}
+	}
+	if b.n > 0 {
+		chunks = append(chunks, b.finish())
+	}
+	return chunks, true
+}

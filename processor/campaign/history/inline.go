@@ -1,0 +1,169 @@
+package history
+
+import (
+	"encoding/binary"
+)
+
+const (
+	inlineEvents = 32      // so many events are kept in the head before they become a chunk,
+	inlineBytes  = 4 << 10 // or records of so many bytes
+)
+
+// inline is the part of a log that stands in its head: the events that arrived last, as they arrived. Each is the
+// difference of its Seq and Time to the event before, the number of its name, and its record behind its length.
+type inline struct {
+	words    words
+	records  []byte
+	n        int
+	dead     int      // of them, how many the floor had passed when it was last counted
+	last     Position // Seq and Time that the next differences start from
+	min, max Position // if n > 0
+	table    *table   // nil until needed
+}
+
+// append encodes an event behind the others.
+func (in *inline) append(e *Event) {
+	at := len(in.records)
+	in.records = binary.AppendVarint(in.records, int64(e.Seq-in.last.Seq))
+	in.records = binary.AppendVarint(in.records, e.Time-in.last.Time)
+	name := in.words.add(e.Name)
+	in.records = append(binary.AppendUvarint(in.records, uint64(name)), 0)
+	length := len(in.records) - 1
+	in.records = enlarge(appendRecord(in.records, e, &in.words), length, 0)
+	p := e.Position()
+	in.admit(p)
+	if in.table != nil {
+		_, _, s := in.read(at)
+		in.table.body, in.table.words = in.records, &in.words
+		in.table.insert(p, name, s)
+	}
+	in.last = p
+}
+
+// admit counts an event.
+func (in *inline) admit(p Position) {
+	if in.n == 0 || p.Compare(in.min) < 0 {
+		in.min = p
+	}
+	if in.n == 0 || p.Compare(in.max) > 0 {
+		in.max = p
+	}
+	in.n++
+}
+
+// read takes apart the event at an offset of records, as far as its record.
+func (in *inline) read(at int) (difference Position, name uint32, s span) {
+	r := reader{src: in.records[at:]}
+	difference = Position{Seq: uint64(r.varint()), Time: r.varint()}
+	name = r.number()
+	size := int(r.uvarint() >> 1)
+	return difference, name, span{uint32(len(in.records) - len(r.src)), uint32(size)}
+}
+
+// each visits the events in order of arrival until visit returns false.
+func (in *inline) each(visit func(p Position, name uint32, s span) bool) {
+	var p Position
+	for at := 0; at < len(in.records); {
+		difference, name, s := in.read(at)
+		p = Position{p.Time + difference.Time, p.Seq + difference.Seq}
+		if !visit(p, name, s) {
+			return
+		}
+		at = int(s.at + s.size)
+	}
+}
+
+// index is the events in order.
+func (in *inline) index() *table {
+	if in.table == nil {
+		t := &table{body: in.records, words: &in.words, places: make([]Position, 0, in.n), names: make([]uint32, 0, in.n),
+			spans: make([]span, 0, in.n)}
+		in.each(func(p Position, name uint32, s span) bool {
+			t.places, t.names, t.spans = append(t.places, p), append(t.names, name), append(t.spans, s)
+			return true
+		})
+		t.sort()
+		in.table = t
+	}
+	return in.table
+}
+
+// hasID tells whether an event behind the floor has this id.
+func (in *inline) hasID(id string, floor Position) (found bool) {
+	in.each(func(p Position, _ uint32, s span) bool {
+		r := reader{src: in.records[s.at:]}
+		found = string(r.text()) == id && p.Compare(floor) > 0
+		return !found
+	})
+	return found
+}
+
+// full tells whether the events should become a chunk.
+func (in *inline) full() bool { return in.n >= inlineEvents || len(in.records) >= inlineBytes }
+
+// clear forgets the events. The names stay while they are few: later chunks then number them alike, and merge faster.
+func (in *inline) clear() {
+	keep := in.words
+	if len(keep.text) > inlineBytes/8 {
+		keep = words{}
+	}
+	*in = inline{words: keep}
+}
+
+// compact forgets the events that the floor has passed.
+func (in *inline) compact(floor Position) {
+	t := in.index()
+	kept := inline{words: in.words}
+	for i := t.behind(floor); i < t.len(); i++ {
+		p := t.places[i]
+		kept.records = binary.AppendVarint(kept.records, int64(p.Seq-kept.last.Seq))
+		kept.records = binary.AppendVarint(kept.records, p.Time-kept.last.Time)
+		kept.records = binary.AppendUvarint(kept.records, uint64(t.names[i]))
+		kept.records = binary.AppendUvarint(kept.records, uint64(t.spans[i].size)<<1)
+		kept.records = append(kept.records, t.record(i)...)
+		kept.admit(p)
+		kept.last = p
+	}
+	*in = kept
+}
+
+func (in *inline) appendTo(dst []byte) []byte {
+	dst = in.words.append(dst)
+	dst = binary.AppendUvarint(dst, uint64(in.n))
+	if in.n == 0 {
+		return dst
+	}
+	return appendText(binary.AppendUvarint(dst, uint64(in.dead)), in.records)
+}
+
+// inline reads what appendTo wrote, and checks all but the properties.
+func (r *reader) inline() (in inline) {
+	in.words = r.words()
+	n := r.count(5)
+	if n == 0 {
+		return in
+	}
+	in.dead = int(r.number())
+	in.records = r.text()
+	check := reader{src: in.records}
+	for range n {
+		in.last.Seq += uint64(check.varint())
+		in.last.Time += check.varint()
+		name, size := check.number(), check.uvarint()
+		if size&1 != 0 || size>>1 > uint64(len(check.src)) {
+			check.fail()
+			break
+		}
+		record := reader{src: check.bytes(int(size >> 1))}
+		if record.text(); record.bad || name >= in.words.n {
+			check.fail()
+			break
+		}
+		in.admit(in.last)
+	}
+	if check.bad || len(check.src) > 0 || in.dead > in.n {
+		r.fail()
+		return inline{}
+	}
+	return in
+}
