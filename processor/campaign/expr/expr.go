@@ -2,23 +2,38 @@
 // also sees the user's profile and history. The language is expr-lang's (https://expr-lang.org), which parses and
 // type-checks; evaluation is this package's own, closures over value.Value, with the rules for missing properties of
 // the campaign language. It reads no clock and starts nothing: the moment judged and the history are arguments.
+//
+// A missing property is nil. ==, <, in, contains and the like are false for nil and for unlike types, != and not in
+// true; only nil == nil is true, so that event.x == nil asks for absence. Arithmetic on nil, members of nil and
+// functions of nil are nil. In !, &&, || and conditions what is not a boolean is false.
+//
+// Numbers compare as numbers whatever their JSON form. A number that no double holds is equal to the same digits,
+// neither smaller nor larger than anything, and nil in arithmetic. Whole numbers that leave 64 bits go on as doubles,
+// where expr-lang's wrap around.
 package expr
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // Scope says what an expression may see.
 type Scope uint8
 
+// The scopes. Both know user_id, now() and duration().
 const (
-	Where    Scope = iota // the event, user_id, now()
+	Where    Scope = iota // one event
 	Audience              // also the profile and the user's history
 )
 
 // Function is a function over the user's history.
 type Function uint8
 
+// The history functions, as campaigns name them in lower case.
 const (
 	Count Function = iota
 	Sum
@@ -37,15 +52,17 @@ type Lookup struct {
 	Event     string   // the event's name
 	Property  string   // Sum, Avg, Min, Max: the numeric property; values that are not numbers are left out
 	Window    int64    // ms, positive; 0 for First, Last and Since, which look back for ever
-	Predicate *Program // Count: a Where program, nil: every event counts
-	Members   []string // First, Last: the properties that the expression reads, sorted; "time" is not among them
-	All       bool     // First, Last: it uses the event as a whole, so that Members does not say all
+	Predicate *Program // Count: a Where program over each event; nil: every event counts
+	Members   []string // First, Last: the properties that the expression reads, sorted; the event's time is not among them
+	All       bool     // First, Last: the event is used as a whole, so that Members does not say all
+
+	index int // in Program.lookups
 }
 
 // Answer is what history says to a Lookup. OK false is nil: nothing was found.
 type Answer struct {
 	Number float64          // Count, Sum, Avg, Min, Max; Since: ms from the event to the moment judged
-	OK     bool             // Count and Sum always answer
+	OK     bool             // Count and Sum are 0 where it is false
 	Event  value.Properties // First, Last
 	Time   int64            // First, Last: the event's time, ms since the epoch
 }
@@ -57,12 +74,167 @@ type Env struct {
 	Profile  value.Properties
 	User     string
 	Now      int64                // the moment judged, ms since the epoch
-	Look     func(*Lookup) Answer // answers history functions; nil: nothing was ever done
+	Look     func(*Lookup) Answer // answers history functions, each lookup at most once a judgement; nil: nothing was ever done
 }
 
 // Error is what is wrong with an expression's text.
 type Error struct {
 	Line, Column int    // 1-based, in characters of the text
 	Message      string // one line, without position
-	Suggestion   string // what was probably meant; may be empty
+	Suggestion   string // what was probably meant, to put in its place; may be empty
+}
+
+// Error is the message with its position.
+func (e *Error) Error() string { return place(e.Line, e.Column) + e.Message }
+
+// Program is a compiled expression. It is immutable and safe for concurrent use.
+type Program struct {
+	text       string
+	test       test
+	slots      int // places for let variables and loops
+	lookups    []*Lookup
+	properties []string
+	all        bool
+}
+
+// test and eval are compiled pieces of an expression. After a failure, noted in the frame, their results have no
+// meaning.
+type (
+	test func(*frame) bool
+	eval func(*frame) operand
+)
+
+// Compile parses and checks text, which must be a boolean; an expression whose type only the event decides is accepted.
+func Compile(text string, scope Scope) (*Program, *Error) {
+	p, wrong := compile(text, scope)
+	if wrong != nil {
+		line, column := position(text, wrong.at)
+		return nil, &Error{Line: line, Column: column, Message: wrong.message, Suggestion: wrong.suggestion}
+	}
+	return p, nil
+}
+
+func compile(text string, scope Scope) (p *Program, wrong *problem) {
+	defer func() { // the parser and the checker are not ours
+		if r := recover(); r != nil {
+			p, wrong = nil, &problem{message: fmt.Sprintf("cannot be understood: %v", r)}
+		}
+	}()
+	parsed, wrong := parse(text)
+	if wrong != nil {
+		return nil, wrong
+	}
+	r := read(text, scope, parsed.tree.Node)
+	if r.wrong != nil {
+		return nil, r.wrong
+	}
+	if wrong = parsed.check(); wrong != nil {
+		return nil, wrong
+	}
+	p = &Program{text: text, lookups: r.lookups, properties: sorted(r.properties), all: r.all}
+	c := compiler{program: p, calls: r.calls, constants: map[any]operand{}}
+	p.test = c.test(parsed.tree.Node)
+	p.slots = c.slots
+	return p, c.wrong
+}
+
+// Lookups are the questions about the user's history that p may ask, in order of the text, equal ones once; True
+// passes these very pointers to Env.Look.
+func (p *Program) Lookups() []*Lookup { return p.lookups }
+
+// EventProperties are the names of the event's properties that p reads, sorted. all is true where it uses the event as
+// a whole. What the predicate of a lookup reads is told by that predicate.
+func (p *Program) EventProperties() (names []string, all bool) { return p.properties, p.all }
+
+// True judges p. err says what failed at run time and where; then holds is false. What is not a boolean is false.
+func (p *Program) True(env *Env) (holds bool, err error) {
+	f := frames.Get().(*frame)
+	f.begin(p, env)
+	defer func() {
+		looking := f.looking
+		f.end()
+		if looking { // what panics in Look is the caller's
+			return
+		}
+		if r := recover(); r != nil {
+			holds, err = false, fmt.Errorf("cannot be evaluated: %v", r)
+		}
+	}()
+	holds = p.test(f)
+	if f.err != nil {
+		return false, f.err
+	}
+	return holds, nil
+}
+
+// budget bounds one judgement: a step of a loop, an element of a list and 16 bytes of text made cost one each.
+const budget = 1_000_000
+
+// frame is the state of one judgement.
+type frame struct {
+	program *Program
+	env     *Env
+	err     error // the first failure
+	left    int   // of budget
+	looking bool  // inside Env.Look
+	slots   []operand
+	answers []Answer
+	asked   []bool
+}
+
+var frames = sync.Pool{New: func() any { return new(frame) }}
+
+func (f *frame) begin(p *Program, env *Env) {
+	f.program, f.env, f.left = p, env, budget
+	if p.slots > 0 {
+		f.slots = slices.Grow(f.slots[:0], p.slots)[:p.slots]
+	}
+	if n := len(p.lookups); n > 0 {
+		f.answers, f.asked = slices.Grow(f.answers[:0], n)[:n], slices.Grow(f.asked[:0], n)[:n]
+	}
+}
+
+// end gives f back, without what it points to.
+func (f *frame) end() {
+	clear(f.slots)
+	clear(f.answers)
+	clear(f.asked)
+	*f = frame{slots: f.slots[:0], answers: f.answers[:0], asked: f.asked[:0]}
+	frames.Put(f)
+}
+
+// fail notes a failure at a character of the text; the result is nil.
+func (f *frame) fail(at int, format string, args ...any) operand {
+	if f.err == nil {
+		f.err = fmt.Errorf("%s"+format, append([]any{place(position(f.program.text, at))}, args...)...)
+	}
+	return operand{}
+}
+
+// spend takes n off the budget; it is false once something has failed.
+func (f *frame) spend(n int) bool {
+	if f.left -= n; f.left < 0 || n < 0 {
+		f.left = 0
+		f.fail(0, "too much work: more than %d steps", budget)
+	}
+	return f.err == nil
+}
+
+// position is the line and column, both from 1, of a character of text.
+func position(text string, at int) (line, column int) {
+	line, column = 1, 1
+	for _, r := range text {
+		if at == 0 {
+			break
+		}
+		at--
+		if column++; r == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return line, column
+}
+
+func place(line, column int) string {
+	return strconv.Itoa(line) + ":" + strconv.Itoa(column) + ": "
 }
