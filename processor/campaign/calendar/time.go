@@ -24,6 +24,9 @@ func ParseTime(text string) (ms int64, err error) {
 
 // ParseRFC3339 is ParseTime for all years from 0.
 func ParseRFC3339(text string) (ms int64, err error) {
+	if ms, ok := parseUsual(text); ok {
+		return ms, nil
+	}
 	s := scanner{rest: text}
 	date := s.date()
 	s.letter('T')
@@ -38,6 +41,30 @@ func ParseRFC3339(text string) (ms int64, err error) {
 		return 0, fmt.Errorf("%s is no leap second", quote(text))
 	}
 	return ms, nil
+}
+
+// parseUsual reads the form that AppendTime writes, as most producers do, with few branches. All else it leaves alone.
+func parseUsual(text string) (ms int64, ok bool) {
+	if len(text) != len("2006-01-02T15:04:05.000Z") || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
+		text[13] != ':' || text[16] != ':' || text[19] != '.' || text[23] != 'Z' {
+		return 0, false
+	}
+	var high byte // from 0x80 on if any digit is above 9
+	digit := func(i int) int {
+		d := text[i] - '0'
+		high |= d | d + (0x7f - 9)
+		return int(d)
+	}
+	year := digit(0)*1000 + digit(1)*100 + digit(2)*10 + digit(3)
+	month, dayOfMonth := digit(5)*10+digit(6), digit(8)*10+digit(9)
+	hour, minute, second := digit(11)*10+digit(12), digit(14)*10+digit(15), digit(17)*10+digit(18)
+	thousandths := digit(20)*100 + digit(21)*10 + digit(22)
+	if high >= 0x80 || month < 1 || month > 12 || dayOfMonth < 1 || dayOfMonth > daysIn(year, time.Month(month)) ||
+		hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	clock := ((hour*60+minute)*60+second)*1000 + thousandths
+	return startOf(year, time.Month(month), dayOfMonth) + int64(clock), true
 }
 
 // endsMonth tells whether ms is in the first second of a month in UTC, where a leap second has its place.
@@ -75,20 +102,16 @@ type scanner struct {
 	bad  bool
 }
 
-// number reads exactly n digits.
-func (s *scanner) number(n int) (value int) {
-	if len(s.rest) < n {
+// pair reads two digits.
+func (s *scanner) pair() int {
+	if len(s.rest) < 2 {
 		s.bad = true
 		return 0
 	}
-	for _, c := range []byte(s.rest[:n]) {
-		if c < '0' || c > '9' {
-			s.bad = true
-		}
-		value = value*10 + int(c-'0')
-	}
-	s.rest = s.rest[n:]
-	return value
+	tens, ones := s.rest[0]-'0', s.rest[1]-'0'
+	s.rest = s.rest[2:]
+	s.bad = s.bad || tens > 9 || ones > 9
+	return 10*int(tens) + int(ones)
 }
 
 func (s *scanner) byte(c byte) {
@@ -110,11 +133,11 @@ func (s *scanner) letter(upper byte) {
 
 // date reads 2006-01-02 as the moment at which that day begins in UTC.
 func (s *scanner) date() (ms int64) {
-	year := s.number(4)
+	year := 100*s.pair() + s.pair()
 	s.byte('-')
-	month := s.number(2)
+	month := s.pair()
 	s.byte('-')
-	dayOfMonth := s.number(2)
+	dayOfMonth := s.pair()
 	if s.bad || month < 1 || month > 12 || dayOfMonth < 1 || dayOfMonth > daysIn(year, time.Month(month)) {
 		s.bad = true
 		return 0
@@ -122,9 +145,25 @@ func (s *scanner) date() (ms int64) {
 	return startOf(year, time.Month(month), dayOfMonth)
 }
 
-// startOf is the moment at which a day begins in UTC; days beyond a month's end run into the next.
+// startOf is the moment at which a day begins in UTC. Days before and beyond a month's run into its neighbours.
+//
+// It counts years from March, so that the day that comes and goes is the last of a year (H. Hinnant, "chrono-compatible
+// low-level date algorithms", days_from_civil).
 func startOf(year int, month time.Month, dayOfMonth int) int64 {
-	return time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC).UnixMilli()
+	y, m := int64(year), int64(month)+9
+	if m >= 12 {
+		m -= 12
+	} else {
+		y--
+	}
+	era := y / 400
+	if y < 0 {
+		era = (y - 399) / 400
+	}
+	yearOfEra := y - era*400
+	dayOfYear := (153*m+2)/5 + int64(dayOfMonth) - 1
+	dayOfEra := yearOfEra*365 + yearOfEra/4 - yearOfEra/100 + dayOfYear
+	return (era*146097 + dayOfEra - 719468) * day
 }
 
 func daysIn(year int, month time.Month) int {
@@ -144,16 +183,16 @@ func daysIn(year int, month time.Month) int {
 func (s *scanner) clock() (ms int64, leap bool) {
 	ms = s.hourMinute()
 	s.byte(':')
-	second := s.number(2)
+	second := s.pair()
 	s.bad = s.bad || second > 60
 	return ms + int64(second)*1000, second == 60
 }
 
 // hourMinute reads 15:04 in milliseconds.
 func (s *scanner) hourMinute() (ms int64) {
-	hour := s.number(2)
+	hour := s.pair()
 	s.byte(':')
-	minute := s.number(2)
+	minute := s.pair()
 	s.bad = s.bad || hour > 23 || minute > 59
 	return int64(hour)*3600_000 + int64(minute)*60_000
 }

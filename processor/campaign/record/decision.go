@@ -1,6 +1,8 @@
 package record
 
 import (
+	"strings"
+
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -31,7 +33,7 @@ func (d *Decision) Append(dst []byte) []byte {
 	}
 	w := *d
 	w.Value = value.Value{}
-	w.Detail = w.Detail[:min(len(w.Detail), maxDetail)]
+	w.Detail = strings.ToValidUTF8(w.Detail[:min(len(w.Detail), maxDetail)], "")
 	return w.appendWhole(dst[:start])
 }
 

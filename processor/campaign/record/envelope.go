@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -29,17 +28,17 @@ type Profile struct {
 
 // Reasons for which a record is a dead letter, in the order in which they are looked for.
 const (
-	Null          = "null"           // no value where an event should be
-	TooLarge      = "too_large"      // more than Envelope.MaxBytes
-	UTF8          = "utf8"           // key or value is not UTF-8
-	JSON          = "json"           // not one JSON object, or nested too deep
-	NoUser        = "no_user"        // no user ID, an empty one, no string, or over MaxUserBytes
-	NoKey         = "no_key"         // no key where the key is the user
-	UserDiffers   = "user_differs"   // user_id is not the key
-	NoEvent       = "no_event"       // no event name, an empty one or no string
-	BadTime       = "bad_time"       // not a time, or before 1970 or after 9999
-	BadProperties = "bad_properties" // properties or profile are no object
-	BadTrigger    = "bad_trigger"    // a record in triggers that can't be read
+	ReasonNull          = "null"           // no value where an event should be
+	ReasonTooLarge      = "too_large"      // more than Envelope.MaxBytes
+	ReasonUTF8          = "utf8"           // key or value is not UTF-8
+	ReasonJSON          = "json"           // not one JSON object, or nested too deep
+	ReasonNoUser        = "no_user"        // no user ID, an empty one, no string, or over MaxUserBytes
+	ReasonNoKey         = "no_key"         // no key where the key is the user
+	ReasonUserDiffers   = "user_differs"   // user_id is not the key
+	ReasonNoEvent       = "no_event"       // no event name, an empty one or no string
+	ReasonBadTime       = "bad_time"       // not a time, or before 1970 or after 9999
+	ReasonBadProperties = "bad_properties" // properties or profile are no object
+	ReasonBadTrigger    = "bad_trigger"    // a record in triggers that can't be read
 )
 
 // Rejection is why a record can't be read.
@@ -62,7 +61,7 @@ type Envelope struct {
 // several things that are wrong with a record the rejection names the first, in the order of the reasons.
 func (e Envelope) Event(key, val []byte, timestamp int64) (Event, *Rejection) {
 	if len(val) == 0 {
-		return Event{}, reject(Null, "the record has no value")
+		return Event{}, reject(ReasonNull, "the record has no value")
 	}
 	var f fields
 	if r := e.read(&f, key, val); r != nil {
@@ -73,7 +72,7 @@ func (e Envelope) Event(key, val []byte, timestamp int64) (Event, *Rejection) {
 		return Event{}, r
 	}
 	if f.event.Kind() != value.String || f.event.Text() == "" {
-		return Event{}, missing(NoEvent, "event", f.event)
+		return Event{}, missing(ReasonNoEvent, "event", f.event)
 	}
 	time, r := f.moment(timestamp)
 	if r != nil {
@@ -88,57 +87,54 @@ func (e Envelope) Event(key, val []byte, timestamp int64) (Event, *Rejection) {
 	}, nil
 }
 
-// Profile reads a record of the profile topic; erase is an empty value, which asks to forget the user.
+// Profile reads a record of the profile topic; erase is an empty value, which asks to forget the user. With KeyIgnored
+// the key still names the user where user_id does not: the topic is compacted, and a tombstone is nothing but a key.
 func (e Envelope) Profile(key, val []byte) (p Profile, erase bool, r *Rejection) {
 	var f fields
-	if erase = len(val) == 0; erase {
-		if r = validKey(key); r != nil {
-			return Profile{}, false, r
-		}
-	} else if r = e.read(&f, key, val); r != nil {
+	if r = e.read(&f, key, val); r != nil {
 		return Profile{}, false, r
 	}
 	if e.KeyIgnored && f.user.IsNil() {
-		f.user = value.OfString(string(key)) // the topic is compacted: only the key can name the user of a tombstone
+		e.KeyIgnored = false
+		if !utf8.Valid(key) {
+			return Profile{}, false, reject(ReasonUTF8, "the key is not valid UTF-8")
+		}
 	}
-	if p.User, r = e.user(&f, key); r != nil || erase {
-		return p, erase && r == nil, r
+	user, r := e.user(&f, key)
+	if r != nil {
+		return Profile{}, false, r
+	}
+	if len(val) == 0 {
+		return Profile{User: user}, true, nil
 	}
 	if _, r = f.moment(0); r != nil {
 		return Profile{}, false, r
 	}
 	if f.propertiesKind == value.Nil {
-		return Profile{}, false, reject(BadProperties, "properties is missing")
+		return Profile{}, false, reject(ReasonBadProperties, "properties is missing")
 	}
 	if r = f.objects(); r != nil {
 		return Profile{}, false, r
 	}
-	p.Properties = f.properties
-	return p, false, nil
+	return Profile{User: user, Properties: f.properties}, false, nil
 }
 
-// read checks a record's bytes and takes its fields out.
+// read checks a record's bytes and takes the fields of a value that is not empty.
 func (e Envelope) read(f *fields, key, val []byte) *Rejection {
 	if e.MaxBytes > 0 && len(val) > e.MaxBytes {
-		return reject(TooLarge, "the value has %d bytes, more than max_record_bytes (%d)", len(val), e.MaxBytes)
+		return reject(ReasonTooLarge, "the value has %d bytes, more than max_record_bytes (%d)", len(val), e.MaxBytes)
 	}
 	if !utf8.Valid(val) {
-		return reject(UTF8, "the value is not valid UTF-8")
+		return reject(ReasonUTF8, "the value is not valid UTF-8")
 	}
-	if !e.KeyIgnored {
-		if r := validKey(key); r != nil {
-			return r
-		}
+	if !e.KeyIgnored && !utf8.Valid(key) {
+		return reject(ReasonUTF8, "the key is not valid UTF-8")
+	}
+	if len(val) == 0 {
+		return nil
 	}
 	if err := f.read(string(val)); err != nil {
-		return reject(JSON, "%v", err)
-	}
-	return nil
-}
-
-func validKey(key []byte) *Rejection {
-	if !utf8.Valid(key) {
-		return reject(UTF8, "the key is not valid UTF-8")
+		return reject(ReasonJSON, "%v", err)
 	}
 	return nil
 }
@@ -149,23 +145,23 @@ func (e Envelope) user(f *fields, key []byte) (string, *Rejection) {
 	user := f.user.Text()
 	switch {
 	case given && f.user.Kind() != value.String:
-		return "", missing(NoUser, "user_id", f.user)
+		return "", missing(ReasonNoUser, "user_id", f.user)
 	case !given && (e.KeyIgnored || key == nil):
-		return "", reject(NoUser, "the record names no user")
+		return "", reject(ReasonNoUser, "the record names no user")
 	case !given:
 		user = string(key)
 	}
 	switch {
 	case user == "":
-		return "", reject(NoUser, "the user ID is empty")
+		return "", reject(ReasonNoUser, "the user ID is empty")
 	case len(user) > MaxUserBytes:
-		return "", reject(NoUser, "the user ID has %d bytes, more than %d", len(user), MaxUserBytes)
+		return "", reject(ReasonNoUser, "the user ID has %d bytes, more than %d", len(user), MaxUserBytes)
 	case e.KeyIgnored:
 		return user, nil
 	case key == nil:
-		return "", reject(NoKey, "the record has no key; it must be the user ID, or key: ignored be set")
+		return "", reject(ReasonNoKey, "the record has no key; it must be the user ID, or key: ignored be set")
 	case user != string(key):
-		return "", reject(UserDiffers, "user_id is %s, the key %s", quote(user), quote(string(key)))
+		return "", reject(ReasonUserDiffers, "user_id is %s, the key %s", quote(user), quote(string(key)))
 	}
 	return user, nil
 }
@@ -186,91 +182,4 @@ func quote(s string) string {
 		return fmt.Sprintf("%q…", s[:64])
 	}
 	return fmt.Sprintf("%q", s)
-}
-
-// fields are what a record says, not yet judged: of duplicate keys the last counts.
-type fields struct {
-	id, user, event, time       value.Value
-	properties, profile         value.Properties
-	propertiesKind, profileKind value.Kind
-}
-
-func (f *fields) read(text string) error {
-	r := value.NewReader(text)
-	for r.EnterObject(); ; {
-		name, ok := r.NextMember()
-		if !ok {
-			return r.End()
-		}
-		switch name {
-		case "id":
-			f.id = r.Value()
-		case "user_id":
-			f.user = r.Value()
-		case "event":
-			f.event = r.Value()
-		case "time":
-			f.time = r.Value()
-		case "properties":
-			f.properties, f.propertiesKind = object(&r)
-		case "profile":
-			f.profile, f.profileKind = object(&r)
-		default:
-			r.Skip()
-		}
-	}
-}
-
-// object reads the properties of an object; of any other value only its kind.
-func object(r *value.Reader) (value.Properties, value.Kind) {
-	kind := r.Peek()
-	if kind == value.Object {
-		return r.Properties(), kind
-	}
-	r.Skip()
-	return nil, kind
-}
-
-// identity is the event's id: a string, or a number's digits. Anything else is none.
-func (f *fields) identity() string {
-	switch f.id.Kind() {
-	case value.String, value.Number, value.Digits:
-		return f.id.Text()
-	}
-	return ""
-}
-
-// moment is the record's time, or if it has none its Kafka timestamp.
-func (f *fields) moment(timestamp int64) (int64, *Rejection) {
-	switch f.time.Kind() {
-	case value.Nil:
-		if timestamp < 0 || timestamp > calendar.MaxTime {
-			return 0, reject(BadTime, "the record has no time, and its timestamp %d is not from 1970 to 9999", timestamp)
-		}
-		return timestamp, nil
-	case value.String:
-		ms, err := calendar.ParseTime(f.time.Text())
-		if err != nil {
-			return 0, reject(BadTime, "time: %v", err)
-		}
-		return ms, nil
-	case value.Number, value.Digits:
-		ms, ok := f.time.Floor(0)
-		if !ok || ms < 0 || ms > calendar.MaxTime {
-			return 0, reject(BadTime, "time %s is not in milliseconds from 1970 to 9999", quote(f.time.Text()))
-		}
-		return ms, nil
-	}
-	return 0, reject(BadTime, "time is %v, not a string or a number", f.time.Kind())
-}
-
-// objects checks that properties and profile are objects where they are there.
-func (f *fields) objects() *Rejection {
-	if k := f.propertiesKind; k != value.Object && k != value.Nil {
-		return reject(BadProperties, "properties is %v, not an object", k)
-	}
-	if k := f.profileKind; k != value.Object && k != value.Nil {
-		return reject(BadProperties, "profile is %v, not an object", k)
-	}
-	return nil
 }

@@ -16,62 +16,82 @@ type Properties []Property
 
 // Properties reads the object that comes next; null values are kept, of duplicate names the last value.
 func (r *Reader) Properties() Properties {
-	var room [few]Property
-	p := Properties(room[:0])
-	var names index
-	r.EnterObject()
-next:
-	for {
+	var p Properties
+	var places map[string]int // once there are many
+	var marks uint64
+	for r.EnterObject(); ; {
 		name, ok := r.NextMember()
 		if !ok {
 			break
 		}
 		v := r.Value()
-		if len(p) < few {
-			for i := range p {
-				if p[i].Name == name {
-					p[i].Value = v
-					continue next
-				}
+		// Names that differ in length or ends mostly have marks of their own; who has one is new.
+		mark := uint64(1) << (mark(name) % 64)
+		if i := -1; marks&mark != 0 {
+			if places == nil {
+				i = p.place(name)
+			} else if at, found := places[name]; found {
+				i = at
 			}
-		} else {
-			if len(names.names) == 0 {
-				for i := range p {
-					names.place(p[i].Name)
-				}
-			}
-			if i, found := names.place(name); found {
+			if i >= 0 {
 				p[i].Value = v
 				continue
 			}
 		}
+		marks |= mark
+		switch {
+		case p == nil:
+			p = make(Properties, 0, min(few/2, 1+(len(r.text)-r.at)/24)) // a property takes about 24 bytes
+		case places != nil:
+			places[name] = len(p)
+		case len(p) == few:
+			places = p.places()
+			places[name] = len(p)
+		}
 		p = append(p, Property{name, v})
 	}
-	if r.err != nil || len(p) == 0 {
+	if r.err != nil {
 		return nil
 	}
-	return append(make(Properties, 0, len(p)), p...)
+	return p
+}
+
+// mark is a number that is mostly different for the names of one object.
+func mark(name string) int {
+	if name == "" {
+		return 0
+	}
+	return len(name) + 5*int(name[0]) + 3*int(name[len(name)-1])
+}
+
+// place is where a name stands in p, -1 if it does not.
+func (p Properties) place(name string) int {
+	for i := range p {
+		if p[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p Properties) places() map[string]int {
+	places := make(map[string]int, len(p)+few)
+	for i := range p {
+		places[p[i].Name] = i
+	}
+	return places
 }
 
 // Get is the value of that name, Nil if there is none.
 func (p Properties) Get(name string) Value {
-	for i := range p {
-		if p[i].Name == name {
-			return p[i].Value
-		}
+	if i := p.place(name); i >= 0 {
+		return p[i].Value
 	}
 	return Value{}
 }
 
 // Has tells whether there is a property of that name, null or not.
-func (p Properties) Has(name string) bool {
-	for i := range p {
-		if p[i].Name == name {
-			return true
-		}
-	}
-	return false
-}
+func (p Properties) Has(name string) bool { return p.place(name) >= 0 }
 
 // Merge lays patch over p, key by key: a null removes the key. The result is p itself if nothing changes, otherwise a
 // new slice; it does not keep the text alive that patch was parsed from.
@@ -100,17 +120,12 @@ func (p Properties) Merge(patch Properties) Properties {
 	return merged
 }
 
-// placer finds the place of a name in p, -1 if it has none; it is asked so many times.
-func (p Properties) placer(times int) func(name string) int {
-	if len(p) <= few || times <= 1 {
-		return func(name string) int {
-			return slices.IndexFunc(p, func(property Property) bool { return property.Name == name })
-		}
+// placer is place for so many calls.
+func (p Properties) placer(calls int) func(name string) int {
+	if len(p) <= few || calls <= 1 {
+		return p.place
 	}
-	places := make(map[string]int, len(p))
-	for i := range p {
-		places[p[i].Name] = i
-	}
+	places := p.places()
 	return func(name string) int {
 		if i, found := places[name]; found {
 			return i

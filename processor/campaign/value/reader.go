@@ -3,6 +3,7 @@ package value
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -89,6 +90,29 @@ func (r *Reader) EnterList() { r.enter('[', "expected a list") }
 
 // NextMember reads the name of the object's next member; ok is false at the end of the object, which is then left.
 func (r *Reader) NextMember() (name string, ok bool) {
+	text, i := r.text, r.at
+	if !r.fresh && i < len(text) && text[i] == ',' {
+		i++
+	}
+	// Mostly a plain name follows, without spaces and short.
+	if (r.fresh || i > r.at) && len(text)-i > 8 && text[i] == '"' {
+		i++
+		end := i
+		if s := special(eight(text, i)); s != 0 {
+			end += bits.TrailingZeros64(s) / 8
+		} else {
+			end = plain(text, i+8)
+		}
+		if end+1 < len(text) && text[end] == '"' && text[end+1] == ':' {
+			r.at, r.fresh = end+2, false
+			return text[i:end], true
+		}
+	}
+	return r.anyMember()
+}
+
+// anyMember is NextMember for every text.
+func (r *Reader) anyMember() (name string, ok bool) {
 	if !r.next('}', "expected ',' or '}'") {
 		return "", false
 	}
@@ -112,6 +136,11 @@ func (r *Reader) NextElement() bool { return r.next(']', "expected ',' or ']'") 
 func (r *Reader) Value() Value {
 	switch c := r.peek(); c {
 	case '"':
+		start := r.at + 1
+		if end := plain(r.text, start); end < len(r.text) && r.text[end] == '"' {
+			r.at = end + 1
+			return Value{kind: String, text: r.text[start:end]}
+		}
 		return Value{kind: String, text: r.string()}.unless(r.err)
 	case '{', '[':
 		return r.compound(c)

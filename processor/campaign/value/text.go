@@ -1,29 +1,52 @@
 package value
 
 import (
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// plain bytes stand for themselves in a JSON string.
-var plain = func() (table [256]bool) {
-	for c := 0x20; c < 256; c++ {
-		table[c] = c != '"' && c != '\\'
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// eight are eight bytes of text from i on, the first one lowest.
+func eight(text string, i int) uint64 {
+	s := text[i : i+8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// special has the high bit set of the lowest byte that does not stand for itself in a JSON string: a quote, a backslash
+// or a control character. It is 0 if there is none; bits above the lowest may be set wrongly, by a borrow.
+func special(bytes uint64) uint64 {
+	quote, backslash := bytes^('"'*ones), bytes^('\\'*ones)
+	return ((bytes-0x20*ones)&^bytes | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs
+}
+
+// plain is the first place from i on of a byte that does not stand for itself in a JSON string; len(text) if there is
+// none.
+func plain(text string, i int) int {
+	for ; len(text)-i >= 8; i += 8 {
+		if s := special(eight(text, i)); s != 0 {
+			return i + bits.TrailingZeros64(s)/8
+		}
 	}
-	return table
-}()
+	for i < len(text) && text[i] >= 0x20 && text[i] != '"' && text[i] != '\\' {
+		i++
+	}
+	return i
+}
 
 // string reads a string; the opening quote is next.
 func (r *Reader) string() string {
-	text, start := r.text, r.at+1
-	i := start
-	for i < len(text) && plain[text[i]] {
-		i++
-	}
-	if i < len(text) && text[i] == '"' {
+	start := r.at + 1
+	i := plain(r.text, start)
+	if i < len(r.text) && r.text[i] == '"' {
 		r.at = i + 1
-		return text[start:i]
+		return r.text[start:i]
 	}
 	return r.unescape(start, i)
 }
@@ -50,8 +73,7 @@ func (r *Reader) unescape(start, i int) string {
 			return ""
 		}
 		start = r.at
-		for i = start; i < len(text) && plain[text[i]]; i++ {
-		}
+		i = plain(text, start)
 	}
 }
 
@@ -117,28 +139,19 @@ const hexDigits = "0123456789abcdef"
 // AppendString writes s as a JSON string: only quotes, backslashes and control characters are escaped. What is not
 // UTF-8 becomes U+FFFD.
 func AppendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf && plain[c] {
-			i++
-			continue
-		}
-		size := 1
-		if c >= utf8.RuneSelf {
-			var char rune
-			if char, size = utf8.DecodeRuneInString(s[i:]); char != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-		}
-		dst = append(dst, s[start:i]...)
-		dst = appendEscape(dst, c)
-		i += size
-		start = i
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	}
-	return append(append(dst, s[start:]...), '"')
+	dst = append(dst, '"')
+	for {
+		i := plain(s, 0)
+		dst = append(dst, s[:i]...)
+		if i == len(s) {
+			return append(dst, '"')
+		}
+		dst = appendEscape(dst, s[i])
+		s = s[i+1:]
+	}
 }
 
 func appendEscape(dst []byte, c byte) []byte {
@@ -155,9 +168,6 @@ func appendEscape(dst []byte, c byte) []byte {
 		return append(dst, `\r`...)
 	case '\t':
 		return append(dst, `\t`...)
-	}
-	if c >= utf8.RuneSelf {
-		return utf8.AppendRune(dst, utf8.RuneError)
 	}
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
