@@ -63,28 +63,29 @@ func appendRowKey(dst []byte, k Key, piece uint32) []byte {
 
 // decodeRowKey is the inverse of appendRowKey. It accepts only what that writes.
 func decodeRowKey(src []byte) (k Key, piece uint32, err error) {
+	id, part, piece, err := splitRowKey(src)
+	return Key{ID: string(id), Part: part}, piece, err
+}
+
+// splitRowKey is decodeRowKey without a copy of the ID.
+func splitRowKey(src []byte) (id []byte, part, piece uint32, err error) {
 	id, rest, ok := cutID(src)
-	if !ok {
-		return Key{}, 0, fmt.Errorf("row key %x: no end of the ID", src)
-	}
-	k.ID = string(id)
-	switch len(rest) {
-	case 0:
-		return k, 0, nil
-	case 4:
-		k.Part = binary.BigEndian.Uint32(rest)
-		if k.Part == 0 {
-			return Key{}, 0, fmt.Errorf("row key %x: part 0 written out", src)
+	switch {
+	case !ok || len(id) == 0:
+		return nil, 0, 0, fmt.Errorf("row key %x: no ID", src)
+	case len(rest) == 0:
+		return id, 0, 0, nil
+	case len(rest) == 4:
+		if part = binary.BigEndian.Uint32(rest); part != 0 {
+			return id, part, 0, nil
 		}
-		return k, 0, nil
-	case 8:
-		k.Part, piece = binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
-		if piece == 0 {
-			return Key{}, 0, fmt.Errorf("row key %x: piece 0 written out", src)
+	case len(rest) == 8:
+		part, piece = binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
+		if piece != 0 {
+			return id, part, piece, nil
 		}
-		return k, piece, nil
 	}
-	return Key{}, 0, fmt.Errorf("row key %x: %d bytes after the ID", src, len(rest))
+	return nil, 0, 0, fmt.Errorf("row key %x: part and piece", src)
 }
 
 // cutID splits src into the ID at its start, without escapes, and what follows.
@@ -117,8 +118,12 @@ func cutID(src []byte) (id, rest []byte, ok bool) {
 
 // appendTimerKey appends what follows the kind in the key of a timer.
 func appendTimerKey(dst []byte, t Timer) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(t.Due)^1<<63)
-	return append(dst, t.ID...)
+	return append(appendDue(dst, t.Due), t.ID...)
+}
+
+// appendDue appends a moment such that bytes are in the order of moments.
+func appendDue(dst []byte, ms int64) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(ms)^1<<63)
 }
 
 // decodeTimerKey is the inverse of appendTimerKey.
@@ -127,4 +132,13 @@ func decodeTimerKey(src []byte) (Timer, error) {
 		return Timer{}, fmt.Errorf("timer key %x: too short", src)
 	}
 	return Timer{Due: int64(binary.BigEndian.Uint64(src) ^ 1<<63), ID: string(src[8:])}, nil
+}
+
+// partitionOf returns the partition that a full key belongs to, -1 for the
+// store's own.
+func partitionOf(key []byte) (n int32, ok bool) {
+	if len(key) < 4 {
+		return 0, false
+	}
+	return int32(binary.BigEndian.Uint32(key)), true
 }

@@ -3,10 +3,9 @@ package state
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -14,13 +13,24 @@ import (
 // Partition is the state of one partition. It is safe for concurrent use, but
 // Changelog, Apply and Restore belong to one loop.
 type Partition struct {
-	store  *Store
-	number int32
+	store       *Store
+	number      int32
+	bufferLimit atomic.Int64 // bytes: this partition's share of shares.buffer
 
 	mu       sync.Mutex
 	position Position
-	known    func(id string) (ms int64, ok bool)
-	split    map[Key]int // pieces of the rows in more than one
+	buffer   buffer
+	split    map[Key]int // pieces of the rows in more than one, the buffer's too
+	timers   timerIndex
+	// heads holds what Due read to check a timer, for the Get that follows.
+	heads   map[string][]byte
+	known   func(id string) (ms int64, ok bool)
+	written bool   // something may be in memtables
+	key     []byte // scratch
+}
+
+func newPartition(s *Store, n int32) *Partition {
+	return &Partition{store: s, number: n, split: make(map[Key]int), heads: make(map[string][]byte)}
 }
 
 // Number is the partition's number.
@@ -38,43 +48,90 @@ func (p *Partition) Position() Position {
 func (p *Partition) Get(k Key) (content []byte, found bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	value, found, err := p.read(k, 0)
-	if !found || err != nil {
-		return nil, false, err
-	}
-	s, err := decodePiece(k, 0, value)
-	if err != nil {
-		return nil, false, explain(p.store.cfg.Dir, err)
-	}
-	content = s.content
-	for piece := 1; piece < s.pieces; piece++ {
-		value, found, err := p.read(k, uint32(piece))
-		if err == nil && !found {
-			err = fmt.Errorf("row %q part %d: %w: piece %d is missing", k.ID, k.Part, ErrDamaged, piece)
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		more, err := decodePiece(k, uint32(piece), value)
-		if err != nil {
-			return nil, false, explain(p.store.cfg.Dir, err)
-		}
-		content = append(content, more.content...)
-	}
-	return content, true, nil
+	content, _, found, err = p.get(k)
+	return content, found, err
 }
 
-func (p *Partition) read(k Key, piece uint32) ([]byte, bool, error) {
-	key := appendRowKey(appendPrefix(nil, p.number, kindRow), k, piece)
-	value, closer, err := p.store.db.Get(key)
+// Head returns the content of a head, which the caller owns, and its Due: the
+// OldDue of a row that replaces it.
+func (p *Partition) Head(id string) (content []byte, due int64, found bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.get(Key{ID: id})
+}
+
+func (p *Partition) get(k Key) (content []byte, due int64, found bool, err error) {
+	if r, ok := p.buffer.rows[k]; ok {
+		return slices.Clone(r.content), r.due, r.content != nil, nil
+	}
+	value, ok := p.heads[k.ID]
+	if ok && k.Part == 0 {
+		delete(p.heads, k.ID)
+	} else if value, found, err = p.read(k, 0); !found || err != nil {
+		return nil, 0, false, err
+	}
+	s, err := decodePiece(k.Part, 0, value)
+	if err != nil {
+		return nil, 0, false, p.rowError(k, err)
+	}
+	content = s.content
+	for piece := uint32(1); piece < uint32(s.pieces); piece++ {
+		more, found, err := p.read(k, piece)
+		if err == nil && !found {
+			err = fmt.Errorf("%w: piece %d is missing", ErrDamaged, piece)
+		}
+		var m stored
+		if err == nil {
+			m, err = decodePiece(k.Part, piece, more)
+		}
+		if err != nil {
+			return nil, 0, false, p.rowError(k, err)
+		}
+		content = append(content, m.content...)
+	}
+	return content, s.due, true, nil
+}
+
+func (p *Partition) rowError(k Key, err error) error {
+	return explain(p.store.cfg.Dir, fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
+}
+
+// read returns the stored value of a piece, a copy.
+func (p *Partition) read(k Key, piece uint32) (value []byte, found bool, err error) {
+	p.key = appendRowKey(appendPrefix(p.key[:0], p.number, kindRow), k, piece)
+	stored, closer, err := p.store.db.Get(p.key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, explain(p.store.cfg.Dir, err)
 	}
-	value = slices.Clone(value)
+	value = append(make([]byte, 0, len(stored)), stored...)
 	return value, true, explain(p.store.cfg.Dir, closer.Close())
+}
+
+// appliedDue returns the Due of a head as last applied, 0 if it has none.
+func (p *Partition) appliedDue(id string) (int64, error) {
+	if r, ok := p.buffer.rows[Key{ID: id}]; ok {
+		return r.due, nil
+	}
+	if p.known != nil {
+		if due, ok := p.known(id); ok {
+			return due, nil
+		}
+	}
+	value, found, err := p.read(Key{ID: id}, 0)
+	if !found || err != nil {
+		return 0, err
+	}
+	s, err := decodePiece(0, 0, value)
+	if err != nil {
+		return 0, p.rowError(Key{ID: id}, err)
+	}
+	if s.due != 0 {
+		p.heads[id] = value
+	}
+	return s.due, nil
 }
 
 // Apply makes rows and pos the partition's state, together. It is called only
@@ -82,128 +139,172 @@ func (p *Partition) read(k Key, piece uint32) ([]byte, bool, error) {
 // must not change any more. No key may be in rows twice.
 //
 // What is applied is in memory at first, where reads see it, and is written as
-// one batch with what came before when that is large enough, or 5 s old by
+// one batch with what came before when that is large enough, or 1 s old by
 // WrittenAt, and by Flush.
+//
+// After an error nothing of it is applied, and the partition is to be restored
+// from its position once the cause is gone.
 func (p *Partition) Apply(rows []Row, pos Position) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	batch := p.store.db.NewBatch()
-	defer batch.Close()
+	if err := p.store.health.check(p.number); err != nil {
+		return err
+	}
 	for i := range rows {
-		var err error
-		p.eachRecord(&rows[i], func(key, value []byte) {
-			key = append(appendPrefix(nil, p.number, key[0]), key[1:]...)
-			if value == nil {
-				err = errors.Join(err, batch.Delete(key, nil))
-			} else {
-				err = errors.Join(err, batch.Set(key, value, nil))
-			}
-		})
-		if err != nil {
-			return explain(p.store.cfg.Dir, err)
-		}
-		if n := pieces(len(rows[i].Content)); n > 1 {
-			p.split[rows[i].Key] = n
-		} else {
-			delete(p.split, rows[i].Key)
-		}
+		p.applyRow(&rows[i])
 	}
-	if err := batch.Set(appendPrefix(nil, p.number, kindMeta), pos.append(nil), nil); err != nil {
-		return explain(p.store.cfg.Dir, err)
-	}
-	if err := batch.Commit(pebble.NoSync); err != nil {
-		return explain(p.store.cfg.Dir, err)
+	if !p.buffer.used {
+		p.buffer.used, p.buffer.since = true, pos.WrittenAt
 	}
 	p.position = pos
-	return nil
+	if p.buffer.bytes < p.bufferLimit.Load() && pos.WrittenAt-p.buffer.since < bufferInterval {
+		return nil
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return p.store.flushOld(pos.WrittenAt)
+}
+
+func (p *Partition) applyRow(r *Row) {
+	n := 0
+	if r.Content != nil {
+		n = pieces(len(r.Content))
+	}
+	before := p.split[r.Key]
+	if n > 1 {
+		p.split[r.Key] = n
+	} else if before > 0 {
+		delete(p.split, r.Key)
+	}
+	due := int64(0)
+	if r.Part == 0 {
+		if n > 0 {
+			due = r.Due
+		}
+		oldDue := r.OldDue
+		if old, ok := p.buffer.rows[r.Key]; ok {
+			oldDue = old.due
+		}
+		delete(p.heads, r.ID)
+		p.timers.change(r.ID, oldDue, due)
+	}
+	p.buffer.put(r.Key, bufferedRow{due: due, content: r.Content, pieces: before})
 }
 
 // Flush hands what is buffered to Pebble. Only Store.Flush makes it durable.
-func (p *Partition) Flush() error { return nil }
+func (p *Partition) Flush() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flush()
+}
 
-// Wipe removes everything of the partition, the position too. It also gets rid
-// of what is damaged.
+// Wipe removes everything of the partition, the position too, also where that
+// is damaged. It is durable when it returns. Where even that fails with
+// ErrDamaged, the next Open fails with ErrDamaged and wants a Clear.
 func (p *Partition) Wipe() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := p.store.db.DeleteRange(appendPrefix(nil, p.number, 0), appendPrefix(nil, p.number, kindEnd), pebble.NoSync)
-	if err != nil {
-		return explain(p.store.cfg.Dir, err)
-	}
-	p.position, p.split = Position{}, make(map[Key]int)
-	return nil
+	return p.replace(nil)
 }
 
 // Scan calls visit for every row in order of key (ID, then part), as applied
 // when Scan was called. Content is valid only during the call. An error of visit
 // ends it and is returned as it is.
-func (p *Partition) Scan(visit func(Row) error) error {
-	it, err := p.store.db.NewIter(&pebble.IterOptions{
-		LowerBound: appendPrefix(nil, p.number, kindRow), UpperBound: appendPrefix(nil, p.number, kindRow+1)})
+func (p *Partition) Scan(visit func(Row) error) (err error) {
+	p.mu.Lock()
+	err = p.flush()
+	var it *pebble.Iterator
+	if err == nil {
+		it, err = p.store.db.NewIter(p.span(kindRow))
+	}
+	p.mu.Unlock()
 	if err != nil {
 		return explain(p.store.cfg.Dir, err)
 	}
+	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close())) }()
 	var row Row
 	missing := 0
 	for ok := it.First(); ok; ok = it.Next() {
 		k, piece, err := decodeRowKey(it.Key()[prefixSize:])
 		if err != nil {
-			return errors.Join(explain(p.store.cfg.Dir, err), it.Close())
+			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w", ErrDamaged, err))
 		}
-		s, err := decodePiece(k, piece, it.Value())
+		s, err := decodePiece(k.Part, piece, it.Value())
 		if err != nil {
-			return errors.Join(explain(p.store.cfg.Dir, err), it.Close())
+			return p.rowError(k, err)
 		}
-		if piece == 0 {
+		switch {
+		case piece == 0 && missing == 0:
 			row, missing = Row{Key: k, Due: s.due, Content: s.content}, s.pieces
-		} else {
-			row.Content = append(slices.Clip(row.Content), s.content...)
+			if missing > 1 {
+				row.Content = slices.Clone(row.Content)
+			}
+		case piece > 0 && missing > 0 && k == row.Key:
+			row.Content = append(row.Content, s.content...)
+		default:
+			return p.rowError(k, fmt.Errorf("%w: piece %d is out of place", ErrDamaged, piece))
 		}
 		if missing--; missing > 0 {
-			row.Content = slices.Clone(row.Content)
 			continue
 		}
 		if err := visit(row); err != nil {
-			return errors.Join(err, it.Close())
+			return err
 		}
 	}
-	return explain(p.store.cfg.Dir, it.Close())
+	return nil
 }
 
+// span bounds an iterator to one kind of the partition's keys.
+func (p *Partition) span(kind byte) *pebble.IterOptions {
+	return &pebble.IterOptions{
+		LowerBound: appendPrefix(nil, p.number, kind), UpperBound: appendPrefix(nil, p.number, kind+1)}
+}
+
+// load reads what of the partition is kept in memory. The buffer is empty.
 func (p *Partition) load() error {
-	p.split = make(map[Key]int)
-	value, closer, err := p.store.db.Get(appendPrefix(nil, p.number, kindMeta))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil
+	p.position, p.buffer = Position{}, buffer{}
+	p.timers = newTimerIndex()
+	clear(p.split)
+	clear(p.heads)
+	for _, read := range []func() error{p.loadMeta, p.loadSplit} {
+		if err := read(); err != nil {
+			return explain(p.store.cfg.Dir, err)
+		}
 	}
+	return nil
+}
+
+func (p *Partition) loadMeta() error {
+	it, err := p.store.db.NewIter(p.span(kindMeta))
 	if err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return err
 	}
-	p.position, err = DecodePosition(value)
-	return explain(p.store.cfg.Dir, errors.Join(err, closer.Close()))
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		switch string(it.Key()[prefixSize:]) {
+		case "":
+			p.position, err = DecodePosition(it.Value())
+		case boundKey:
+			err = p.timers.decodeBound(it.Value())
+		}
+	}
+	return errors.Join(err, it.Close())
 }
 
-func (p *Partition) due(before int64, limit int, dst []Timer) ([]Timer, error) {
-	var due []Timer
-	err := p.Scan(func(r Row) error {
-		if r.Due != 0 && r.Due < before {
-			due = append(due, Timer{Due: r.Due, ID: r.ID})
-		}
-		return nil
-	})
-	slices.SortFunc(due, func(a, b Timer) int {
-		if a.Due != b.Due {
-			return int(a.Due - b.Due)
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return append(dst, due[:min(limit, len(due))]...), err
-}
-
-func (p *Partition) nextDue() (ms int64, ok bool, err error) {
-	due, err := p.due(math.MaxInt64, 1, nil)
-	if len(due) == 0 {
-		return 0, false, err
+func (p *Partition) loadSplit() error {
+	it, err := p.store.db.NewIter(p.span(kindSplit))
+	if err != nil {
+		return err
 	}
-	return due[0].Due, true, err
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var k Key
+		r := reader{rest: it.Value()}
+		if k, _, err = decodeRowKey(it.Key()[prefixSize:]); err == nil {
+			p.split[k] = int(r.uvarint())
+		}
+		if err != nil || r.bad {
+			err = fmt.Errorf("split row %x: %w", it.Key(), ErrDamaged)
+		}
+	}
+	return errors.Join(err, it.Close())
 }

@@ -12,6 +12,8 @@ const (
 	// pieceSize is the most content that one changelog record holds, in bytes.
 	// With its key a record stays below 900 KiB.
 	pieceSize = 512 << 10
+	// maxPieces bounds what a row can be: 4 GiB.
+	maxPieces = 1 << 13
 )
 
 // Row is one keyed value of a partition.
@@ -51,6 +53,20 @@ func appendPiece(dst []byte, r *Row, piece int) []byte {
 	return append(dst, r.Content[from:min(from+pieceSize, len(r.Content))]...)
 }
 
+// pieceLen is how many bytes appendPiece appends.
+func pieceLen(r *Row, piece int) int {
+	n := 1 + min(pieceSize, len(r.Content)-piece*pieceSize)
+	if piece > 0 {
+		return n
+	}
+	var scratch [binary.MaxVarintLen64]byte
+	n += binary.PutUvarint(scratch[:], uint64(pieces(len(r.Content))))
+	if r.Part == 0 {
+		n += binary.PutVarint(scratch[:], r.Due)
+	}
+	return n
+}
+
 // stored is a decoded value of appendPiece.
 type stored struct {
 	pieces  int // of the row; only in piece 0
@@ -58,28 +74,28 @@ type stored struct {
 	content []byte // shares the value's memory
 }
 
-func decodePiece(k Key, piece uint32, value []byte) (s stored, err error) {
+func decodePiece(part, piece uint32, value []byte) (s stored, err error) {
 	if len(value) == 0 {
-		return s, fmt.Errorf("row %q part %d: %w: empty value", k.ID, k.Part, ErrDamaged)
+		return s, fmt.Errorf("%w: a row without a value", ErrDamaged)
 	}
 	if value[0] != rowFormat {
-		return s, formatError(fmt.Sprintf("row %q part %d", k.ID, k.Part), value[0], rowFormat)
+		return s, formatError("row", value[0], rowFormat)
 	}
-	value = value[1:]
+	r := reader{rest: value[1:]}
 	if piece == 0 {
-		n, size := binary.Uvarint(value)
-		if size <= 0 || n == 0 || n > 1<<20 {
-			return s, fmt.Errorf("row %q part %d: %w: number of pieces", k.ID, k.Part, ErrDamaged)
+		n := r.uvarint()
+		if n == 0 || n > maxPieces {
+			return s, fmt.Errorf("%w: a row in %d pieces", ErrDamaged, n)
 		}
-		s.pieces, value = int(n), value[size:]
-		if k.Part == 0 {
-			if s.due, size = binary.Varint(value); size <= 0 {
-				return s, fmt.Errorf("row %q: %w: due", k.ID, ErrDamaged)
-			}
-			value = value[size:]
+		s.pieces = int(n)
+		if part == 0 {
+			s.due = r.varint()
 		}
 	}
-	s.content = value
+	if r.bad {
+		return s, fmt.Errorf("%w: a row of %d bytes", ErrDamaged, len(value))
+	}
+	s.content = r.rest
 	return s, nil
 }
 
@@ -89,4 +105,29 @@ func formatError(what string, got, newest byte) error {
 		return fmt.Errorf("%s: %w (format %d, this version reads up to %d): upgrade", what, ErrNewer, got, newest)
 	}
 	return fmt.Errorf("%s: %w: unknown format %d", what, ErrDamaged, got)
+}
+
+// Changelog calls emit for each record that a row is in the changelog: one, or
+// several where Content is over 512 KiB, and tombstones (value nil) for a row
+// that is deleted and for pieces that it had beyond those it has now. It must be
+// called before the row is applied, with nothing else of the partition between
+// the two. emit keeps key and value, which nobody changes.
+func (p *Partition) Changelog(r Row, emit func(key, value []byte)) {
+	p.mu.Lock()
+	before := p.split[r.Key]
+	p.mu.Unlock()
+	n := 0
+	if r.Content != nil {
+		n = pieces(len(r.Content))
+	}
+	for piece := range n {
+		size := 32 + len(r.ID) + min(pieceSize, len(r.Content))
+		record := appendRowKey(append(make([]byte, 0, size), kindRow), r.Key, uint32(piece))
+		key := len(record)
+		record = appendPiece(record, &r, piece)
+		emit(record[:key:key], record[key:])
+	}
+	for piece := n; piece < max(1, before); piece++ {
+		emit(appendRowKey([]byte{kindRow}, r.Key, uint32(piece)), nil)
+	}
 }

@@ -1,13 +1,31 @@
 package state
 
 import (
-	"encoding/binary"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	// storeFormat is the version of the layout of keys.
+	storeFormat = 1
+	// instanceFile holds the instance id. It survives a Clear.
+	instanceFile = "instance-id"
+	// damagedFile says that the folder must be cleared.
+	damagedFile = "damaged"
+	// restoreFolder holds what restores write before it is the store's.
+	restoreFolder = "restore"
+	// flushInterval is how old what is only in memory may get, in ms of
+	// Position.WrittenAt: a crash leaves at most this to the changelog.
+	flushInterval = 30_000
 )
 
 // Config says where a store is and what it may use.
@@ -15,7 +33,7 @@ type Config struct {
 	// Dir is the store's folder. It is made where it does not exist.
 	Dir string
 	// Memory is the bound of the whole process in bytes, of which the store takes
-	// up to half: cache, memtables, buffered rows. 0: 512 MiB.
+	// up to half: memtables, cache, buffered rows. 0: 512 MiB.
 	Memory int64
 	// FS is the file system; nil: the disk.
 	FS vfs.FS
@@ -24,9 +42,13 @@ type Config struct {
 // Store is a folder with the state of any number of partitions. It is safe for
 // concurrent use.
 type Store struct {
-	cfg  Config
-	db   *pebble.DB
-	lock *pebble.Lock
+	cfg       Config
+	opts      *pebble.Options
+	db        *pebble.DB
+	lock      *pebble.Lock
+	health    *health
+	restoring atomic.Int64 // restores under way
+	flushed   atomic.Int64 // Position.WrittenAt at the last flush of memtables
 
 	mu         sync.Mutex
 	partitions map[int32]*Partition
@@ -36,13 +58,7 @@ type Store struct {
 // wraps ErrLocked, ErrDamaged (see Clear), ErrNewer, ErrFull or ErrReadOnly
 // where it is one of these.
 func Open(cfg Config) (*Store, error) {
-	if cfg.FS == nil {
-		cfg.FS = vfs.Default
-	}
-	if cfg.Memory == 0 {
-		cfg.Memory = 512 << 20
-	}
-	s := &Store{cfg: cfg, partitions: make(map[int32]*Partition)}
+	cfg = cfg.withDefaults()
 	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, explain(cfg.Dir, err)
 	}
@@ -50,29 +66,79 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.lock = lock
-	if s.db, err = pebble.Open(cfg.Dir, options(cfg, lock)); err != nil {
+	s := &Store{cfg: cfg, lock: lock, health: newHealth(cfg), partitions: make(map[int32]*Partition)}
+	if err := s.open(); err != nil {
 		return nil, errors.Join(explain(cfg.Dir, err), lock.Close())
 	}
 	return s, nil
+}
+
+func (s *Store) open() (err error) {
+	if _, err := s.cfg.FS.Stat(s.path(damagedFile)); err == nil {
+		return fmt.Errorf("%w: a partition could not be wiped", ErrDamaged)
+	}
+	if err := s.cfg.FS.RemoveAll(s.path(restoreFolder)); err != nil {
+		return err
+	}
+	s.opts = options(s.cfg, s.lock, s.health)
+	// Pebble ends the process where it cannot write a manifest. Here, before its
+	// background work, it can be an error instead.
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case fatalError:
+			err = r
+		default:
+			panic(r)
+		}
+	}()
+	if s.db, err = pebble.Open(s.cfg.Dir, s.opts); err != nil {
+		return err
+	}
+	if err := s.checkFormat(); err != nil {
+		return errors.Join(err, s.db.Close())
+	}
+	s.health.opened.Store(true)
+	return nil
+}
+
+// checkFormat compares the folder's format with ours, and gives it to a new one.
+func (s *Store) checkFormat() error {
+	value, closer, err := s.db.Get(storePrefix)
+	if errors.Is(err, pebble.ErrNotFound) {
+		if err := s.db.Set(storePrefix, []byte{storeFormat}, pebble.NoSync); err != nil {
+			return err
+		}
+		return s.db.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if string(value) == string([]byte{storeFormat}) {
+		return nil
+	}
+	return formatError("folder", append(value, 0)[0], storeFormat)
 }
 
 // Clear removes everything from the folder but the instance id, so that Open
 // finds an empty store and lanes restore from their changelogs. For a folder on
 // which Open fails with ErrDamaged. It takes the lock like Open.
 func Clear(cfg Config) error {
-	if cfg.FS == nil {
-		cfg.FS = vfs.Default
-	}
+	cfg = cfg.withDefaults()
 	lock, err := lockFolder(cfg)
 	if err != nil {
 		return err
 	}
 	names, err := cfg.FS.List(cfg.Dir)
 	for _, name := range names {
-		if name != instanceFile && name != "LOCK" {
+		// The mark of damage goes last: a Clear that is cut off is done again.
+		if name != instanceFile && name != damagedFile && name != "LOCK" {
 			err = errors.Join(err, cfg.FS.RemoveAll(cfg.FS.PathJoin(cfg.Dir, name)))
 		}
+	}
+	if err == nil {
+		err = cfg.FS.RemoveAll(cfg.FS.PathJoin(cfg.Dir, damagedFile))
 	}
 	return explain(cfg.Dir, errors.Join(err, lock.Close()))
 }
@@ -81,8 +147,12 @@ func Clear(cfg Config) error {
 // the store and its partitions must have ended.
 func (s *Store) Close() error {
 	err := s.Flush()
+	close(s.health.closing)
 	return errors.Join(err, explain(s.cfg.Dir, errors.Join(s.db.Close(), s.lock.Close())))
 }
+
+// Err returns what keeps the store from writing, nil if nothing does.
+func (s *Store) Err() error { return s.health.check(-1) }
 
 // Flush writes to disk all that was applied. After it a crash loses nothing.
 func (s *Store) Flush() error {
@@ -97,7 +167,28 @@ func (s *Store) Flush() error {
 			return err
 		}
 	}
-	return explain(s.cfg.Dir, s.db.Flush())
+	return s.flushMemtables()
+}
+
+// flushMemtables returns when all that Pebble has is on disk, or writing fails.
+func (s *Store) flushMemtables() error {
+	failure := s.health.failure()
+	if err := s.Err(); err != nil {
+		return err
+	}
+	done, err := s.db.AsyncFlush()
+	if err != nil {
+		return explain(s.cfg.Dir, err)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-failure:
+		if err := s.Err(); err != nil {
+			return err
+		}
+		return fmt.Errorf("state %s: writing failed for a while: try again", s.cfg.Dir)
+	}
 }
 
 // Partition returns partition n, which exists from its first Apply or restore
@@ -111,25 +202,80 @@ func (s *Store) Partition(n int32) (*Partition, error) {
 	if p := s.partitions[n]; p != nil {
 		return p, nil
 	}
-	p := &Partition{store: s, number: n}
+	p := newPartition(s, n)
 	if err := p.load(); err != nil {
 		return nil, err
 	}
 	s.partitions[n] = p
+	for _, p := range s.partitions {
+		p.bufferLimit.Store(s.cfg.shares().buffer / int64(len(s.partitions)))
+	}
 	return p, nil
 }
 
-// Partitions returns, ascending, the numbers of the partitions that hold
-// anything. How long one has been out of use, Position().WrittenAt tells.
+// Partitions returns, ascending, the numbers of the partitions that have
+// anything on disk. How long one has been out of use, Position().WrittenAt tells.
 func (s *Store) Partitions() (numbers []int32, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{UpperBound: storePrefix})
 	if err != nil {
 		return nil, explain(s.cfg.Dir, err)
 	}
 	for ok := it.First(); ok; {
-		n := int32(binary.BigEndian.Uint32(it.Key()))
+		n, _ := partitionOf(it.Key())
 		numbers = append(numbers, n)
 		ok = it.SeekGE(appendPrefix(nil, n, kindEnd))
 	}
 	return numbers, explain(s.cfg.Dir, it.Close())
 }
+
+// InstanceID returns the id that the folder was given at the first call, 32
+// hexadecimal digits: the static membership id of the process that uses it.
+func (s *Store) InstanceID() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := s.cfg.FS.Open(s.path(instanceFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return s.newInstanceID()
+	}
+	if err != nil {
+		return "", explain(s.cfg.Dir, err)
+	}
+	id, err := io.ReadAll(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", explain(s.cfg.Dir, err)
+	}
+	if _, err := hex.DecodeString(string(id)); err != nil || len(id) != 32 {
+		return "", fmt.Errorf("state %s: %w: %s does not hold 32 hexadecimal digits: delete that file to get a new instance id", s.cfg.Dir, ErrDamaged, instanceFile)
+	}
+	return string(id), nil
+}
+
+func (s *Store) newInstanceID() (string, error) {
+	var random [16]byte
+	rand.Read(random[:]) // never fails
+	id := hex.EncodeToString(random[:])
+	return id, explain(s.cfg.Dir, s.writeFile(instanceFile, id))
+}
+
+// writeFile makes a file of the folder whole or not at all, and durable: written
+// under another name, synced, renamed.
+func (s *Store) writeFile(name, content string) error {
+	f, err := s.cfg.FS.Create(s.path(name+".new"), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(content))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := s.cfg.FS.Rename(s.path(name+".new"), s.path(name)); err != nil {
+		return err
+	}
+	dir, err := s.cfg.FS.OpenDir(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func (s *Store) path(name string) string { return s.cfg.FS.PathJoin(s.cfg.Dir, name) }

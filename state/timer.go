@@ -1,15 +1,43 @@
 package state
 
-// Timer is a row whose Due has come.
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+const (
+	boundFormat = 1
+	// nearTimers is how many entries of the index are read at a time. Up to four
+	// times as many are kept in memory.
+	nearTimers = 1024
+	// usedTimers is how many entries are used up before their range is deleted.
+	usedTimers = 1 << 16
+)
+
+// Timer is a row's due moment.
 type Timer struct {
 	Due int64 // ms since the epoch
 	ID  string
 }
 
+func (t Timer) compare(u Timer) int {
+	if c := cmp.Compare(t.Due, u.Due); c != 0 {
+		return c
+	}
+	return strings.Compare(t.ID, u.ID)
+}
+
+func (t Timer) less(u Timer) bool { return t.compare(u) < 0 }
+
 // Known sets how the partition learns the Due of a head as last applied without
 // reading the row: a caller that keeps rows in memory answers for those it has,
 // others are read. due is called from within Due and must not call the
-// partition. An answer that is not the applied Due loses the timer.
+// partition. An answer that is not the applied Due loses the timer. Restore
+// takes it back.
 func (p *Partition) Known(due func(id string) (ms int64, ok bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -23,7 +51,27 @@ func (p *Partition) Known(due func(id string) (ms int64, ok bool)) {
 func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.due(before, limit, dst)
+	x, limit := &p.timers, max(0, limit)
+	for {
+		// What stands below cut has to be checked before the answer is known.
+		cut := Timer{Due: before}
+		if limit <= len(x.ready) && limit > 0 && x.ready[limit-1].less(cut) {
+			cut = x.ready[limit-1]
+		}
+		var err error
+		switch {
+		case len(x.near) > 0 && x.near[0].less(cut):
+			err = p.checkNext()
+		case x.short(cut):
+			err = p.loadTimers()
+		default:
+			n, _ := slices.BinarySearchFunc(x.ready, Timer{Due: before}, Timer.compare)
+			return append(dst, x.ready[:min(limit, n)]...), nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
 }
 
 // NextDue returns a moment (ms) before which no timer is due; after a Due that
@@ -32,5 +80,256 @@ func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 func (p *Partition) NextDue() (ms int64, ok bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.nextDue()
+	x := &p.timers
+	for len(x.ready) == 0 && len(x.near) == 0 && !x.whole || x.short(x.bound) {
+		if err := p.loadTimers(); err != nil {
+			return 0, false, err
+		}
+	}
+	for _, first := range [][]Timer{x.ready, x.near} {
+		if len(first) > 0 && (!ok || first[0].Due < ms) {
+			ms, ok = first[0].Due, true
+		}
+	}
+	return ms, ok, nil
+}
+
+// checkNext takes the first entry of near and finds out what it stands for.
+func (p *Partition) checkNext() error {
+	x := &p.timers
+	t := x.near[0]
+	due := int64(0)
+	if _, ok := x.readyDue[t.ID]; !ok {
+		var err error
+		if due, err = p.appliedDue(t.ID); err != nil {
+			return err
+		}
+	}
+	x.taken(t)
+	if due > t.Due {
+		delete(p.heads, t.ID)
+		x.put(Timer{Due: due, ID: t.ID})
+	} else if due != 0 {
+		x.makeReady(Timer{Due: due, ID: t.ID})
+	}
+	return nil
+}
+
+// loadTimers reads the next entries of the index into near.
+func (p *Partition) loadTimers() error {
+	// Entries that are only in the buffer would be passed by.
+	if err := p.flush(); err != nil {
+		return err
+	}
+	x := &p.timers
+	options := p.span(kindTimer)
+	options.LowerBound = appendTimerKey(options.LowerBound, x.horizon)
+	it, err := p.store.db.NewIter(options)
+	if err != nil {
+		return explain(p.store.cfg.Dir, err)
+	}
+	n := 0
+	x.whole = true
+	for ok := it.First(); ok; ok = it.Next() {
+		at, err := decodeTimerKey(it.Key()[prefixSize:])
+		if err != nil {
+			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w: %w", ErrDamaged, err, it.Close()))
+		}
+		if n++; n > nearTimers {
+			x.horizon, x.whole = at, false
+			break
+		}
+		if r := (reader{rest: it.Value()}); len(r.rest) > 0 {
+			at.Due = r.varint()
+		}
+		x.push(at)
+	}
+	return explain(p.store.cfg.Dir, it.Close())
+}
+
+// timerIndex is the timers of a partition in order. Most of it is on disk, in
+// entries that are never deleted one by one; the part that comes up next is in
+// memory. An entry may stand earlier than its row is due, or for nothing any
+// more; but for every row that is due there is one no later than that.
+type timerIndex struct {
+	bound Timer // entries on disk below it are used up
+	// early is the largest Due in the key of an entry that was due before the
+	// bound: such a one stands behind it, with its own Due as the value.
+	early   int64
+	near    []Timer // heap: entries not yet looked at, all that are below horizon
+	horizon Timer   // up to which the disk was read; whole: to the end
+	whole   bool
+
+	ready    []Timer // entries that were looked at and are as their rows say, in order
+	readyDue map[string]int64
+
+	puts  []timerPut // not yet in Pebble
+	last  Timer      // the largest entry taken from near
+	used  int        // entries taken since the last range was deleted
+	swept Timer      // up to which ranges were deleted
+}
+
+// timerPut is an entry to be written: t, standing at.
+type timerPut struct{ at, t Timer }
+
+func (p timerPut) value() []byte {
+	if p.at.Due == p.t.Due {
+		return nil
+	}
+	return binary.AppendVarint(nil, p.t.Due)
+}
+
+func newTimerIndex() timerIndex {
+	start := Timer{Due: math.MinInt64}
+	return timerIndex{bound: start, early: start.Due, horizon: start, last: start, swept: start,
+		readyDue: make(map[string]int64)}
+}
+
+// short says that entries below cut, or due below the bound, may not be in memory.
+func (x *timerIndex) short(cut Timer) bool {
+	return !x.whole && (x.horizon.less(cut) || x.horizon.Due <= x.early)
+}
+
+// change takes in that a row was due at from, 0 if that is not known, and is now
+// due at to; 0: not at all.
+func (x *timerIndex) change(id string, from, to int64) {
+	if due, ok := x.readyDue[id]; ok {
+		if due == to {
+			return
+		}
+		delete(x.readyDue, id)
+		i, _ := slices.BinarySearchFunc(x.ready, Timer{Due: due, ID: id}, Timer.compare)
+		if i == 0 { // the most common, and free of moves
+			x.ready[0], x.ready = Timer{}, x.ready[1:]
+		} else {
+			x.ready = slices.Delete(x.ready, i, i+1)
+		}
+		from = 0
+	}
+	if to != 0 && (from == 0 || to < from) {
+		x.put(Timer{Due: to, ID: id})
+	}
+}
+
+// put adds an entry.
+func (x *timerIndex) put(t Timer) {
+	at := t
+	if at.less(x.bound) {
+		at.Due = x.bound.Due
+		if at.less(x.bound) {
+			at.Due++
+		}
+		x.early = max(x.early, at.Due)
+	}
+	x.puts = append(x.puts, timerPut{at: at, t: t})
+	if x.whole || t.less(x.horizon) {
+		x.push(t)
+	}
+}
+
+func (x *timerIndex) makeReady(t Timer) {
+	i, _ := slices.BinarySearchFunc(x.ready, t, Timer.compare)
+	x.ready = slices.Insert(x.ready, i, t)
+	x.readyDue[t.ID] = t.Due
+}
+
+// push adds to near. When that is too large, its later part is left to the disk.
+func (x *timerIndex) push(t Timer) {
+	x.near = append(x.near, t)
+	for i := len(x.near) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !x.near[i].less(x.near[parent]) {
+			break
+		}
+		x.near[i], x.near[parent] = x.near[parent], x.near[i]
+		i = parent
+	}
+	if len(x.near) > 4*nearTimers {
+		slices.SortFunc(x.near, Timer.compare)
+		x.horizon, x.whole = x.near[2*nearTimers], false
+		x.near = slices.Clone(x.near[:2*nearTimers])
+	}
+}
+
+// taken removes t, the first of near, and its equals.
+func (x *timerIndex) taken(t Timer) {
+	for len(x.near) > 0 && x.near[0] == t {
+		n := len(x.near) - 1
+		x.near[0] = x.near[n]
+		x.near[n] = Timer{}
+		x.near = x.near[:n]
+		for i := 0; ; {
+			child := 2*i + 1
+			if child >= n {
+				break
+			}
+			if child+1 < n && x.near[child+1].less(x.near[child]) {
+				child++
+			}
+			if !x.near[child].less(x.near[i]) {
+				break
+			}
+			x.near[i], x.near[child] = x.near[child], x.near[i]
+			i = child
+		}
+	}
+	x.used++
+	if x.last.less(t) {
+		x.last = t
+	}
+}
+
+// advance moves the bound up to the first entry that is not used up.
+func (x *timerIndex) advance() {
+	first := Timer{Due: x.last.Due, ID: x.last.ID + "\x00"}
+	if !x.whole {
+		first = x.horizon
+	}
+	for _, live := range [][]Timer{x.near, x.ready} {
+		if len(live) > 0 && live[0].less(first) {
+			first = live[0]
+		}
+	}
+	if x.bound.less(first) {
+		x.bound = first
+	}
+}
+
+// takePuts returns the entries to be written, in order of key.
+func (x *timerIndex) takePuts() []timerPut {
+	puts := x.puts
+	x.puts = nil
+	slices.SortFunc(puts, func(a, b timerPut) int { return a.at.compare(b.at) })
+	return puts
+}
+
+// takeUsed returns a range of entries that are used up, when it is worth it.
+func (x *timerIndex) takeUsed() (from, to Timer, ok bool) {
+	if x.used < usedTimers || !x.swept.less(x.bound) {
+		return Timer{}, Timer{}, false
+	}
+	from, to = x.swept, x.bound
+	x.used, x.swept = 0, x.bound
+	return from, to, true
+}
+
+func (x *timerIndex) appendBound(dst []byte) []byte {
+	dst = binary.AppendVarint(append(dst, boundFormat), x.bound.Due)
+	dst = binary.AppendVarint(dst, x.early)
+	return append(dst, x.bound.ID...)
+}
+
+// decodeBound sets the index to what is on disk from the bound on.
+func (x *timerIndex) decodeBound(value []byte) error {
+	if len(value) == 0 || value[0] != boundFormat {
+		return formatError("timer bound", append(value, 0)[0], boundFormat)
+	}
+	r := reader{rest: value[1:]}
+	x.bound.Due, x.early = r.varint(), r.varint()
+	if r.bad {
+		return fmt.Errorf("timer bound: %w: %x", ErrDamaged, value)
+	}
+	x.bound.ID = string(r.rest)
+	x.horizon = x.bound
+	return nil
 }

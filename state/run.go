@@ -1,0 +1,276 @@
+package state
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"container/heap"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// sorter puts records in order of key and keeps the newest of each: what does
+// not fit into memory goes to files, each a sorted run, that are merged at the
+// end.
+type sorter struct {
+	fs    vfs.FS
+	dir   string // for runs; made when there is a first
+	name  string // of the sorter within dir
+	limit int    // bytes in memory
+
+	data  []byte // records, oldest first: lengths, key, value
+	index []recordRef
+	runs  []string // oldest first
+}
+
+// recordRef finds a record. rank is 8 bytes of its key, so that most comparisons
+// need not look at the record.
+type recordRef struct {
+	rank uint64
+	at   uint32
+}
+
+// lengthSize is the size of a record's lengths: key and value, 4 bytes each.
+const lengthSize = 8
+
+// fits says that a record can be added without going over the limit.
+func (s *sorter) fits(key, value []byte) bool {
+	return len(s.index) == 0 || len(s.data)+lengthSize+len(key)+len(value) <= s.limit
+}
+
+func (s *sorter) add(key, value []byte) {
+	s.index = append(s.index, recordRef{at: uint32(len(s.data))})
+	s.data = binary.LittleEndian.AppendUint32(s.data, uint32(len(key)))
+	s.data = binary.LittleEndian.AppendUint32(s.data, uint32(len(value)))
+	s.data = append(append(s.data, key...), value...)
+}
+
+// put is add, with room made in a file where it is needed.
+func (s *sorter) put(key, value []byte) error {
+	if !s.fits(key, value) {
+		if err := s.spill(); err != nil {
+			return err
+		}
+	}
+	s.add(key, value)
+	return nil
+}
+
+func (s *sorter) key(at uint32) []byte {
+	size := binary.LittleEndian.Uint32(s.data[at:])
+	at += lengthSize
+	return s.data[at : at+size]
+}
+
+func (s *sorter) record(at uint32) (key, value []byte) {
+	key = s.key(at)
+	size := binary.LittleEndian.Uint32(s.data[at+4:])
+	at += lengthSize + uint32(len(key))
+	return key, s.data[at : at+size]
+}
+
+// sort puts what is in memory in order of key, the newest of equal keys alone.
+func (s *sorter) sort() {
+	if len(s.index) == 0 {
+		return
+	}
+	// IDs often begin alike: the rank is taken behind what all keys share.
+	first := s.key(s.index[0].at)
+	shared := len(first)
+	for _, ref := range s.index[1:] {
+		key := s.key(ref.at)
+		shared = min(shared, len(key))
+		for !bytes.Equal(key[:shared], first[:shared]) {
+			shared--
+		}
+	}
+	for i := range s.index {
+		s.index[i].rank = rank(s.key(s.index[i].at)[shared:])
+	}
+	slices.SortFunc(s.index, func(a, b recordRef) int {
+		if a.rank != b.rank {
+			return cmp.Compare(a.rank, b.rank)
+		}
+		if c := bytes.Compare(s.key(a.at)[shared:], s.key(b.at)[shared:]); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.at, a.at)
+	})
+	s.index = slices.CompactFunc(s.index, func(a, b recordRef) bool {
+		return a.rank == b.rank && bytes.Equal(s.key(a.at), s.key(b.at))
+	})
+}
+
+// rank is the first 8 bytes of key as a number, in the order of keys.
+func rank(key []byte) uint64 {
+	if len(key) >= 8 {
+		return binary.BigEndian.Uint64(key)
+	}
+	var padded [8]byte
+	copy(padded[:], key)
+	return binary.BigEndian.Uint64(padded[:])
+}
+
+func (s *sorter) reset() { s.data, s.index = s.data[:0], s.index[:0] }
+
+// spill writes what is in memory to a new run.
+func (s *sorter) spill() (err error) {
+	s.sort()
+	if err := s.fs.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	name := s.fs.PathJoin(s.dir, fmt.Sprintf("%s-%d.run", s.name, len(s.runs)))
+	f, err := s.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	s.runs = append(s.runs, name)
+	w := bufio.NewWriterSize(f, 256<<10)
+	for _, ref := range s.index {
+		key, value := s.record(ref.at)
+		w.Write(s.data[ref.at : int(ref.at)+lengthSize+len(key)+len(value)])
+	}
+	s.reset()
+	return errors.Join(w.Flush(), f.Close())
+}
+
+// each calls visit for every key in order, with its newest value. Both are valid
+// only during the call.
+func (s *sorter) each(visit func(key, value []byte) error) error {
+	s.sort()
+	if len(s.runs) == 0 {
+		for _, ref := range s.index {
+			if err := visit(s.record(ref.at)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.merge(visit)
+}
+
+// merge is each where there are runs: of equal keys the newest run's wins.
+func (s *sorter) merge(visit func(key, value []byte) error) (err error) {
+	var sources sources
+	defer func() {
+		for _, src := range sources {
+			err = errors.Join(err, src.close())
+		}
+	}()
+	for i, name := range s.runs {
+		f, err := s.fs.Open(name)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, &source{age: len(s.runs) - i, file: f, r: bufio.NewReaderSize(f, 256<<10)})
+	}
+	sources = append(sources, &source{memory: s})
+	for i := 0; i < len(sources); {
+		ok, err := sources[i].next()
+		if err != nil {
+			return err
+		}
+		if i++; !ok {
+			i--
+			err = sources[i].close()
+			sources = slices.Delete(sources, i, i+1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	heap.Init(&sources)
+	var last []byte
+	for started := false; len(sources) > 0; started = true {
+		src := sources[0]
+		if !started || !bytes.Equal(src.key, last) {
+			if err := visit(src.key, src.value); err != nil {
+				return err
+			}
+			last = append(last[:0], src.key...)
+		}
+		ok, err := src.next()
+		if err != nil {
+			return err
+		}
+		if ok {
+			heap.Fix(&sources, 0)
+		} else if err := heap.Pop(&sources).(*source).close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// source is one sorted run: a file, or what the sorter has in memory.
+type source struct {
+	age        int // 0: the newest
+	key, value []byte
+
+	memory *sorter
+	read   int // records of it
+	file   vfs.File
+	r      *bufio.Reader
+	buf    []byte
+}
+
+// next moves to the next record; false at the end.
+func (s *source) next() (ok bool, err error) {
+	if s.memory != nil {
+		if s.read == len(s.memory.index) {
+			return false, nil
+		}
+		s.key, s.value = s.memory.record(s.memory.index[s.read].at)
+		s.read++
+		return true, nil
+	}
+	var lengths [lengthSize]byte
+	if _, err := io.ReadFull(s.r, lengths[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		return false, err
+	}
+	size := int(binary.LittleEndian.Uint32(lengths[:]))
+	s.buf = slices.Grow(s.buf[:0], size+int(binary.LittleEndian.Uint32(lengths[4:])))
+	s.buf = s.buf[:size+int(binary.LittleEndian.Uint32(lengths[4:]))]
+	if _, err := io.ReadFull(s.r, s.buf); err != nil {
+		return false, err
+	}
+	s.key, s.value = s.buf[:size], s.buf[size:]
+	return true, nil
+}
+
+func (s *source) close() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
+
+// sources is a heap by key, then from new to old.
+type sources []*source
+
+func (s sources) Len() int { return len(s) }
+
+func (s sources) Less(i, j int) bool {
+	if c := bytes.Compare(s[i].key, s[j].key); c != 0 {
+		return c < 0
+	}
+	return s[i].age < s[j].age
+}
+
+func (s sources) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s *sources) Push(x any)   { *s = append(*s, x.(*source)) }
+
+func (s *sources) Pop() any {
+	last := len(*s) - 1
+	popped := (*s)[last]
+	*s = (*s)[:last]
+	return popped
+}
