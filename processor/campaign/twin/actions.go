@@ -1,0 +1,129 @@
+package twin
+
+import (
+	"fmt"
+	"slices"
+)
+
+// qualifies: "Qualifies at each matching event … `3`: the third match, then never again. Both count as the events
+// arrive: a late event does not take the place of one that has qualified."
+func (k SingleAction) qualifies(m *memory, e event) []qualification {
+	patterns := k.Any
+	if len(patterns) == 0 {
+		patterns = []Pattern{k.Pattern}
+	}
+	if !slices.ContainsFunc(patterns, func(p Pattern) bool { return p.matches(e) }) {
+		return nil
+	}
+	m.matches++
+	if k.Occurrence > 0 && m.matches != k.Occurrence {
+		return nil
+	}
+	return []qualification{{instance: fmt.Sprint(e.seq), moment: e.Time, events: []event{e}}}
+}
+
+// qualifies tells what the known list completes that had not been complete, in the user's order of the completing
+// events. "With `same`, each combination of values counts for itself."
+func (k Actions) qualifies(m *memory, events []event) []qualification {
+	var list []qualification
+	for _, key := range combinations(events, k.Same, k.All...) {
+		if k.Reuse {
+			list = append(list, k.reused(m, key, events)...)
+		} else {
+			list = append(list, k.anew(m, key, events)...)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b qualification) int {
+		return sign(a.firesBefore(b), b.firesBefore(a))
+	})
+	return list
+}
+
+// anew: "Then it begins anew: what stands up to the completing event in the user's order, late comers included, counts
+// no more."
+func (k Actions) anew(m *memory, key string, events []event) []qualification {
+	var list []qualification
+	for i, e := range events {
+		last, any := m.used[key]
+		if any && !last.before(e) {
+			continue
+		}
+		from := 0
+		if any {
+			from = slices.IndexFunc(events, func(o event) bool { return last.before(o) })
+		}
+		if set := k.set(key, events[from:i+1], e.Time, nil); set != nil && slices.ContainsFunc(set, is(e)) {
+			m.used[key] = e
+			list = append(list, qualification{instance: fmt.Sprint(key, e.seq), moment: e.Time, events: set})
+		}
+	}
+	return list
+}
+
+// reused: "With `reuse`, every matching event that is the newest of some complete set qualifies (with `in_order` one of
+// the last pattern)."
+func (k Actions) reused(m *memory, key string, events []event) []qualification {
+	var list []qualification
+	for i, e := range events {
+		instance := fmt.Sprint(key, e.seq)
+		matching := k.All
+		if k.InOrder {
+			matching = k.All[len(k.All)-1:]
+		}
+		if m.left[instance] || !slices.ContainsFunc(matching, func(p Pattern) bool { return p.takesPart(k.Same, key, e) }) {
+			continue
+		}
+		upTo := events[:i+1]
+		if k.InOrder { // "events of one time are in any order"
+			upTo = slices.DeleteFunc(slices.Clone(events), func(o event) bool { return o.Time > e.Time })
+		}
+		if set := k.set(key, upTo, e.Time, &e); set != nil {
+			// The qualifying event is the newest, also where others of its time stand after it.
+			set = append(slices.DeleteFunc(set, is(e)), e)
+			list = append(list, qualification{instance: instance, moment: e.Time, events: set})
+		}
+	}
+	return list
+}
+
+func is(e event) func(event) bool { return func(o event) bool { return o.seq == e.seq } }
+
+// set finds a complete set among events: for each pattern its newest `at_least`, with `in_order` chosen from the last
+// pattern to the first, each no later than what is chosen of the next. must, if given, is one of the last pattern's
+// (with `in_order`). "An event counts for every pattern that it matches." "A `within` between two events … includes both
+// ends."
+func (k Actions) set(key string, events []event, newest int64, must *event) []event {
+	chosen := map[int]event{}
+	bound := newest
+	for i := len(k.All) - 1; i >= 0; i-- {
+		p := k.All[i]
+		var own []event
+		if must != nil && k.InOrder && i == len(k.All)-1 {
+			own = append(own, *must)
+		}
+		for _, e := range slices.Backward(events) {
+			if len(own) == p.atLeast() {
+				break
+			}
+			if e.Time <= bound && e.Time >= newest-k.Within && p.takesPart(k.Same, key, e) && !slices.ContainsFunc(own, is(e)) {
+				own = append(own, e)
+			}
+		}
+		if len(own) < p.atLeast() {
+			return nil
+		}
+		for _, e := range own {
+			chosen[e.seq] = e
+			if k.InOrder {
+				bound = min(bound, e.Time)
+			}
+		}
+	}
+	var set []event
+	for _, e := range events {
+		if _, ok := chosen[e.seq]; ok {
+			set = append(set, e)
+		}
+	}
+	return set
+}

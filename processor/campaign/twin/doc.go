@@ -1,0 +1,2 @@
+// Package twin says once more, slowly, what campaigns mean.
+package twin

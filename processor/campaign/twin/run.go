@@ -1,0 +1,295 @@
+package twin
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// qualification is what a kind says: at this moment, because of these events. instance tells it from the campaign's
+// others; what has left under one instance never leaves again.
+type qualification struct {
+	instance string
+	moment   int64
+	events   []event // in the user's order; the newest is the last
+	due      int64   // of a timer
+	settled  bool    // of a timer: set late, so found at due
+	past     bool    // what `if_past: fire` lets through
+}
+
+// memory is what cannot be read off the list of events: what has left, and when things became known.
+type memory struct {
+	left     map[string]bool
+	revealed map[string]int64 // timers: the arrival since which the instance stands
+	used     map[string]event // actions: the last completing event per combination
+	matches  int              // occurrence, "as the events arrive"
+	aims     []*aim           // date_time_property
+	triggers []int64          // moments of what has left as a trigger
+}
+
+// zoneSince is the user's zone from an arrival on.
+type zoneSince struct {
+	arrival int64
+	zone    *time.Location
+}
+
+// user is everything known about the user so far.
+type user struct {
+	rules     Rules
+	campaigns []Campaign // by name
+	now       int64
+	known     bool
+	events    []event // in the user's order, without duplicates
+	profile   map[string]any
+	zones     []zoneSince
+	memories  map[string]*memory
+	seq       int
+	outcomes  []Outcome
+}
+
+// Run tells what the campaigns mean for one user: inputs in the order of arrival; at the end the timers with a due
+// moment below until fire.
+func Run(rules Rules, campaigns []Campaign, inputs []Input, until int64) []Outcome {
+	u := &user{rules: rules, campaigns: slices.Clone(campaigns)}
+	slices.SortFunc(u.campaigns, func(a, b Campaign) int { return cmp.Compare(a.Name, b.Name) })
+	u.forget()
+	for _, in := range inputs {
+		u.now = max(u.now, in.Arrival)
+		in.Arrival = u.now
+		u.fire(in.Arrival) // "Before any record of a user is applied … timers that were due before its arrival (strictly) fire"
+		u.apply(in)
+	}
+	u.fire(until)
+	return u.outcomes
+}
+
+// forget: "An erased user who comes back is a new user."
+func (u *user) forget() {
+	u.known, u.events, u.profile, u.zones = false, nil, map[string]any{}, nil
+	u.memories = map[string]*memory{}
+	for _, c := range u.campaigns {
+		u.memories[c.Name] = &memory{left: map[string]bool{}, revealed: map[string]int64{}, used: map[string]event{}}
+	}
+}
+
+func (u *user) apply(in Input) {
+	if in.Kind == "erase" {
+		u.forget()
+		return
+	}
+	if in.Kind == "event" && u.duplicate(in.ID) {
+		return // "the second is dropped whole, its `profile` too"
+	}
+	before := maps.Clone(u.profile)
+	for key, v := range in.Profile {
+		if v == nil {
+			delete(u.profile, key)
+		} else {
+			u.profile[key] = v
+		}
+	}
+	zoneChanged := u.noteZone()
+	var arrived *event
+	if in.Kind == "event" {
+		if in.Time > in.Arrival+u.rules.MaxFuture {
+			in.Time = in.Arrival // "is replaced by the arrival"
+		}
+		u.seq++
+		arrived = &event{Input: in, seq: u.seq}
+		at, _ := slices.BinarySearchFunc(u.events, *arrived, func(a, b event) int { return sign(a.before(b), b.before(a)) })
+		u.events = slices.Insert(u.events, at, *arrived)
+	}
+	for _, c := range u.campaigns {
+		m := u.memories[c.Name]
+		switch {
+		case c.DateTimeProperty != nil:
+			c.DateTimeProperty.aim(u, m, arrived, before, zoneChanged)
+		case c.SingleAction != nil && arrived != nil:
+			u.leave(c, c.SingleAction.qualifies(m, *arrived), u.now)
+		case c.Actions != nil && arrived != nil:
+			for _, q := range c.Actions.qualifies(m, u.events) {
+				u.leave(c, []qualification{q}, u.now)
+			}
+		}
+		u.reveal(c, m)
+	}
+}
+
+// duplicate: "Two events with one `id` for one user … are one event".
+func (u *user) duplicate(id string) bool {
+	return id != "" && slices.ContainsFunc(u.events, func(e event) bool { return e.ID == id })
+}
+
+// noteZone keeps which zone held from which arrival. "The user's zone is the profile property `timezone` (… an unknown
+// name is counted and ignored), else `timezone:` of tripline.yaml, else UTC."
+func (u *user) noteZone() (changed bool) {
+	zone := load(u.rules.Zone)
+	if zone == nil {
+		zone = time.UTC
+	}
+	if name, ok := u.profile["timezone"].(string); ok && load(name) != nil {
+		zone = load(name)
+	}
+	if n := len(u.zones); n > 0 && u.zones[n-1].zone.String() == zone.String() {
+		return false
+	}
+	u.zones = append(u.zones, zoneSince{u.now, zone})
+	return len(u.zones) > 1
+}
+
+func load(name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		return nil
+	}
+	return zone
+}
+
+func (u *user) zone() *time.Location { return u.zones[len(u.zones)-1].zone }
+
+// reveal notes for each timer that stands now the arrival since which it stands. "a watch or check whose deadline is
+// already past when the event that sets it arrives is due only at that arrival + `settle`".
+func (u *user) reveal(c Campaign, m *memory) {
+	standing := map[string]bool{}
+	for _, q := range u.standing(c, m) {
+		standing[q.instance] = true
+		if _, ok := m.revealed[q.instance]; !ok {
+			m.revealed[q.instance] = u.now
+		}
+	}
+	maps.DeleteFunc(m.revealed, func(instance string, _ int64) bool { return !standing[instance] })
+}
+
+// standing is everything that the watches and checks over the whole known list imply.
+func (u *user) standing(c Campaign, m *memory) []qualification {
+	switch {
+	case c.InactionWithinTime != nil:
+		return c.InactionWithinTime.standing(u.events)
+	case c.Inaction != nil:
+		return c.Inaction.standing(u.events, u.zones, m.left)
+	}
+	return nil
+}
+
+// timers are the open timers of a campaign with their due moments: "the due moment of a timer be its deadline +
+// `allowed_lateness`, and no earlier than `settle` after the arrival that set it late".
+func (u *user) timers(c Campaign, m *memory) []qualification {
+	var list []qualification
+	for _, q := range u.standing(c, m) {
+		if m.left[q.instance] {
+			continue
+		}
+		q.due = q.moment + u.rules.AllowedLateness
+		if arrival := m.revealed[q.instance]; q.moment < arrival {
+			q.due, q.settled = max(q.due, arrival+u.rules.Settle), true
+		}
+		list = append(list, q)
+	}
+	if c.DateTimeProperty != nil {
+		list = c.DateTimeProperty.timers(u, m)
+	}
+	return list
+}
+
+// fire lets go, one by one "in order of due moment", the timers that were due strictly before t.
+func (u *user) fire(t int64) {
+	for {
+		var first *qualification
+		var of Campaign
+		for _, c := range u.campaigns {
+			for _, q := range u.timers(c, u.memories[c.Name]) {
+				if q.due < t && (first == nil || q.firesBefore(*first) && c.Name == of.Name || q.due < first.due) {
+					first, of = &q, c
+				}
+			}
+		}
+		if first == nil {
+			return
+		}
+		if of.DateTimeProperty != nil {
+			of.DateTimeProperty.fired(u.memories[of.Name], first.instance)
+		}
+		u.leave(of, []qualification{*first}, first.due)
+	}
+}
+
+// firesBefore orders one campaign's timers: by due moment, then moment, then newest event.
+func (q qualification) firesBefore(o qualification) bool {
+	if q.due != o.due || q.moment != o.moment {
+		return q.due < o.due || q.due == o.due && q.moment < o.moment
+	}
+	if len(q.events) == 0 || len(o.events) == 0 {
+		return q.instance < o.instance
+	}
+	return q.events[len(q.events)-1].before(o.events[len(o.events)-1])
+}
+
+// leave decides what qualified at its leaving, once for each instance.
+func (u *user) leave(c Campaign, list []qualification, left int64) {
+	m := u.memories[c.Name]
+	for _, q := range list {
+		if m.left[q.instance] {
+			continue
+		}
+		m.left[q.instance] = true
+		out := Outcome{Campaign: c.Name, Time: q.moment, Left: left, Reason: u.suppressed(c, m, q, left)}
+		for _, e := range q.events {
+			out.Events = append(out.Events, Seen{e.Name, e.Time})
+		}
+		if out.Reason == "" {
+			m.triggers = append(m.triggers, q.moment)
+		}
+		u.outcomes = append(u.outcomes, out)
+	}
+}
+
+// suppressed goes through the controls in their order: "the first that stops a qualification gives its reason".
+func (u *user) suppressed(c Campaign, m *memory, q qualification, left int64) string {
+	out := func(t int64) bool { return c.Start != 0 && t < c.Start || c.End != 0 && t >= c.End }
+	found, staleAfter := left, cmp.Or(c.StaleAfter, day)
+	switch {
+	case c.Paused:
+		return "paused"
+	case out(q.moment) || out(left): // "outside it nothing qualifies or leaves"
+		return "outside_schedule"
+	case c.Audience != nil && !holds(c.Audience, u.scopeAt(q)):
+		return "not_in_audience"
+	case c.Reentry.stops(m.triggers, q.moment):
+		return "reentry"
+	case !q.past && found-(q.moment+u.rules.AllowedLateness) > staleAfter:
+		return "stale"
+	}
+	return ""
+}
+
+// scopeAt: "with the profile as it is and the history up to that moment"; "`event` in an audience is the newest of the
+// trigger's events".
+func (u *user) scopeAt(q qualification) *scope {
+	s := &scope{user: u.rules.User, profile: u.profile, moment: q.moment}
+	if n := len(q.events); n > 0 {
+		s.event = &q.events[n-1]
+	}
+	for _, e := range u.events {
+		if e.Time <= q.moment {
+			s.history = append(s.history, e)
+		}
+	}
+	return s
+}
+
+// stops: "`reentry` looks at the moments of the user's earlier triggers … `min_gap` holds in both directions (a late
+// moment too); `max/per`: fewer than `max` in (moment − per, moment]".
+func (r Reentry) stops(triggers []int64, moment int64) bool {
+	near, within := false, 0
+	for _, t := range triggers {
+		near = near || max(t-moment, moment-t) < r.MinGap
+		if moment-r.Per < t && t <= moment {
+			within++
+		}
+	}
+	return r.Once && len(triggers) > 0 || near || r.Max > 0 && within >= r.Max
+}
+
+func sameValue(a, b any) bool { return reflect.DeepEqual(a, b) }

@@ -1,0 +1,86 @@
+package twin
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// base is 09:00 UTC of a Tuesday without clock changes; the tests count minutes from it.
+var base = time.Date(2026, 6, 16, 9, 0, 0, 0, time.UTC).UnixMilli()
+
+// at is an event that arrives at its time; late one that arrives afterwards.
+func at(minutes int64, name string, properties ...any) Input {
+	return late(minutes, minutes, name, properties...)
+}
+
+func late(arrival, t int64, name string, properties ...any) Input {
+	in := Input{Kind: "event", Arrival: base + arrival*minute, Time: base + t*minute, Name: name, Properties: map[string]any{}}
+	for i := 0; i < len(properties); i += 2 {
+		in.Properties[properties[i].(string)] = properties[i+1]
+	}
+	return in
+}
+
+func events(list ...Input) []Input { return list }
+
+func p(name string) Pattern { return Pattern{Event: name} }
+
+// expect runs one campaign with settle 1m; want are lines like "30 left 31 trigger [A@0]" in minutes.
+func expect(t *testing.T, rules Rules, c Campaign, inputs []Input, want ...string) {
+	t.Helper()
+	rules.User, rules.MaxFuture = "u-1", 5*minute
+	if rules.Settle == 0 {
+		rules.Settle = minute
+	}
+	c.Name = "c"
+	var got []string
+	for _, o := range Run(rules, []Campaign{c}, inputs, base+14*day) {
+		got = append(got, inMinutes(o))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func inMinutes(o Outcome) string {
+	text := o.String()
+	for m := int64(14 * 24 * 60); m >= -2000; m-- {
+		if !strings.Contains(text, "Z") {
+			break
+		}
+		text = strings.ReplaceAll(text, timeText(base+m*minute), itoa(m))
+	}
+	return strings.TrimPrefix(text, "c ")
+}
+
+func itoa(n int64) string {
+	if n < 0 {
+		return "-" + itoa(-n)
+	}
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + itoa(n%10)
+}
+
+func TestEveryGeneratedCaseRuns(t *testing.T) {
+	counts := map[string]map[string]int{}
+	for _, kind := range Kinds {
+		counts[kind] = map[string]int{}
+		for seed := range uint64(300) {
+			c := Generate(seed, kind)
+			if c.String() != Generate(seed, kind).String() {
+				t.Fatalf("seed %d: two cases", seed)
+			}
+			for _, o := range c.Run() {
+				counts[kind][o.Reason]++
+			}
+		}
+		t.Log(kind, counts[kind])
+		if counts[kind][""] == 0 {
+			t.Errorf("%s never triggers", kind)
+		}
+	}
+}
