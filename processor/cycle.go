@@ -33,7 +33,7 @@ type cycle struct {
 }
 
 func newCycle(p *Processor, l *lane.Lane) (*cycle, error) {
-	c := &cycle{p: p, lane: l, clock: newClock(p, l), users: newUsers(p), moved: true}
+	c := &cycle{p: p, lane: l, clock: newClock(p, l), users: newUsers(p, l), moved: true}
 	for _, part := range l.Partitions() {
 		in := newInput(p, part)
 		c.inputs = append(c.inputs, in)
@@ -105,9 +105,8 @@ func (c *cycle) apply(now time.Time) error {
 // step decides one record.
 func (c *cycle) step(in *input, r *kgo.Record) error {
 	cfg := &c.p.cfg
-	stamp := r.Timestamp.UnixMilli()
 	if r.Topic == cfg.ProfileTopic {
-		profile, erase, bad := cfg.Envelope.Profile(r.Key, r.Value, stamp)
+		profile, erase, bad := cfg.Envelope.Profile(r.Key, r.Value)
 		if bad != nil {
 			c.deadLetter(r, bad)
 			return nil
@@ -126,7 +125,7 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 		c.emit(in)
 		return c.users.fault
 	}
-	event, bad := cfg.Envelope.Event(r.Key, r.Value, stamp)
+	event, bad := cfg.Envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli())
 	if bad != nil {
 		c.deadLetter(r, bad)
 		return nil
@@ -158,7 +157,6 @@ func (c *cycle) fire() error {
 				return err
 			}
 			u.state.Passed(in.stream, &c.out)
-			u.reaim = true
 			c.emit(in)
 			if c.users.fault != nil {
 				return c.users.fault

@@ -23,20 +23,37 @@ type user struct {
 	part    *lane.Partition
 	state   *campaign.User
 	size    int64
-	due     int64 // under which the timer index has the user; 0: not
+	due     int64 // of the row as last applied; 0: none
+	sure    bool  // that due is that of the applied row: not where a change of campaigns has dropped some of its timers
 	touched bool
-	reaim   bool // its entry in the timer index has come up
 }
 
-func newUsers(p *Processor) *users { return &users{p: p, known: map[string]*user{}} }
-
-// open finds a user, in memory or in the rows, and counts it among the touched. A user has one partition for ever, but
-// under `key: ignored` the same name in two partitions is two users.
-func (us *users) open(part *lane.Partition, id string) (*user, error) {
-	key := id
-	if us.p.cfg.Envelope.KeyIgnored {
-		key = fmt.Sprintf("%d %s", part.Number, id)
+func newUsers(p *Processor, l *lane.Lane) *users {
+	us := &users{p: p, known: map[string]*user{}}
+	for _, part := range l.Partitions() {
+		part.State.Known(func(id string) (ms int64, ok bool) {
+			u := us.known[us.key(part, id)]
+			if u == nil || !u.sure {
+				return 0, false
+			}
+			return u.due, true
+		})
 	}
+	return us
+}
+
+// key is a user's in memory. A user has one partition for ever, but where the producer partitions in its own way the same
+// name in two partitions is two users.
+func (us *users) key(part *lane.Partition, id string) string {
+	if us.p.cfg.Envelope.KeyIgnored {
+		return fmt.Sprintf("%d %s", part.Number, id)
+	}
+	return id
+}
+
+// open finds a user, in memory or in the rows, and counts it among the touched.
+func (us *users) open(part *lane.Partition, id string) (*user, error) {
+	key := us.key(part, id)
 	u := us.known[key]
 	if u == nil {
 		head, found, err := part.State.Get(state.Key{ID: id})
@@ -61,6 +78,7 @@ func (us *users) open(part *lane.Partition, id string) (*user, error) {
 			return nil, err
 		}
 		u.due, _ = u.state.Due()
+		u.sure = found && !u.state.Changed()
 		us.known[key] = u
 		us.bytes += u.size
 	}
@@ -80,23 +98,18 @@ func (us *users) rows(emit func(partition int32, r state.Row)) error {
 			r := state.Row{Key: state.Key{ID: u.id, Part: part}, Content: content}
 			if part == 0 {
 				head = true
-				r.Due, r.OldDue = due, u.due
+				r.Due = due
+				if u.sure {
+					r.OldDue = u.due
+				}
 				us.bytes += int64(len(content)) + 512 - u.size
 				u.size = int64(len(content)) + 512
 			}
 			emit(u.part.Number, r)
 		})
-		if !head && (u.reaim || due != u.due) {
-			// Nothing but the index changes: the entry that came up is to be where the next moment is.
-			content, found, err := u.part.State.Get(state.Key{ID: u.id})
-			if err != nil {
-				return fmt.Errorf("read user: %w", err)
-			}
-			if found {
-				emit(u.part.Number, state.Row{Key: state.Key{ID: u.id}, Due: due, OldDue: u.due, Content: content})
-			}
+		if head {
+			u.due, u.sure = due, true
 		}
-		u.due = due
 	}
 	return us.fault
 }
@@ -104,7 +117,7 @@ func (us *users) rows(emit func(partition int32, r state.Row)) error {
 // settle forgets what the committed cycle touched and lets go of users above the bound.
 func (us *users) settle() {
 	for _, u := range us.touched {
-		u.touched, u.reaim = false, false
+		u.touched = false
 	}
 	clear(us.touched)
 	us.touched = us.touched[:0]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tripline/tripline/config"
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
@@ -61,11 +62,22 @@ it, so a line with a smaller time than an earlier one is a late event.`,
 }
 
 func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
-	set, rules, err := loadForBacktest(files, o.config)
-	if err != nil {
-		return err
+	cfg := (*config.Config)(nil)
+	if o.config != "" {
+		var problems config.Problems
+		if cfg, _, problems = config.Load(o.config, options()); len(problems) > 0 {
+			return problems
+		}
 	}
-	until := int64(0)
+	_, set, problems := config.CompileFiles(files, cfg, checks())
+	if len(problems) > 0 {
+		return problems
+	}
+	envelope := record.Envelope{KeyIgnored: true, MaxBytes: int(config.Default().Limits.MaxRecordBytes)}
+	if cfg != nil {
+		envelope.MaxBytes = int(cfg.Limits.MaxRecordBytes)
+	}
+	until, err := int64(0), error(nil)
 	if o.until != "" {
 		if until, err = calendar.ParseTime(o.until); err != nil {
 			return fmt.Errorf("--until: %w", err)
@@ -83,9 +95,9 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 	}
 	line := virtual.New(set, func(out *campaign.Output) {
 		sums.add(out)
-		writers.write(out, rules.writesNotInAudience)
+		writers.write(out)
 	})
-	last, err := feed(c, line, in, newProgress(c.ErrOrStderr(), size), sums, rules.envelope)
+	last, err := feed(c, line, in, newProgress(c.ErrOrStderr(), size), sums, envelope)
 	if err != nil {
 		return err
 	}
@@ -182,7 +194,7 @@ func openWriters(o *backtestOptions) (*recordWriters, error) {
 	return w, nil
 }
 
-func (w *recordWriters) write(out *campaign.Output, notInAudience bool) {
+func (w *recordWriters) write(out *campaign.Output) {
 	for i := range out.Triggers {
 		if t := &out.Triggers[i]; w.triggers != nil {
 			w.buffer = append(t.Append(w.buffer[:0], t.Left), '\n')
@@ -190,7 +202,7 @@ func (w *recordWriters) write(out *campaign.Output, notInAudience bool) {
 		}
 	}
 	for i := range out.Decisions {
-		if d := &out.Decisions[i]; w.decisions != nil && (notInAudience || d.Reason != "not_in_audience") {
+		if d := &out.Decisions[i]; w.decisions != nil {
 			w.buffer = append(d.Append(w.buffer[:0]), '\n')
 			w.decisions.Write(w.buffer)
 		}

@@ -244,3 +244,26 @@ func offset(ms, start int64) string {
 	}
 	return calendar.FormatDuration(ms-start) + " (" + calendar.FormatTime(ms) + ")"
 }
+
+// loadSuite reads a test file and compiles its campaigns.
+func loadSuite(file string) (*suite, config.Problems) {
+	tests, problems := config.LoadTests(file)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	cfg, base := (*config.Config)(nil), config.Default()
+	if tests.Config != "" {
+		if cfg, _, problems = config.Load(tests.Config, options()); len(problems) > 0 {
+			return nil, problems
+		}
+		base = cfg
+	}
+	defs, _, problems := config.CompileFiles(tests.Campaigns, cfg, checks())
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	rules := base.Rules()
+	rules.NotInAudience = true // to explain; run sorts them out
+	set, _ := campaign.Compile(rules, defs)
+	return &suite{set: set, tests: tests.Tests, notInAudience: base.Decisions.NotInAudience}, nil
+}

@@ -78,6 +78,9 @@ func (u *User) Rows(emit func(part uint32, content []byte)) {
 	emit(0, u.appendHead(nil))
 }
 
+// Changed says whether Rows would emit a head.
+func (u *User) Changed() bool { return u.dirty }
+
 func (u *User) blank() bool {
 	return len(u.profile) == 0 && u.log.Len() == 0 && len(u.ever) == 0 && len(u.standings) == 0
 }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tripline/tripline/config"
+)
+
+//go:embed template
+var templates embed.FS
+
+// sampleEndpoint takes the place of the reference's empty list of endpoints.
+const sampleEndpoint = `endpoints:                                     # where webhooks go; campaigns name them under deliver
+  - name: ops-center
+    url: https://example.com/hooks/tripline
+`
+
+func initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "init DIR",
+		Short:   "Write a commented tripline.yaml and a campaign of each kind with its test",
+		Example: "  tripline init demo && cd demo && tripline check && tripline test campaigns/*_test.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := writeProject(args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "wrote %s: now try\n  cd %s && tripline check && tripline test campaigns/*_test.yaml\n", args[0], args[0])
+			return nil
+		},
+	}
+}
+
+// writeProject writes the sample project into dir and overwrites nothing.
+func writeProject(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "tripline.yaml")); err == nil {
+		return fmt.Errorf("%s has a tripline.yaml already; choose another folder", dir)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "campaigns"), 0o755); err != nil {
+		return err
+	}
+	if err := writeNew(filepath.Join(dir, "tripline.yaml"), projectConfig()); err != nil {
+		return err
+	}
+	files, err := fs.Glob(templates, "template/campaigns/*.yaml")
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		content, err := templates.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := writeNew(filepath.Join(dir, "campaigns", filepath.Base(name)), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// projectConfig is the reference with one endpoint.
+func projectConfig() []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(config.Reference()) {
+		if bytes.HasPrefix(line, []byte("endpoints:")) {
+			out.WriteString(sampleEndpoint)
+			continue
+		}
+		out.Write(line)
+	}
+	return out.Bytes()
+}
+
+func writeNew(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/tripline/tripline/config"
+	"github.com/tripline/tripline/processor/campaign/record"
+)
+
+// loaded is a configuration in use.
+type loaded struct {
+	*config.Config
+	tls *tls.Config
+}
+
+const defaultConfig = "tripline.yaml"
+
+func addConfigFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "config", defaultConfig, "configuration file")
+}
+
+// loadConfig reads the file; without one, and without --config, the defaults hold.
+func loadConfig(c *cobra.Command, file string) (*loaded, error) {
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) && !c.Flags().Changed("config") {
+		return newLoaded(config.Default())
+	}
+	cfg, _, problems := config.Load(file, options())
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return newLoaded(cfg)
+}
+
+// options are what every configuration is read with.
+func options() config.Options {
+	return config.Options{Environment: os.LookupEnv, Checks: checks()}
+}
+
+// loadCampaigns reads the configuration file and the campaigns that it names.
+func loadCampaigns(file string, overrides ...config.Override) (*loaded, *config.Loaded, error) {
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("there is no %s; `tripline init DIR` writes one, --config names another", file)
+	}
+	o := options()
+	o.Overrides = overrides
+	all, problems := config.LoadAll(file, o)
+	if err := problems.Err(); err != nil {
+		return nil, nil, err
+	}
+	cfg, err := newLoaded(all.Config)
+	return cfg, all, err
+}
+
+func newLoaded(cfg *config.Config) (*loaded, error) {
+	l := &loaded{Config: cfg}
+	if cfg.Kafka.TLS == nil {
+		return l, nil
+	}
+	l.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca := cfg.Kafka.TLS.CA; ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, fmt.Errorf("kafka.tls.ca: %w", err)
+		}
+		l.tls.RootCAs = x509.NewCertPool()
+		if !l.tls.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("kafka.tls.ca: %s holds no PEM certificate", ca)
+		}
+	}
+	if cfg.Kafka.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.Kafka.TLS.Cert, cfg.Kafka.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("kafka.tls: %w", err)
+		}
+		l.tls.Certificates = []tls.Certificate{pair}
+	}
+	return l, nil
+}
+
+// client is how every Kafka client of the process connects.
+func (cfg *loaded) client() []kgo.Opt {
+	opts := []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("tripline"), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+	if cfg.tls != nil {
+		opts = append(opts, kgo.DialTLSConfig(cfg.tls))
+	}
+	if s := cfg.Kafka.SASL; s != nil {
+		user, password := s.Username.Reveal(), s.Password.Reveal()
+		switch s.Mechanism {
+		case "PLAIN":
+			opts = append(opts, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
+		case "SCRAM-SHA-256":
+			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
+		case "SCRAM-SHA-512":
+			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+		}
+	}
+	return opts
+}
+
+// explain makes of a Kafka error a sentence that says what to do.
+func (cfg *loaded) explain(doing string, err error) error {
+	brokers := strings.Join(cfg.Kafka.Brokers, ", ")
+	var broker *kerr.Error
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("%s: the topic does not exist; `tripline topics create` makes what tripline.yaml names", doing)
+	case errors.As(err, &broker):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return fmt.Errorf("%s: Kafka is not reachable at %s; start it, or set kafka.brokers in tripline.yaml (%w)", doing, brokers, err)
+}
+
+func (cfg *loaded) envelope() record.Envelope {
+	return record.Envelope{KeyIgnored: cfg.Key == "ignored", MaxBytes: int(cfg.Limits.MaxRecordBytes)}
+}
+
+// logger writes to standard error, in colour-free lines where that is a terminal.
+func (cfg *loaded) logger() (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(cfg.Log.Level)
+	if err != nil {
+		return nil, err
+	}
+	z := zap.NewProductionConfig()
+	z.Level = zap.NewAtomicLevelAt(level)
+	z.Sampling, z.DisableCaller, z.DisableStacktrace = nil, true, true
+	z.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
+	if stat, err := os.Stderr.Stat(); err == nil && (cfg.Log.Format == "console" || stat.Mode()&os.ModeCharDevice != 0) {
+		z.Encoding = "console"
+	}
+	return z.Build()
+}
+
+// reachable waits up to ten seconds for a broker.
+func (cfg *loaded) reachable(ctx context.Context) error {
+	client, err := kgo.NewClient(cfg.client()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return cfg.explain("start", err)
+	}
+	return nil
+}

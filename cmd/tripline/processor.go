@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/config"
+	"github.com/tripline/tripline/processor"
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/state"
+	"github.com/tripline/tripline/state/lane"
+)
+
+// service is what the commands of the two services have in common.
+type service struct {
+	configFile, listen, log string
+}
+
+func (s *service) flags(c *cobra.Command) {
+	addConfigFlag(c, &s.configFile)
+	c.Flags().StringVar(&s.listen, "listen", "", "address of /metrics, /healthz and /readyz, in place of http.listen")
+	c.Flags().StringVar(&s.log, "log-level", "", "debug, info, warn or error, in place of log.level")
+}
+
+func (s *service) overrides() (list []config.Override) {
+	if s.listen != "" {
+		list = append(list, config.Override{Path: "http.listen", Value: s.listen, From: "--listen"})
+	}
+	if s.log != "" {
+		list = append(list, config.Override{Path: "log.level", Value: s.log, From: "--log-level"})
+	}
+	return list
+}
+
+func processorCommand() *cobra.Command {
+	var s service
+	c := &cobra.Command{
+		Use:     "processor",
+		Short:   "Read events, decide, write triggers",
+		Example: "  tripline processor --config tripline.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, all, err := loadCampaigns(s.configFile, s.overrides()...)
+			if err != nil {
+				return err
+			}
+			listener, err := listen(cfg.HTTP.Listen, "127.0.0.1:8080")
+			if err != nil {
+				return err
+			}
+			return runProcessor(c.Context(), cfg, all.Set, listener)
+		},
+	}
+	s.flags(c)
+	return c
+}
+
+// runProcessor runs a processor and its pages until ctx ends.
+func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener net.Listener) error {
+	defer listener.Close()
+	log, err := cfg.logger()
+	if err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(int64(cfg.Memory))
+	registry := newRegistry()
+	store, err := state.Open(state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory) / 3})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	kafka := cfg.lane("processor", store, log.Named("lane"), registry)
+	kafka.Address = listener.Addr().String()
+	p, err := processor.New(processor.Config{
+		Lane: kafka, Set: set, Envelope: cfg.envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
+		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
+		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 6, Log: log, Metrics: registry,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("processor starts", zap.Strings("campaigns", set.Names()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
+	err = together(ctx, p.Run, func(ctx context.Context) error {
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Status()) })
+	})
+	log.Info("processor has stopped", zap.Error(err))
+	return err
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(prometheus.NewGoCollector(), prometheus.NewProcessCollector(prometheus.ProcessCollectorOpts{}))
+	return r
+}
+
+// lane is the part of a lane's configuration that does not depend on who uses it.
+func (cfg *loaded) lane(service string, store *state.Store, log *zap.Logger, metrics prometheus.Registerer) lane.Config {
+	start := "earliest"
+	switch cfg.Start {
+	case config.StartEarliest:
+	case config.StartLatest:
+		start = "latest"
+	default:
+		start = time.UnixMilli(int64(cfg.Start)).UTC().Format(time.RFC3339Nano)
+	}
+	return lane.Config{
+		Group: cfg.Group + "-" + service, Changelog: cfg.Group + "-" + service + "-changelog", Lanes: cfg.Lanes,
+		Start: start, OnGapSkip: cfg.OnGap == "skip", SessionTimeout: duration(cfg.SessionTimeout),
+		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Memory: int64(cfg.Memory) / 8,
+		Client: cfg.client(), Store: store, Log: log, Metrics: metrics,
+	}
+}
+
+func duration(ms campaign.Duration) time.Duration { return time.Duration(ms) * time.Millisecond }
+
+func lanesReady(lanes []lane.Status) (bool, any) {
+	ready := true
+	for _, l := range lanes {
+		ready = ready && l.Phase == "running"
+	}
+	return ready, lanes
+}
