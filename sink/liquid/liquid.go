@@ -1,0 +1,170 @@
+// Package liquid is the template language of bodies, urls and headers: Liquid as Shopify defines it, read strictly and
+// rendered within bounds.
+//
+// It differs from the common libraries where a webhook needs it to. Everything that can be known without a trigger is an
+// error of Parse, with its place: unknown filters, tags and names, wrong numbers of arguments, what is not closed. Numbers
+// keep the digits that they had in JSON. There is no clock, no file and no locale, so that equal input gives equal bytes.
+// Loops, output and work are bounded, whatever the template says.
+//
+// Tags: assign, break, capture, case, comment, continue, cycle, decrement, echo, for, if, increment, raw, unless, # (a
+// comment), and abort. Filters: the standard ones, and json. include, render, layout and tablerow are not there.
+//
+// Non-obvious:
+//   - and/or have no precedence and are taken from the right, as in Shopify's Liquid.
+//   - An output is missing, for Strict, if any name in it has no value and no `default` is among its filters.
+//   - divided_by of two whole numbers is a whole number, rounded down.
+package liquid
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Bounds of one rendering.
+const (
+	MaxTurns  = 10_000   // of all loops together
+	MaxOutput = 1 << 20  // bytes
+	maxWork   = 64 << 20 // bytes read and written by filters, loops and look-ups together
+	maxDepth  = 64       // of nested blocks
+)
+
+// Error is what is wrong with a template, and where: Line and Column count from 1, Column in characters.
+type Error struct {
+	Line, Column int
+	Message      string
+	Suggestion   string // a name that was probably meant
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
+	if e.Suggestion != "" {
+		text += "; did you mean " + e.Suggestion + "?"
+	}
+	return text
+}
+
+// AbortError is the end of a rendering by {% abort "reason" %}.
+type AbortError struct{ Reason string }
+
+func (e *AbortError) Error() string { return "aborted: " + e.Reason }
+
+// MissingError is the end of a strict rendering by a value that is not there.
+type MissingError struct{ Path string }
+
+func (e *MissingError) Error() string { return "missing: " + e.Path }
+
+// Scope says which names a template may use without giving them a value itself, and which members each has; nil members
+// are any.
+type Scope map[string][]string
+
+// Env is what one rendering stands on.
+type Env struct {
+	Look   func(name string) Value // the names of Scope
+	Now    int64                   // what "now" is, ms since the epoch
+	Strict bool                    // an output of a missing value ends the rendering with a MissingError
+}
+
+// Template is a parsed template. It is immutable and safe for concurrent use.
+type Template struct {
+	source string
+	nodes  []node
+}
+
+// Parse reads a template. Every problem that is found is returned, in order of place; with any the Template is nil.
+func Parse(source string, scope Scope) (*Template, []*Error) { return parse(source, scope, false) }
+
+// ParseOutputs reads a template that may have nothing but outputs, for use with Parts.
+func ParseOutputs(source string, scope Scope) (*Template, []*Error) {
+	return parse(source, scope, true)
+}
+
+// Constant reports whether a template renders the same always: that it has neither outputs nor tags.
+func (t *Template) Constant() bool {
+	for _, n := range t.nodes {
+		if _, ok := n.(textNode); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Render renders the template. The error is an *AbortError, a *MissingError or an *Error: something failed or passed a
+// bound.
+func (t *Template) Render(env Env) ([]byte, error) {
+	r := newRenderer(t.source, env)
+	if _, err := r.all(t.nodes); err != nil {
+		return nil, err
+	}
+	return r.out, nil
+}
+
+// Parts renders a template of ParseOutputs piece by piece: its text as it stands, and each output for itself. An error of
+// visit ends it and is returned.
+func (t *Template) Parts(env Env, visit func(text string, output bool) error) error {
+	r := newRenderer(t.source, env)
+	for _, n := range t.nodes {
+		r.out = r.out[:0]
+		if _, err := n.render(r); err != nil {
+			return err
+		}
+		_, text := n.(textNode)
+		if err := visit(string(r.out), !text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// IsError reports whether an error of Render is a failure of the template itself.
+func IsError(err error) bool {
+	var failed *Error
+	return errors.As(err, &failed)
+}
+
+// place is the line and column of a byte of source.
+func place(source string, offset int) (line, column int) {
+	offset = min(offset, len(source))
+	line, start := 1, 0
+	for i := 0; i < offset; i++ {
+		if source[i] == '\n' {
+			line, start = line+1, i+1
+		}
+	}
+	return line, utf8.RuneCountInString(source[start:offset]) + 1
+}
+
+// nearest is the one of names that differs from name by a slip of the pen, "" if none does.
+func nearest(name string, names []string) string {
+	best, least := "", 3
+	if len(name) < 4 {
+		least = 2
+	}
+	for _, candidate := range names {
+		if d := distance(name, candidate); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			substitute := diagonal
+			if a[i-1] != b[j-1] {
+				substitute++
+			}
+			diagonal = row[j]
+			row[j] = min(row[j]+1, row[j-1]+1, substitute)
+		}
+	}
+	return row[len(b)]
+}
