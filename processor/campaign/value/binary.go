@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"unicode/utf8"
 )
 
 // The first byte of a value in a row. It is on disk: never renumber.
@@ -106,7 +107,7 @@ func decode(s string) (v Value, rest string, ok bool) {
 	r := NewReader(text)
 	v = r.Value()
 	isNumber := v.kind == Number || v.kind == Digits
-	isCompound := v.kind == List || v.kind == Object
+	isCompound := (v.kind == List || v.kind == Object) && utf8.ValidString(text)
 	return v, rest, r.End() == nil && (tag == tagNumber && isNumber || tag == tagCompound && isCompound)
 }
 

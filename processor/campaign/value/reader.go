@@ -41,9 +41,6 @@ func ParseObject(json []byte) (Properties, error) {
 		return nil, ErrUTF8
 	}
 	r := NewReader(string(json))
-	if k := r.Peek(); k != Object && r.err == nil {
-		r.fail("expected an object, not " + k.String())
-	}
 	p := r.Properties()
 	if err := r.End(); err != nil {
 		return nil, err
@@ -168,6 +165,9 @@ func (r *Reader) End() error {
 	return r.err
 }
 
+// Err is the first error so far.
+func (r *Reader) Err() error { return r.err }
+
 func (v Value) unless(err error) Value {
 	if err != nil {
 		return Value{}
@@ -244,6 +244,3 @@ func (r *Reader) literal(word string, v Value) Value {
 	r.at += len(word)
 	return v
 }
-
-// Err is the first error so far.
-func (r *Reader) Err() error { return r.err }
