@@ -1,2 +1,64 @@
-// Package twin says once more, slowly, what campaigns mean.
+// Package twin says once more, slowly, what campaigns mean. It keeps every event of one user in a list and, at each
+// arrival and each due moment, works out from the whole list what campaigns.md says qualifies; what is new leaves.
+// It shares no line with the core, so that where the two differ one of them, or the text, is wrong.
+//
+// Run answers for rules, campaigns and inputs; Generate makes random cases, whose campaigns also print as campaign files
+// (Campaign.YAML); Shrink makes a failing case small.
+//
+// Left out: delay, exit, quiet_hours, caps, priority, control_group, goal, backfill, max_open, the limits of history.
+//
+// # Readings
+//
+// Where the text leaves a choice, the twin has taken this one.
+//
+// All kinds
+//  1. What has left under one instance never leaves again. The instance is the event (single_action), the completing
+//     event and the combination (actions), the `after` event and the combination (inaction_within_time), the check moment
+//     (inaction), the event or the set value and the count of years (date_time_property).
+//  2. A deadline is "already past" when it lies strictly before the arrival, without regard to allowed_lateness; then
+//     due = max(deadline + allowed_lateness, arrival + settle). "The event that sets it" is the one whose arrival makes
+//     it stand: also a late `without` that frees an ignored `after`, or what ends an earlier look.
+//  3. Outside the schedule means that the moment or the leaving lies outside.
+//  4. The history of an audience is every known event with time <= moment, also those of that same time that stand after
+//     the qualifying event. The profile is that at the leaving.
+//  5. Of one campaign's qualifications of one step, the earlier moment goes first, then the older newest event. reentry
+//     sees them in that order.
+//  6. `profile` of an event removes by null, as a record of the profile topic does.
+//  7. `== nil` and `!= nil` with a literal nil ask whether a value is missing.
+//  8. An operator of arithmetic on two values that are not nil and do not fit ("a" * 2, true + 1) fails; + joins strings.
+//
+// actions
+//  9. `within` is "between two events" and includes both ends: [newest − within, newest].
+//  10. The events of a trigger are, for every pattern, the newest at_least in the window; with in_order chosen from the
+//     last pattern backwards.
+//  11. One event may stand for several patterns, in in_order too (its time is not decreasing).
+//  12. With in_order a set whose events have equal times is completed, without reuse, by the event that stands last in the
+//     user's order, whatever its pattern; with reuse, by the event of the last pattern, even if it arrived before the
+//     others of its time, and that one is the newest of the trigger.
+//  13. A late event that completes a set completes it at the first event, in the user's order, at which the set is whole.
+//  14. Under an alias one event may belong to different combinations by different patterns; it counts in each.
+//
+// inaction_within_time
+//  15. The watches are always those of the whole list in order. So under `ignore`, after a late `after`, what would have
+//     been ignored does not run any more, and what would not have been runs, beside what has left already.
+//
+// inaction
+//  16. Checks are walked in order of their moments; one that has left counts as qualified, and "the newest one in the
+//     window of that qualification" is that of all events known now: a late `did` that would have been in the window
+//     of a look that has left makes nobody eligible again.
+//  17. A late event can make a look qualify that lies before one that has left, even with the same newest `did`.
+//  18. `did_not` with at_least n "holds" from n events on. The events of a trigger are the newest at_least of `did`.
+//  19. A look belongs to the zone that the user had when its moment came (from the arrival of the change, inclusive);
+//     before the user's first record, to the zone of that first record.
+//
+// date_time_property
+//  20. A timer that has not left is ended by any later event in the user's order that cancels or re-aims it, also by one
+//     whose time is after the timer's moment (while allowed_lateness or settle holds it).
+//  21. `occurrence` counts the matching events as they arrive, also those without the property; events that are not the
+//     occurrence set no timer and re-aim none.
+//  22. An event whose `same` properties are missing sets no timer and re-aims none.
+//  23. A changed zone re-aims what has not left. Where that puts a moment before the arrival of the change, if_past decides
+//     as at the setting; what if_past: fire already lets through keeps its due moment. What was skipped stays skipped.
+//  24. Every change of a profile property to another value sets a new timer, also back to a value that has fired.
+//  25. The k-th year is counted from the date itself; one that has left is not aimed again by a changed zone.
 package twin

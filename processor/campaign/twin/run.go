@@ -40,7 +40,6 @@ type user struct {
 	rules     Rules
 	campaigns []Campaign // by name
 	now       int64
-	known     bool
 	events    []event // in the user's order, without duplicates
 	profile   map[string]any
 	zones     []zoneSince
@@ -67,7 +66,7 @@ func Run(rules Rules, campaigns []Campaign, inputs []Input, until int64) []Outco
 
 // forget: "An erased user who comes back is a new user."
 func (u *user) forget() {
-	u.known, u.events, u.profile, u.zones = false, nil, map[string]any{}, nil
+	u.events, u.profile, u.zones = nil, map[string]any{}, nil
 	u.memories = map[string]*memory{}
 	for _, c := range u.campaigns {
 		u.memories[c.Name] = &memory{left: map[string]bool{}, revealed: map[string]int64{}, used: map[string]event{}}

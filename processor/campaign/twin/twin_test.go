@@ -2,6 +2,7 @@ package twin
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func events(list ...Input) []Input { return list }
 
 func p(name string) Pattern { return Pattern{Event: name} }
 
-// expect runs one campaign with settle 1m; want are lines like "30 left 31 trigger [A@0]" in minutes.
+// expect runs one campaign with settle 1m; want are lines like "30 left 31 [A@0]" in minutes.
 func expect(t *testing.T, rules Rules, c Campaign, inputs []Input, want ...string) {
 	t.Helper()
 	rules.User, rules.MaxFuture = "u-1", 5*minute
@@ -45,24 +46,16 @@ func expect(t *testing.T, rules Rules, c Campaign, inputs []Input, want ...strin
 }
 
 func inMinutes(o Outcome) string {
-	text := o.String()
-	for m := int64(14 * 24 * 60); m >= -2000; m-- {
-		if !strings.Contains(text, "Z") {
-			break
-		}
-		text = strings.ReplaceAll(text, timeText(base+m*minute), itoa(m))
+	after := func(t int64) string { return strconv.FormatFloat(float64(t-base)/float64(minute), 'f', -1, 64) }
+	var list []string
+	for _, e := range o.Events {
+		list = append(list, e.Name+"@"+after(e.Time))
 	}
-	return strings.TrimPrefix(text, "c ")
-}
-
-func itoa(n int64) string {
-	if n < 0 {
-		return "-" + itoa(-n)
+	text := after(o.Time) + " left " + after(o.Left) + " [" + strings.Join(list, " ") + "]"
+	if o.Reason != "" {
+		text += " " + o.Reason
 	}
-	if n < 10 {
-		return string(rune('0' + n))
-	}
-	return itoa(n/10) + itoa(n%10)
+	return text
 }
 
 func TestEveryGeneratedCaseRuns(t *testing.T) {
