@@ -1,0 +1,400 @@
+//go:build synctests
+
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/tripline/tripline/state"
+)
+
+const (
+	group     = "g-processor"
+	changelog = "g-processor-changelog"
+)
+
+// world is a broker and what is expected of everything that runs on it, in a
+// bubble of fake time.
+type world struct {
+	t          *testing.T
+	cluster    *kfake.Cluster
+	network    kfake.VirtualNetwork
+	partitions int32
+	client     *kgo.Client // the test's own
+}
+
+// inWorld runs a test against a broker with the topics in and out.
+func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, partitions: partitions}
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),
+			kfake.SeedTopics(partitions, "in", "out"), kfake.GroupMinSessionTimeout(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.cluster = cluster
+		w.client, err = kgo.NewClient(w.options(w.network.DialContext)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, w)
+		w.client.Close()
+		cluster.Close()
+	})
+}
+
+func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers("localhost:9092", "localhost:9093", "localhost:9094"), kgo.Dialer(dial),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+}
+
+// send appends n records of each user to in, and waits for them.
+func (w *world) send(n int, users ...string) {
+	w.t.Helper()
+	for i := range n {
+		for _, user := range users {
+			w.client.Produce(context.Background(), &kgo.Record{Topic: "in", Key: []byte(user), Value: []byte(strconv.Itoa(i))}, func(_ *kgo.Record, err error) {
+				if err != nil {
+					w.t.Error(err)
+				}
+			})
+		}
+	}
+	if err := w.client.Flush(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// read returns the committed records of a topic by partition.
+func (w *world) read(topic string) map[int32][]*kgo.Record {
+	w.t.Helper()
+	starts := make(map[int32]kgo.Offset)
+	ends := make(map[spot]int64)
+	var asks []ask
+	for p := range w.partitions {
+		starts[p] = kgo.NewOffset().AtStart()
+		asks = append(asks, ask{spot{topic, p}, atEnd})
+	}
+	for _, a := range list(context.Background(), w.client, asStable, asks) {
+		if a.err != nil {
+			w.t.Fatal(a.err)
+		}
+		ends[a.spot] = a.offset
+	}
+	reader, err := kgo.NewClient(append(w.options(w.network.DialContext), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer reader.Close()
+	records := make(map[int32][]*kgo.Record)
+	for left := func() bool {
+		for _, end := range ends {
+			if end > 0 {
+				return true
+			}
+		}
+		return false
+	}; left(); {
+		fetches := reader.PollFetches(context.Background())
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				records[r.Partition] = append(records[r.Partition], r)
+			}
+			if r.Offset+1 >= ends[spot{topic, r.Partition}] {
+				ends[spot{topic, r.Partition}] = 0
+			}
+		})
+	}
+	return records
+}
+
+// expected is what one pure run over the input writes, by partition, and the
+// counts that it ends with.
+func (w *world) expected() (out map[int32][]string, counts map[int32]map[string]int) {
+	out, counts = make(map[int32][]string), make(map[int32]map[string]int)
+	records := w.read("in")
+	for p := range w.partitions {
+		counts[p] = make(map[string]int)
+		for _, r := range records[p] {
+			counts[p][string(r.Key)]++
+			out[p] = append(out[p], fmt.Sprintf("%s=%d", r.Key, counts[p][string(r.Key)]))
+		}
+	}
+	return out, counts
+}
+
+func (w *world) written() map[int32][]string {
+	out := make(map[int32][]string)
+	for p, records := range w.read("out") {
+		for _, r := range records {
+			out[p] = append(out[p], string(r.Value))
+		}
+	}
+	return out
+}
+
+// settle waits until out is what is expected of in, and checks that it stays so.
+func (w *world) settle() {
+	w.t.Helper()
+	expected, _ := w.expected()
+	for waited := 0; ; waited++ {
+		written := w.written()
+		same := true
+		for p := range w.partitions {
+			same = same && slices.Equal(written[p], expected[p])
+		}
+		if same {
+			break
+		}
+		if waited == 60 {
+			w.t.Fatalf("written after a minute:\n%v\nexpected:\n%v", written, expected)
+		}
+		time.Sleep(time.Second)
+	}
+	time.Sleep(5 * time.Second)
+	written := w.written()
+	for p := range w.partitions {
+		if !slices.Equal(written[p], expected[p]) {
+			w.t.Fatalf("partition %d, after it was as expected: %v, expected %v", p, written[p], expected[p])
+		}
+	}
+}
+
+// process is one member: a group, a store on a disk that can crash, and a network
+// that can be cut.
+type process struct {
+	w     *world
+	disk  *vfs.MemFS
+	store *state.Store
+	group *Group
+	wire  wire
+	logs  *observer.ObservedLogs
+
+	cancel context.CancelFunc
+	ended  chan error
+
+	// beforeCommit, where set, is called with each cycle before it is committed.
+	beforeCommit func(l *Lane, c Cycle)
+	starts       map[int32]int // lives of each lane
+	mu           sync.Mutex
+}
+
+// launch starts a process on a disk. Changes of the config come last.
+func (w *world) launch(disk *vfs.MemFS, change ...func(*process, *Config)) *process {
+	w.t.Helper()
+	store, err := state.Open(state.Config{Dir: "state", FS: disk, Memory: 32 << 20})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &process{w: w, disk: disk, store: store, ended: make(chan error, 1), starts: make(map[int32]int)}
+	p.wire.dial = w.network.DialContext
+	core, logs := observer.New(zapcore.InfoLevel)
+	p.logs = logs
+	log := zaptest.NewLogger(w.t, zaptest.Level(zapcore.WarnLevel)).WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) }))
+	cfg := Config{Group: group, Topics: []string{"in"}, Changelog: changelog, Client: w.options(p.wire.DialContext), Store: store, Log: log}
+	for _, c := range change {
+		c(p, &cfg)
+	}
+	if p.group, err = New(cfg, p.loop); err != nil {
+		w.t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	go func() { p.ended <- p.group.Run(ctx) }()
+	return p
+}
+
+// loop counts the records of each user, and writes each count.
+func (p *process) loop(ctx context.Context, l *Lane) error {
+	p.mu.Lock()
+	p.starts[l.Number()]++
+	p.mu.Unlock()
+	for ctx.Err() == nil {
+		within, cancel := context.WithTimeout(ctx, time.Second)
+		batches, err := l.Poll(within, 100)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c, err := count(l, batches)
+		if err != nil {
+			return err
+		}
+		if p.beforeCommit != nil {
+			p.beforeCommit(l, c)
+		}
+		if err := l.Commit(c); err != nil {
+			return fmt.Errorf("cycle: %w", err)
+		}
+	}
+	return nil
+}
+
+func count(l *Lane, batches []Batch) (c Cycle, err error) {
+	counts := make(map[int32]map[string]int)
+	inputs := make(map[int32]map[string]int64)
+	for _, b := range batches {
+		if counts[b.Partition] == nil {
+			counts[b.Partition], inputs[b.Partition] = make(map[string]int), make(map[string]int64)
+		}
+		inputs[b.Partition][b.Topic] = b.Next
+		for _, r := range b.Records {
+			user := string(r.Key)
+			n, known := counts[b.Partition][user]
+			if !known {
+				content, _, err := l.partition(b.Partition).State.Get(state.Key{ID: user})
+				if err != nil {
+					return c, err
+				}
+				n, _ = strconv.Atoi(string(content))
+			}
+			counts[b.Partition][user] = n + 1
+			c.Records = append(c.Records, &kgo.Record{Topic: "out", Key: r.Key, Value: fmt.Appendf(nil, "%s=%d", user, n+1)})
+		}
+	}
+	for number, users := range counts {
+		change := Change{Partition: number, Position: l.partition(number).State.Position()}
+		change.Position.Inputs = inputs[number]
+		for user, n := range users {
+			change.Rows = append(change.Rows, state.Row{Key: state.Key{ID: user}, Content: []byte(strconv.Itoa(n))})
+		}
+		c.Changes = append(c.Changes, change)
+	}
+	return c, nil
+}
+
+// stop ends a process as SIGTERM does, and returns what Run returned.
+func (p *process) stop() error {
+	p.w.t.Helper()
+	began := time.Now()
+	p.cancel()
+	err := <-p.ended
+	if took := time.Since(began); took > 5*time.Second {
+		p.w.t.Errorf("stopping took %s", took)
+	}
+	if err := p.store.Close(); err != nil {
+		p.w.t.Error(err)
+	}
+	return err
+}
+
+// crash ends a process as SIGKILL does: no byte leaves it any more. It returns the
+// disk as a restart finds it.
+func (p *process) crash() *vfs.MemFS {
+	p.w.t.Helper()
+	disk := p.disk.CrashClone(vfs.CrashCloneCfg{})
+	p.wire.cut()
+	p.cancel()
+	<-p.ended
+	if err := p.store.Close(); err != nil {
+		p.w.t.Error(err)
+	}
+	return disk
+}
+
+// counts returns the rows of the process's partitions as numbers.
+func (p *process) counts() map[int32]map[string]int {
+	p.w.t.Helper()
+	all := make(map[int32]map[string]int)
+	for number := range p.w.partitions {
+		part, err := p.store.Partition(number)
+		if err != nil {
+			p.w.t.Fatal(err)
+		}
+		all[number] = make(map[string]int)
+		if err := part.Scan(func(row state.Row) error {
+			all[number][row.ID], err = strconv.Atoi(string(row.Content))
+			return err
+		}); err != nil {
+			p.w.t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// logged counts log lines that begin with text.
+func (p *process) logged(text string) int { return p.logs.FilterMessage(text).Len() }
+
+// lanes waits until the process runs n lanes, and returns them.
+func (p *process) lanes(n int) (lanes []int32) {
+	p.w.t.Helper()
+	for range 60 {
+		lanes = nil
+		for _, s := range p.group.Status() {
+			if s.Phase == running {
+				lanes = append(lanes, s.Lane)
+			}
+		}
+		if len(lanes) == n {
+			return lanes
+		}
+		time.Sleep(time.Second)
+	}
+	p.w.t.Fatalf("lanes %v run after a minute, expected %d: %+v", lanes, n, p.group.Status())
+	return nil
+}
+
+// wire is a process's network.
+type wire struct {
+	dial func(context.Context, string, string) (net.Conn, error)
+
+	mu    sync.Mutex
+	down  bool
+	conns []net.Conn
+}
+
+func (n *wire) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	n.mu.Lock()
+	down := n.down
+	n.mu.Unlock()
+	if down {
+		return nil, errors.New("network is cut")
+	}
+	conn, err := n.dial(ctx, network, address)
+	if err == nil {
+		n.mu.Lock()
+		n.conns = append(n.conns, conn)
+		n.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (n *wire) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = true
+	for _, conn := range n.conns {
+		conn.Close()
+	}
+	n.conns = nil
+}
+
+func (n *wire) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = false
+}
