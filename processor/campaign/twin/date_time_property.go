@@ -2,6 +2,7 @@ package twin
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (k DateTimeProperty) aim(u *user, m *memory, arrived *event, before map[str
 	if k.ProfileProperty != "" {
 		// "it moves when the property changes and is dropped when the property is removed"
 		v := u.profile[k.ProfileProperty]
-		if sameValue(v, before[k.ProfileProperty]) {
+		if reflect.DeepEqual(v, before[k.ProfileProperty]) {
 			return
 		}
 		m.aims = nil

@@ -115,7 +115,7 @@ func (d dice) same(patterns ...*Pattern) []string {
 	if d.chance(50) {
 		return nil
 	}
-	same := pick(d, []string{"k"}, []string{"k"}, []string{"k", "x"})
+	same := pick(d, []string{"k"}, []string{"k"}, []string{"k"}, []string{"k", "x"})
 	for _, p := range patterns {
 		if d.chance(20) {
 			p.Alias = map[string]string{"k": "basket"}
@@ -127,8 +127,8 @@ func (d dice) same(patterns ...*Pattern) []string {
 func (d dice) actions() *Actions {
 	k := &Actions{Within: d.steps(8), InOrder: d.chance(50), Reuse: d.chance(40)}
 	for range 1 + d.IntN(3) {
-		p := d.pattern(20)
-		p.AtLeast = pick(d, 0, 0, 0, 1, 2, 3)
+		p := d.pattern(12)
+		p.AtLeast = pick(d, 0, 0, 0, 0, 1, 2, 2, 3)
 		k.All = append(k.All, p)
 	}
 	if len(k.All) == 1 {
@@ -144,6 +144,9 @@ func (d dice) actions() *Actions {
 
 func (d dice) inaction() *Inaction {
 	k := &Inaction{Did: d.pattern(20), DidNot: d.pattern(20), InLast: d.steps(12), At: -1}
+	for k.Did.Event == k.DidNot.Event && d.chance(85) {
+		k.DidNot = d.pattern(20)
+	}
 	k.Did.AtLeast, k.DidNot.AtLeast = pick(d, 0, 0, 1, 2, 3), pick(d, 0, 0, 0, 1, 2)
 	if d.chance(35) {
 		k.After = d.steps(6)

@@ -25,7 +25,7 @@ func (d dice) history(campaigns []Campaign) []Input {
 		switch roll := d.IntN(100); {
 		case roll < 3:
 			in = Input{Kind: "erase", Arrival: now}
-		case roll < 15:
+		case roll < 15, roll < 50 && dates != nil && dates.ProfileProperty != "":
 			in = Input{Kind: "profile", Arrival: now, Profile: d.profile(now, yearly)}
 		case roll < 20:
 			in.Profile = d.profile(now, yearly)

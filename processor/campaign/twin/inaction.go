@@ -50,9 +50,8 @@ func (k InactionWithinTime) standing(events []event) []qualification {
 
 // check is one look.
 type check struct {
-	moment int64
-	did    []event // the matching events in its window
-	holds  bool    // enough of did, not of did_not
+	did   []event // the matching events in its window
+	holds bool    // enough of did, not of did_not
 }
 
 // standing walks the checks in order. "After a qualification the user is eligible again once there is a `did` event
@@ -83,7 +82,7 @@ func (k Inaction) standing(events []event, zones []zoneSince, left map[string]bo
 // look: "qualifies if `did` holds at least `at_least` times in (m − in_last, m] and `did_not` does not hold in the same
 // window".
 func (k Inaction) look(events []event, moment int64) check {
-	c := check{moment: moment}
+	var c check
 	didNot := 0
 	for _, e := range events {
 		if e.Time <= moment-k.InLast || e.Time > moment {

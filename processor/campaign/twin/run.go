@@ -3,7 +3,6 @@ package twin
 import (
 	"cmp"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 )
@@ -15,7 +14,6 @@ type qualification struct {
 	moment   int64
 	events   []event // in the user's order; the newest is the last
 	due      int64   // of a timer
-	settled  bool    // of a timer: set late, so found at due
 	past     bool    // what `if_past: fire` lets through
 }
 
@@ -182,7 +180,7 @@ func (u *user) timers(c Campaign, m *memory) []qualification {
 		}
 		q.due = q.moment + u.rules.AllowedLateness
 		if arrival := m.revealed[q.instance]; q.moment < arrival {
-			q.due, q.settled = max(q.due, arrival+u.rules.Settle), true
+			q.due = max(q.due, arrival+u.rules.Settle)
 		}
 		list = append(list, q)
 	}
@@ -247,6 +245,8 @@ func (u *user) leave(c Campaign, list []qualification, left int64) {
 // suppressed goes through the controls in their order: "the first that stops a qualification gives its reason".
 func (u *user) suppressed(c Campaign, m *memory, q qualification, left int64) string {
 	out := func(t int64) bool { return c.Start != 0 && t < c.Start || c.End != 0 && t >= c.End }
+	// "Found is the arrival of the event that reveals it (plus `settle` where it settles), for any other timer its due
+	// moment": in each case it is when it leaves.
 	found, staleAfter := left, cmp.Or(c.StaleAfter, day)
 	switch {
 	case c.Paused:
@@ -290,5 +290,3 @@ func (r Reentry) stops(triggers []int64, moment int64) bool {
 	}
 	return r.Once && len(triggers) > 0 || near || r.Max > 0 && within >= r.Max
 }
-
-func sameValue(a, b any) bool { return reflect.DeepEqual(a, b) }
