@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -136,11 +137,18 @@ func (u *user) noteZone() (changed bool) {
 	return len(u.zones) > 1
 }
 
+// loaded keeps zones by name, nil for what is none.
+var loaded sync.Map
+
 func load(name string) *time.Location {
+	if zone, ok := loaded.Load(name); ok {
+		return zone.(*time.Location)
+	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
-		return nil
+		zone = nil
 	}
+	loaded.Store(name, zone)
 	return zone
 }
 

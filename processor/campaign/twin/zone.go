@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // the same clock changes on every machine
 )
@@ -16,9 +17,27 @@ const (
 )
 
 // clock gives the instant of a local date and time of day: "in a gap of the clock the first instant after it, of two
-// equal times the first". It tries every offset that the zone has around that time.
+// equal times the first".
 func clock(zone *time.Location, y int, m time.Month, d int, ofDay int64) int64 {
 	wall := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli() + ofDay
+	if t, ok := clocks.Load(wallClock{zone.String(), wall}); ok {
+		return t.(int64)
+	}
+	t := instant(zone, wall)
+	clocks.Store(wallClock{zone.String(), wall}, t)
+	return t
+}
+
+type wallClock struct {
+	zone string
+	wall int64
+}
+
+// clocks keeps what has been worked out.
+var clocks sync.Map
+
+// instant tries every offset that the zone has around a local time, which is given as if it were UTC.
+func instant(zone *time.Location, wall int64) int64 {
 	var hits []int64
 	lowest := int64(1 << 40)
 	for probe := wall - 30*hour; probe <= wall+30*hour; probe += 6 * hour {
