@@ -1,0 +1,184 @@
+// Package call makes the HTTP requests of one endpoint. It follows no redirect, uses no proxy of the environment, connects to
+// no address that it has not checked, and reads no more of an answer than it needs.
+package call
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/tripline/tripline/sink/policy"
+)
+
+const (
+	maxBody     = 64 << 10 // bytes of an answer that are read
+	maxResponse = 1 << 10  // bytes of it that are recorded
+	maxError    = 1 << 10
+)
+
+// Config is an endpoint's.
+type Config struct {
+	Timeout      time.Duration // of one attempt, from the look-up to the end of the answer
+	AllowPrivate bool
+	Connections  int // how many are kept open between attempts
+	Secrets      *Secrets
+	Network      Network
+}
+
+// Client calls one endpoint. It is safe for concurrent use.
+type Client struct {
+	http      *http.Client
+	transport *http.Transport
+	secrets   *Secrets
+}
+
+// Request is what is sent. Sign is called before each attempt with a header of its own and the moment (ms since the epoch).
+type Request struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte // nil: none
+	Sign        func(header http.Header, now int64)
+}
+
+// Answer is how one attempt ended. Error and Response hold no secret.
+type Answer struct {
+	policy.Answer
+	Started  int64  // ms since the epoch
+	Error    string // what went wrong where there is no status
+	Response string // the first KiB of the body
+}
+
+// New makes a client. It opens nothing.
+func New(cfg Config) *Client {
+	d := &dialer{network: cfg.Network, allowPrivate: cfg.AllowPrivate, timeout: cfg.Timeout}
+	c := &Client{secrets: cfg.Secrets, transport: &http.Transport{
+		DialContext:            d.dial,
+		DialTLSContext:         d.dialTLS,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    cfg.Connections,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: maxBody,
+	}}
+	c.http = &http.Client{
+		Transport:     roundTripper{c.transport},
+		Timeout:       cfg.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c
+}
+
+// Close closes the connections that are kept open.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// roundTripper hides the transport's CloseIdleConnections from retryablehttp, which would close those of everybody after any
+// failure.
+type roundTripper struct{ t *http.Transport }
+
+func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r.t.RoundTrip(req) }
+
+// exchange is the attempts of one Do, as retryablehttp asks for them.
+type exchange struct {
+	client  *Client
+	header  http.Header
+	sign    func(header http.Header, now int64)
+	ended   func(Answer) (wait time.Duration, again bool)
+	started int64
+	wait    time.Duration
+}
+
+// Do makes an attempt and tells ended how it ended; where that says so, another one after so long. It returns when the last
+// has ended, or when ctx has: an attempt that ctx cuts off is not told of.
+func (c *Client) Do(ctx context.Context, r Request, ended func(Answer) (wait time.Duration, again bool)) {
+	var body any
+	if r.Body != nil {
+		body = r.Body
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	if err != nil {
+		now := time.Now().UnixMilli()
+		ended(Answer{Answer: policy.Answer{Reason: policy.Connect, Ended: now}, Started: now, Error: c.text(err)})
+		return
+	}
+	x := &exchange{client: c, header: r.Header, sign: r.Sign, ended: ended}
+	retrying := &retryablehttp.Client{
+		HTTPClient:     c.http,
+		RetryMax:       policy.MaxQuick,
+		RequestLogHook: x.begin,
+		CheckRetry:     x.end,
+		Backoff:        func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return x.wait },
+		ErrorHandler:   retryablehttp.PassthroughErrorHandler,
+	}
+	// There is nothing in what Do returns that end has not seen, but that ctx has ended.
+	if resp, err := retrying.Do(req); err == nil {
+		resp.Body.Close()
+	}
+}
+
+// begin is called before each attempt. The transport may still be writing the header of the one before.
+func (x *exchange) begin(_ retryablehttp.Logger, req *http.Request, _ int) {
+	x.started = time.Now().UnixMilli()
+	req.Header = x.header.Clone()
+	x.sign(req.Header, x.started)
+}
+
+// end is called after each attempt.
+func (x *exchange) end(ctx context.Context, resp *http.Response, err error) (again bool, _ error) {
+	a := Answer{Started: x.started}
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		a.Reason, a.Error = reason(err), x.client.text(err)
+		a.Ended = time.Now().UnixMilli()
+	} else {
+		a.Status = resp.StatusCode
+		a.Response = x.client.read(resp.Body)
+		a.Ended = time.Now().UnixMilli()
+		a.RetryAfter = policy.RetryAfter(resp.Header.Get("Retry-After"), a.Ended)
+	}
+	x.wait, again = x.ended(a)
+	return again, nil
+}
+
+// read reads what is kept of a body. The status line and headers have decided, whatever becomes of it.
+func (c *Client) read(body io.ReadCloser) string {
+	defer body.Close()
+	kept := bytes.NewBuffer(make([]byte, 0, 512))
+	io.Copy(kept, io.LimitReader(body, maxBody)) //nolint:errcheck
+	return c.secrets.HideAndCut(kept.String(), maxResponse)
+}
+
+// text is an error without the url that net/http puts before it, which has the query in it.
+func (c *Client) text(err error) string {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return c.secrets.HideAndCut(err.Error(), maxError)
+}
+
+// reason is what `deliveries` calls the failure of an attempt.
+func reason(err error) string {
+	var phase *phaseError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &phase) && !(phase.reason != policy.RefusedAddress && errors.Is(err, context.DeadlineExceeded)):
+		return phase.reason
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return policy.Timeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), strings.Contains(err.Error(), "server closed idle connection"):
+		return policy.Closed
+	}
+	return policy.BadResponse
+}
