@@ -119,7 +119,29 @@ func createTopics(ctx context.Context, admin *kadm.Client, cfg *loaded, partitio
 		}
 		fmt.Fprintf(out, "%s: created, %d partitions\n", t.name, partitions)
 	}
-	return nil
+	return awaitTopics(ctx, admin, cfg)
+}
+
+// awaitTopics returns when every topic has its leaders: brokers learn of a new topic one after the other.
+func awaitTopics(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
+	names := []string{}
+	for _, t := range cfg.topics() {
+		names = append(names, t.name)
+	}
+	for {
+		ends, err := admin.ListEndOffsets(ctx, names...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return cfg.explain("wait for the new topics", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // checkTopics reports every topic and fails if the processor could not start.

@@ -87,10 +87,16 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 	all := k.candidates(s, st, from, after(e.Time+k.within), key, e)
 	for n := range all {
 		newest := all[n].event
-		if less(position(newest), at) {
+		if newest.Time < e.Time || less(position(newest), at) && !(k.reuse && k.inOrder) {
 			continue
 		}
-		set := k.window(all[:n+1], newest.Time)
+		upTo := n + 1
+		if k.reuse && k.inOrder { // events of one time are in any order
+			for upTo < len(all) && all[upTo].event.Time == newest.Time {
+				upTo++
+			}
+		}
+		set := k.window(all[:upTo], newest.Time)
 		if !k.holds(set, nil) || k.reuse && (!k.mayEnd(all[n]) || newest != e && newest.Seq != e.Seq && k.holds(set, e)) {
 			continue
 		}
@@ -98,7 +104,7 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			st.setFloor(key, position(newest), s.horizon())
 			s.user.dirty = true
 		}
-		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: eventsOf(set)})
+		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: k.chosen(set, newest)})
 		if !k.reuse {
 			return
 		}
@@ -159,12 +165,27 @@ func (k *actions) holds(set []candidate, but *history.Event) bool {
 	return true
 }
 
-func eventsOf(set []candidate) []*history.Event {
-	events := make([]*history.Event, len(set))
-	for i := range set {
-		events[i] = set[i].event
+// chosen are the events that a trigger shows, in the user's order and newest last: of each pattern the newest at_least;
+// with in_order the patterns are served from the last one backwards.
+func (k *actions) chosen(set []candidate, newest *history.Event) (events []*history.Event) {
+	taken := make([]bool, len(set))
+	limit := int64(math.MaxInt64)
+	for i := len(k.all) - 1; i >= 0; i-- {
+		n, oldest := 0, limit
+		for j := len(set) - 1; j >= 0 && n < k.all[i].atLeast; j-- {
+			if set[j].fits&(1<<i) != 0 && (!k.inOrder || set[j].event.Time <= limit) {
+				taken[j], oldest = true, set[j].event.Time
+				n++
+			}
+		}
+		limit = oldest
 	}
-	return events
+	for j := range set {
+		if taken[j] && set[j].event.Seq != newest.Seq {
+			events = append(events, set[j].event)
+		}
+	}
+	return append(events, newest)
 }
 
 func (st *standing) floorOf(key string) *floor {

@@ -75,7 +75,7 @@ func (k *dateTimeProperty) names() []string {
 func (k *dateTimeProperty) event(s *step, st *standing, e *history.Event) {
 	if k.cancel != nil {
 		if key, ok := k.cancel.match(s, st.c, e); ok {
-			k.supersede(s, st, e.Time, func(t *timer) bool {
+			st.drop(s, func(t *timer) bool {
 				return t.key == key && (t.event == nil || less(position(t.event), position(e)))
 			})
 		}
@@ -98,9 +98,11 @@ func (k *dateTimeProperty) event(s *step, st *standing, e *history.Event) {
 		}
 	}
 	if k.same {
-		k.supersede(s, st, e.Time, func(t *timer) bool { return t.key == key && less(position(t.event), position(e)) })
+		st.drop(s, func(t *timer) bool { return t.key == key && less(position(t.event), position(e)) })
 	}
-	k.aim(s, st, timer{key: key, event: e}, k.until(s, st, e, key))
+	if !k.endedLater(s, st, e, key) {
+		k.aim(s, st, timer{key: key, event: e})
+	}
 }
 
 // sets says whether an event of the campaign has what sets a timer: the property, whatever its value.
@@ -108,33 +110,16 @@ func (k *dateTimeProperty) sets(e *history.Event) bool {
 	return k.property == "" || !e.Properties.Get(k.property).IsNil()
 }
 
-// supersede ends the chosen timers as of event time at: a moment that was already past then still comes, the later
-// ones of its repetition do not.
-func (k *dateTimeProperty) supersede(s *step, st *standing, at int64, chosen func(*timer) bool) {
-	st.drop(s, func(t *timer) bool { return at <= t.moment && chosen(t) })
-	st.each(func(t *timer) {
-		if chosen(t) && !t.last {
-			t.last = true
-			s.user.dirty = true
-		}
-	})
-}
-
-// until is the time of the first event that came after e in the user's order, but arrived before it, and ends or
-// re-aims its timer; maxTime if there is none.
-func (k *dateTimeProperty) until(s *step, st *standing, e *history.Event, key string) int64 {
-	limit := int64(maxTime)
+// endedLater says whether what came after e in the user's order, but arrived before it, ends or re-aims its timer.
+func (k *dateTimeProperty) endedLater(s *step, st *standing, e *history.Event, key string) (ended bool) {
 	if !k.same && k.cancel == nil {
-		return limit
+		return false
 	}
 	s.user.log.Ascend(position(e), after(maxTime), func(x *history.Event) bool {
-		if k.cancel != nil && k.cancel.fits(s, st.c, x, key) || k.same && k.on.fits(s, st.c, x, key) && k.sets(x) {
-			limit = x.Time
-			return false
-		}
-		return true
+		ended = k.cancel != nil && k.cancel.fits(s, st.c, x, key) || k.same && k.on.fits(s, st.c, x, key) && k.sets(x)
+		return !ended
 	})
-	return limit
+	return ended
 }
 
 // base is the moment that a timer's source names, before offset and at.
@@ -161,43 +146,27 @@ func (k *dateTimeProperty) moment(s *step, base int64, year int) int64 {
 	return m
 }
 
-// aim sets the timer that t describes, with moments before limit only.
-func (k *dateTimeProperty) aim(s *step, st *standing, t timer, limit int64) {
+// aim sets the timer that t describes.
+func (k *dateTimeProperty) aim(s *step, st *standing, t timer) {
 	base, ok := k.base(s, &t)
 	if !ok {
 		s.out.Counts.campaign(st.c).BadValues++
 		return
 	}
-	t.year = 0
 	t.moment = k.moment(s, base, 0)
 	if k.yearly && t.moment < s.arrival {
 		t.year = max(0, int((s.arrival-t.moment)/(366*day))-1)
 		for t.moment = k.moment(s, base, t.year); t.moment < s.arrival; t.moment = k.moment(s, base, t.year) {
 			t.year++
 		}
-		if k.ifPast {
-			k.past(s, st, t, base, limit)
+		if k.ifPast { // the latest past occurrence; the next ones follow from it
+			t.year--
+			t.moment = k.moment(s, base, t.year)
 		}
 	}
-	if t.moment >= limit {
-		return
-	}
-	if t.moment >= s.arrival {
+	if t.moment >= s.arrival || k.ifPast {
+		t.passed = t.moment < s.arrival
 		st.add(s, t)
-	} else if k.ifPast {
-		t.passed = true
-		st.add(s, t)
-	}
-}
-
-// past lets the latest occurrence before the one of t fire, if it came before limit.
-func (k *dateTimeProperty) past(s *step, st *standing, t timer, base, limit int64) {
-	for year := t.year - 1; year >= 0; year-- {
-		if m := k.moment(s, base, year); m < limit {
-			t.year, t.moment, t.passed, t.last = year, m, true, true
-			st.add(s, t)
-			return
-		}
 	}
 }
 
@@ -206,7 +175,7 @@ func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
 	if t.event != nil {
 		q.events = []*history.Event{t.event}
 	}
-	if k.yearly && !t.last {
+	if k.yearly {
 		if base, ok := k.base(s, t); ok {
 			next := *t
 			next.year++
@@ -226,26 +195,23 @@ func (k *dateTimeProperty) profileChanged(s *step, st *standing, was value.Prope
 	if value.Equal(old, now) {
 		return
 	}
-	k.supersede(s, st, s.arrival, func(*timer) bool { return true })
+	st.drop(s, func(*timer) bool { return true })
 	if !now.IsNil() {
-		k.aim(s, st, timer{}, maxTime)
+		k.aim(s, st, timer{})
 	}
 }
 
-// zoneChanged re-aims the open timers whose moment is still to come.
+// zoneChanged re-aims the open timers, but for those that if_past has let through.
 func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 	var moved []timer
 	st.drop(s, func(t *timer) bool {
-		if t.moment < s.arrival {
-			return false
-		}
 		base, ok := k.base(s, t)
-		if !ok {
+		if !ok || t.passed {
 			return false
 		}
 		was := t.moment
 		t.moment = k.moment(s, base, t.year)
-		if t.moment < s.arrival && !k.ifPast && k.yearly && !t.last {
+		if t.moment < s.arrival && !k.ifPast && k.yearly {
 			t.year++
 			t.moment = k.moment(s, base, t.year)
 		}

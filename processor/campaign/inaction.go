@@ -37,7 +37,7 @@ func (c *compiler) inaction(d *Inaction) kind {
 	const path = "trigger.inaction"
 	k := &inaction{inLast: c.lookBack(path+".in_last", d.InLast)}
 	k.did = c.pattern(path+".did", d.Did, nil, true)
-	k.didNot = c.pattern(path+".did_not", d.DidNot, nil, false)
+	k.didNot = c.pattern(path+".did_not", d.DidNot, nil, true)
 	if d.Check == nil || (d.Check.Every == nil) == (d.Check.After == nil) {
 		c.problem(path+".check", "is required, in one of two forms: {every: 1d, at: \"09:00\"} or {after: 2h}")
 		return k
@@ -206,23 +206,24 @@ func (k *inaction) judge(s *step, st *standing, m, due int64) {
 	}
 	st.remember(mark{moment: m, newest: newest}, s.horizon().Time-k.inLast)
 	s.user.dirty = true
-	s.qualify(st, qualification{moment: m, left: due, events: did})
+	s.qualify(st, qualification{moment: m, left: due, events: did[len(did)-k.did.atLeast:]})
 }
 
 // look returns the did events in the window at m if the condition holds there, else nil.
 func (k *inaction) look(s *step, st *standing, m int64) (did []*history.Event) {
-	held := true
+	others := 0
 	s.user.log.Ascend(after(m-k.inLast), after(m), func(e *history.Event) bool {
 		if _, ok := k.didNot.match(s, st.c, e); ok {
-			held = false
-			return false
+			if others++; others == k.didNot.atLeast {
+				return false
+			}
 		}
 		if _, ok := k.did.match(s, st.c, e); ok {
 			did = append(did, e)
 		}
 		return true
 	})
-	if !held || len(did) < k.did.atLeast {
+	if others == k.didNot.atLeast || len(did) < k.did.atLeast {
 		return nil
 	}
 	return did

@@ -140,7 +140,7 @@ func (st *standing) append(dst []byte) []byte {
 
 func (t *timer) append(dst []byte) []byte {
 	flags := byte(0)
-	for i, set := range []bool{t.next, t.last, t.passed, t.event != nil} {
+	for i, set := range []bool{t.next, t.passed, t.event != nil} {
 		if set {
 			flags |= 1 << i
 		}
@@ -266,10 +266,10 @@ func (r *reader) standing() (st standing) {
 	st.count, st.newest = r.signed(), r.position()
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		flags := r.byte()
-		t := timer{next: flags&1 > 0, last: flags&2 > 0, passed: flags&4 > 0, moment: r.signed()}
+		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.signed()}
 		t.due = t.moment + r.signed()
 		t.from, t.year, t.key = r.signed(), int(r.unsigned()), r.text()
-		if flags&8 > 0 {
+		if flags&4 > 0 {
 			t.event = r.event()
 		}
 		st.open = append(st.open, t)

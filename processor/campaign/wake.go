@@ -16,7 +16,6 @@ type timer struct {
 	event  *history.Event // what set it; nil: the profile, or a check
 	year   int            // of a yearly repetition
 	next   bool           // the next check on the grid
-	last   bool           // a yearly repetition that ends with this one
 	passed bool           // was past when it was set, and if_past lets it fire
 }
 

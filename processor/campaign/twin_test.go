@@ -1,0 +1,170 @@
+package campaign_test
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tripline/tripline/config"
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/twin"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+var (
+	histories = flag.Int("histories", 600, "random histories of each kind to compare with the twin")
+	firstSeed = flag.Uint64("seed", 1, "the first seed")
+)
+
+// The core against the dumb twin: random campaigns of each kind over random histories.
+func TestTwin(t *testing.T) {
+	for _, kind := range twin.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for n := range *histories {
+				c := twin.Generate(*firstSeed+uint64(n), kind)
+				if differs(dir, c) == "" {
+					continue
+				}
+				c = twin.Shrink(c, func(c twin.Case) bool { return differs(dir, c) != "" })
+				t.Fatalf("seed %d: the core and the twin disagree\n%s\n%s", *firstSeed+uint64(n), c, differs(dir, c))
+			}
+		})
+	}
+}
+
+// differs runs a case both ways and shows what differs; "" is nothing.
+func differs(dir string, c twin.Case) string {
+	set, err := compiled(dir, c)
+	if err != nil {
+		return err.Error()
+	}
+	want, got := lines(c.Run()), lines(core(set, c))
+	if slices.Equal(want, got) {
+		return ""
+	}
+	return "twin:\n  " + strings.Join(want, "\n  ") + "\ncore:\n  " + strings.Join(got, "\n  ")
+}
+
+func compiled(dir string, c twin.Case) (*campaign.Set, error) {
+	var texts []string
+	for _, one := range c.Campaigns {
+		texts = append(texts, one.YAML())
+	}
+	file := filepath.Join(dir, "campaigns.yaml")
+	if err := os.WriteFile(file, []byte(strings.Join(texts, "\n---\n")), 0o644); err != nil {
+		return nil, err
+	}
+	defs, _, problems := config.CompileFiles([]string{file}, nil, config.Checks{})
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	name := c.Rules.Zone
+	if name == "" {
+		name = "UTC"
+	}
+	zone, _ := calendar.LoadZone(name)
+	set, _ := campaign.Compile(campaign.Rules{Zone: zone, TimezoneProperty: "timezone", AllowedLateness: c.Rules.AllowedLateness,
+		MaxFuture: c.Rules.MaxFuture, Settle: c.Rules.Settle, MaxAge: 400 * 24 * 3600_000, NotInAudience: true}, defs)
+	return set, nil
+}
+
+// core runs the real core, and opens the user anew from its rows after every step.
+func core(set *campaign.Set, c twin.Case) (outcomes []twin.Outcome) {
+	var out campaign.Output
+	head, parts := []byte(nil), map[uint32][]byte{}
+	step := func(do func(*campaign.User)) {
+		u, err := set.Open(c.Rules.User, head, func(n uint32) []byte { return parts[n] })
+		if err != nil {
+			panic(err)
+		}
+		do(u)
+		u.Rows(func(n uint32, content []byte) {
+			switch {
+			case n == 0:
+				head = slices.Clone(content)
+			case content == nil:
+				delete(parts, n)
+			default:
+				parts[n] = slices.Clone(content)
+			}
+		})
+		outcomes = append(outcomes, taken(&out)...)
+		out.Reset()
+	}
+	arrival := int64(0)
+	for _, in := range c.Inputs {
+		arrival = max(arrival, in.Arrival)
+		step(func(u *campaign.User) {
+			switch in.Kind {
+			case "event":
+				u.Event(&record.Event{ID: in.ID, User: c.Rules.User, Name: in.Name, Time: in.Time, Properties: properties(in.Properties), Profile: properties(in.Profile)}, arrival, &out)
+			case "profile":
+				u.Profile(&record.Profile{User: c.Rules.User, Properties: properties(in.Profile)}, arrival, &out)
+			case "erase":
+				u.Erase(arrival, &out)
+			}
+		})
+	}
+	step(func(u *campaign.User) { u.Passed(c.Until, &out) })
+	return outcomes
+}
+
+func taken(out *campaign.Output) (list []twin.Outcome) {
+	for _, t := range out.Triggers {
+		o := twin.Outcome{Campaign: t.Campaign, Time: t.Time, Left: t.Left}
+		for _, e := range t.Events {
+			o.Events = append(o.Events, twin.Seen{Name: e.Name, Time: e.Time})
+		}
+		list = append(list, o)
+	}
+	for _, d := range out.Decisions {
+		list = append(list, twin.Outcome{Campaign: d.Campaign, Time: d.Time, Left: d.Left, Reason: d.Reason})
+	}
+	return list
+}
+
+func properties(m map[string]any) (p value.Properties) {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		var v value.Value
+		switch x := m[name].(type) {
+		case float64:
+			v = value.OfNumber(x)
+		case string:
+			v = value.OfString(x)
+		case bool:
+			v = value.OfBool(x)
+		}
+		p = append(p, value.Property{Name: name, Value: v})
+	}
+	return p
+}
+
+func lines(outcomes []twin.Outcome) (text []string) {
+	for _, o := range outcomes {
+		line := fmt.Sprintf("%s at %s left %s", o.Campaign, calendar.FormatTime(o.Time), calendar.FormatTime(max(o.Left, o.Time)))
+		if o.Reason != "" {
+			line += " suppressed " + o.Reason
+		} else {
+			for _, e := range o.Events {
+				line += fmt.Sprintf(" [%s %s]", e.Name, calendar.FormatTime(e.Time))
+			}
+		}
+		text = append(text, line)
+	}
+	slices.SortFunc(text, cmp.Compare[string])
+	return text
+}
