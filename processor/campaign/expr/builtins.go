@@ -272,6 +272,9 @@ func (f *frame) take(at int, args []operand) operand {
 	if args[1].kind != kindInt || args[1].bits < 0 {
 		return f.fail(at, "take needs a whole number from 0")
 	}
+	if args[0].isNil() {
+		return nilList
+	}
 	return ofList(all[:min(args[1].bits, int64(len(all)))])
 }
 
@@ -295,6 +298,9 @@ func (f *frame) concat(at int, args []operand) operand {
 			return operand{}
 		}
 		joined = append(joined, all...)
+	}
+	if len(joined) == 0 {
+		return nilList
 	}
 	return ofList(joined)
 }
@@ -375,7 +381,10 @@ func (f *frame) slice(at int, o operand, ends [2]operand, given [2]bool) operand
 		cut[i] = min(max(n, 0), length)
 	}
 	cut[0] = min(cut[0], cut[1])
-	if isList {
+	switch {
+	case o.isNil():
+		return nilList
+	case isList:
 		return ofList(all[cut[0]:cut[1]:cut[1]])
 	}
 	return ofString(o.text[cut[0]:cut[1]])

@@ -160,7 +160,7 @@ func (f *frame) in(o, collection operand) bool {
 	}
 	if collection.kind == kindMap {
 		_, ok := collection.ref.(*dictionary).get(o)
-		return ok && o.kind != kindNil
+		return ok
 	}
 	if o.kind != kindString {
 		return false

@@ -58,7 +58,7 @@ func (c *compiler) folded(n ast.Node, e eval, on ...ast.Node) eval {
 	}
 	if f.err != nil {
 		_, message, _ := strings.Cut(f.err.Error(), ": ")
-		c.problem(n, message, "")
+		c.problem(n, "always fails: "+message, "")
 	}
 	return c.constant(n, o)
 }

@@ -65,8 +65,11 @@ func (c *compiler) loop(n *ast.BuiltinNode, run func(*walk) operand) eval {
 	}
 }
 
-// sequence is the elements of a list, or the bytes of a string.
+// sequence is the elements of a list, the values of a map or the bytes of a string.
 func (f *frame) sequence(o operand) (all []operand, ok bool) {
+	if d, isMap := f.dictionary(o); isMap {
+		return d.values, true
+	}
 	if o.kind != kindString {
 		return f.elements(o)
 	}
@@ -195,7 +198,7 @@ func (w *walk) reduce() operand {
 // groupBy keeps the groups in the order in which their keys come.
 func (w *walk) groupBy() operand {
 	groups := map[any][]operand{}
-	d := &dictionary{absent: operand{kind: kindList, bits: 1, ref: []operand(nil)}}
+	d := &dictionary{absent: nilList}
 	for i, key := range w.values() {
 		hash, ok := key.hashed()
 		if !ok {

@@ -181,6 +181,9 @@ func (f *frame) fromGo(at int, v any) operand {
 }
 
 func listFromGo[T any](f *frame, at int, v []T) operand {
+	if v == nil {
+		return nilList
+	}
 	all := make([]operand, len(v))
 	for i := range v {
 		all[i] = f.fromGo(at, v[i])

@@ -104,7 +104,10 @@ func ofValue(v value.Value) operand {
 	return operand{}
 }
 
-// isNil is true of nil, and of the empty list that stands for a group that groupBy has not found.
+// nilList is the empty list that Go and expr-lang also take for nil: a group that groupBy has not found, nil sorted.
+var nilList = operand{kind: kindList, bits: 1, ref: []operand(nil)}
+
+// isNil is true of nil and of nilList.
 func (o operand) isNil() bool { return o.kind == kindNil || o.kind == kindList && o.bits == 1 }
 
 func (o operand) isTrue() bool { return o.kind == kindBool && o.bits == 1 }
