@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +20,11 @@ func ParseDate(v value.Value, z Zone) (ms int64, ok bool) {
 	case value.String:
 		ms, ok = parseDateText(v.Text(), z)
 	case value.Number, value.Digits:
-		ms, ok = v.Floor(0)
-		if ok && -secondsBelow < ms && ms < secondsBelow {
-			ms, ok = v.Floor(3)
+		shift := 0
+		if f, err := strconv.ParseFloat(v.Text(), 64); err == nil && math.Abs(f) < secondsBelow {
+			shift = 3
 		}
+		ms, ok = v.Floor(shift)
 	}
 	return ms, ok && minTime <= ms && ms <= MaxTime
 }

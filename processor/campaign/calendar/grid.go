@@ -39,11 +39,14 @@ func (g Grid) AtOrAfter(ms int64, z Zone) int64 {
 	last := first + (day - step)
 	// The gap of a clock may move a day's last time to the next local day, hence the day before.
 	for date := localDay(ms, z) - day; ; date += day {
-		if g.Weekly && weekday(date) != g.Weekday || moment(date+last, z) < ms || !exists(date, z) {
+		if g.Weekly && weekday(date) != g.Weekday || moment(date+last, z) < ms {
 			continue
 		}
 		n := sort.Search(int(day/step)-1, func(i int) bool { return moment(date+first+int64(i)*step, z) >= ms })
-		return moment(date+first+int64(n)*step, z)
+		at := moment(date+first+int64(n)*step, z)
+		if localDay(at, z) == date || exists(date, z) {
+			return at
+		}
 	}
 }
 

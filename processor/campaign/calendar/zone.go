@@ -68,6 +68,10 @@ func moment(local int64, z Zone) int64 {
 	at := time.UnixMilli(local - day).In(z)
 	for {
 		start, end := at.ZoneBounds()
+		if !end.IsZero() && !end.After(at) {
+			// Beyond its tables the time package gives every year 365 days, and the last one of a leap year no end.
+			end = time.Date(at.UTC().Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC).In(z)
+		}
 		_, seconds := at.Zone()
 		ms := local - int64(seconds)*1000
 		switch {
