@@ -116,7 +116,7 @@ func (k *dateTimeProperty) endedLater(s *step, st *standing, e *history.Event, k
 		return false
 	}
 	s.user.log.Ascend(position(e), after(maxTime), func(x *history.Event) bool {
-		ended = k.cancel != nil && k.cancel.fits(s, st.c, x, key) || k.same && k.on.fits(s, st.c, x, key) && k.sets(x)
+		ended = k.cancel != nil && k.cancel.fits(s, st.c, x, key) || k.same && k.occurrence == 0 && k.on.fits(s, st.c, x, key) && k.sets(x)
 		return !ended
 	})
 	return ended
@@ -201,12 +201,17 @@ func (k *dateTimeProperty) profileChanged(s *step, st *standing, was value.Prope
 	}
 }
 
-// zoneChanged re-aims the open timers, but for those that if_past has let through.
+// zoneChanged re-aims the open timers. Those that if_past has let through keep at least their due moment.
 func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 	var moved []timer
 	st.drop(s, func(t *timer) bool {
 		base, ok := k.base(s, t)
-		if !ok || t.passed {
+		if !ok {
+			return false
+		}
+		if t.passed {
+			t.moment = k.moment(s, base, t.year)
+			t.due = max(t.due, t.moment+s.set.rules.AllowedLateness)
 			return false
 		}
 		was := t.moment

@@ -93,6 +93,11 @@ func (k *inaction) event(s *step, st *standing, e *history.Event) {
 		st.newest = position(e)
 	}
 	s.user.dirty = true
+	for i := range st.marks { // what was in time for a look that has qualified makes nobody eligible again
+		if m := &st.marks[i]; e.Time <= m.moment && e.Time > m.moment-k.inLast && less(m.newest, position(e)) {
+			m.newest = position(e)
+		}
+	}
 	if k.first(s, e) < s.arrival {
 		last := min(e.Time+k.inLast-1, s.arrival-1)
 		st.open1(s, timer{from: e.Time, moment: last, due: s.arrival + s.set.rules.Settle})

@@ -73,13 +73,19 @@ func (st *standing) remove(s *step, i int) {
 	st.open = slices.Delete(st.open, i, i+1)
 }
 
-// drop removes the chosen timers.
+// drop removes the chosen timers; chosen may change those that stay.
 func (st *standing) drop(s *step, chosen func(*timer) bool) {
-	before := len(st.open)
-	st.open = slices.DeleteFunc(st.open, func(t timer) bool { return chosen(&t) })
-	if len(st.open) != before {
+	kept := st.open[:0]
+	for i := range st.open {
+		if !chosen(&st.open[i]) {
+			kept = append(kept, st.open[i])
+		}
+	}
+	if len(kept) != len(st.open) {
 		s.user.dirty = true
 	}
+	clear(st.open[len(kept):])
+	st.open = kept
 }
 
 func (st *standing) each(visit func(*timer)) {

@@ -52,7 +52,7 @@ func parseUsual(text string) (ms int64, ok bool) {
 	var high byte // from 0x80 on if any digit is above 9
 	digit := func(i int) int {
 		d := text[i] - '0'
-		high |= d | d + (0x7f - 9)
+		high |= d | (d + 0x7f - 9)
 		return int(d)
 	}
 	year := digit(0)*1000 + digit(1)*100 + digit(2)*10 + digit(3)

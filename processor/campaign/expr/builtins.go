@@ -95,7 +95,7 @@ func (f *frame) member(at int, o, key operand) operand {
 	v, found, defined := f.find(o, key)
 	switch {
 	case !defined:
-		return f.fail(at, "%s has no %s", o.kind, keyName(key))
+		return f.fail(at, "%s has no member %s", o.kind, keyName(key))
 	case !found && !o.isMap():
 		return f.fail(at, "index %s is out of range", keyName(key))
 	}
@@ -107,9 +107,9 @@ func keyName(key operand) string {
 	case kindInt:
 		return strconv.FormatInt(key.bits, 10)
 	case kindString:
-		return "member " + strconv.Quote(key.text)
+		return strconv.Quote(key.text)
 	}
-	return "member by " + key.kind.String()
+	return "named by " + key.kind.String()
 }
 
 // find looks a member up; defined is false where o has no members of such a key at all.

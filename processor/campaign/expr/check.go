@@ -160,7 +160,7 @@ func (p parsed) check() *problem {
 	if whole.Kind == reflect.Bool || whole.IsUnknown(&p.config.NtCache) {
 		return nil
 	}
-	return &problem{message: "expected a condition that is true or false, found " + typeNamed(whole.String())}
+	return &problem{message: "expected a condition that is true or false, found " + natureNamed(p.tree.Node)}
 }
 
 // rephrased says what expr-lang found wrong in the words of campaigns.

@@ -72,7 +72,7 @@ func (f *frame) affords(name string, args []operand) bool {
 	switch name {
 	case "repeat":
 		if len(args) == 2 && args[1].kind == kindInt && args[1].bits > 0 {
-			return args[1].bits <= budget && f.spend(int(args[1].bits)*size(0)/16)
+			return f.spend(int(min(args[1].bits, 1<<32)) * size(0) / 16)
 		}
 	case "replace":
 		return f.spend((size(0) + (strings.Count(args[0].text, args[1].text)+1)*size(2)) / 16)
@@ -109,6 +109,9 @@ func (f *frame) toGo(o operand) any {
 		return o.ref
 	}
 	if elements, ok := f.elements(o); ok {
+		if o.isNil() {
+			return []any(nil)
+		}
 		all := make([]any, len(elements))
 		for i := range elements {
 			all[i] = f.toGo(elements[i])

@@ -168,6 +168,15 @@ func (r *reading) functions() []string {
 	return slices.Concat(builtin.Names, []string{"avg", "since"})
 }
 
+// functionFor is the function that was probably meant where name does not exist.
+func (r *reading) functionFor(name string) string {
+	meant := nearest(name, slices.Concat(r.functions(), sorted(functionsElsewhere)))
+	if here, ok := functionsElsewhere[meant]; ok {
+		return here
+	}
+	return meant
+}
+
 func (r *reading) call(n *ast.CallNode) {
 	switch callee := n.Callee.(type) {
 	case *ast.MemberNode:
@@ -182,7 +191,7 @@ func (r *reading) call(n *ast.CallNode) {
 			return
 		}
 		if name := callee.Value; name != "now" && name != "duration" || slices.Contains(r.lets, name) {
-			r.problem(callee, fmt.Sprintf("there is no function %q", name), nearest(name, r.functions()))
+			r.problem(callee, fmt.Sprintf("there is no function %q", name), r.functionFor(name))
 		}
 	default:
 		r.problem(n, "this cannot be called", "")
@@ -221,8 +230,10 @@ func (r *reading) history(n *ast.CallNode) *Lookup {
 		return nil
 	}
 	own := "" // expr-lang's function of that name, if it was meant
-	if _, literal := append(n.Arguments, n)[0].(*ast.StringNode); !literal && builtin.Index[callee.Value] > 0 {
-		own = "::" + callee.Value
+	if len(n.Arguments) > 0 && slices.Contains(builtin.Names, callee.Value) {
+		if _, literal := n.Arguments[0].(*ast.StringNode); !literal {
+			own = "::" + callee.Value
+		}
 	}
 	if r.scope == Where {
 		r.problem(callee, fmt.Sprintf("where sees only the event: %s() asks for the user's history and belongs in audience", callee.Value), own)

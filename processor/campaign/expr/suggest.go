@@ -18,6 +18,13 @@ var elsewhere = map[string]string{
 	"like": "contains", "includes": "contains", "has": "contains", "regexp": "matches", "between": "in 1..5", "userid": "user_id",
 }
 
+// functionsElsewhere are functions of other languages and what expr-lang has for them.
+var functionsElsewhere = map[string]string{
+	"length": "len", "size": "len", "tolower": "lower", "toupper": "upper", "lowercase": "lower", "uppercase": "upper", "average": "avg",
+	"typeof": "type", "str": "string", "number": "float", "some": "any", "every": "all", "exists": "any", "parseint": "int",
+	"today": "now", "parsedate": "date", "days": "duration", "total": "sum",
+}
+
 // operatorWords are the operators that are words.
 var operatorWords = []string{"and", "or", "not", "in", "contains", "startsWith", "endsWith", "matches"}
 
@@ -68,21 +75,15 @@ func unrecognized(_ parsed, wrong *problem, rest string) {
 
 // mismatched explains an operator between types that it does not connect: `== (mismatched types string and int)`.
 func mismatched(p parsed, wrong *problem, rest string) {
-	operator, given, _ := strings.Cut(strings.TrimSuffix(rest, ")"), " (mismatched type")
-	left, right, two := strings.Cut(strings.TrimSpace(strings.TrimPrefix(given, "s ")), " and ")
-	if !two {
-		wrong.message = fmt.Sprintf("%s is not defined on %s", operator, typeNamed(left))
-		return
-	}
-	wrong.message = fmt.Sprintf("%s is not defined between %s and %s", operator, typeNamed(left), typeNamed(right))
+	operator, given, _ := strings.Cut(rest, " (mismatched type")
 	n := binaryAt(p.tree.Node, wrong.at, operator, map[ast.Node]bool{})
-	if n == nil {
+	if n == nil { // one operand
+		wrong.message = fmt.Sprintf("%s is not defined on %s", operator, typeNamed(strings.Trim(given, " )")))
 		return
 	}
-	for _, sides := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
-		if wrong.suggestion == "" {
-			wrong.suggestion = replacement(sides[0], sides[1])
-		}
+	wrong.message = fmt.Sprintf("%s is not defined between %s and %s", operator, natureNamed(n.Left), natureNamed(n.Right))
+	if wrong.suggestion = replacement(n.Left, n.Right); wrong.suggestion == "" {
+		wrong.suggestion = replacement(n.Right, n.Left)
 	}
 }
 
@@ -137,8 +138,15 @@ func binaryAt(n ast.Node, at int, operator string, done map[ast.Node]bool) *ast.
 // typeWords are Go's types as authors know them.
 var typeWords = map[string]string{
 	"bool": "a boolean", "int": "a number", "float64": "a number", "string": "a string", "time.Time": "a time", "time.Duration": "a duration",
-	"time.Weekday": "a weekday", "time.Month": "a month", "unknown": "nil", "map[string]interface {}": "an object", "[]interface {}": "a list",
+	"time.Weekday": "a weekday", "time.Month": "a month", "unknown": "a value of any type", "map[string]interface {}": "an object", "[]interface {}": "a list",
 	"*time.Location": "a time zone",
+}
+
+func natureNamed(n ast.Node) string {
+	if n.Nature().Nil {
+		return "nil"
+	}
+	return typeNamed(n.Nature().String())
 }
 
 func typeNamed(goType string) string {

@@ -1,9 +1,6 @@
 package history
 
-import (
-	"math"
-	"sort"
-)
+import "math"
 
 // Aggregate looks at the events of this name with after < Time <= upTo that satisfy where (nil: all). With an empty
 // property n counts them; else n, sum, min and max are over those in which the property is a number, all zero if there
@@ -26,16 +23,11 @@ func (l *Log) Aggregate(event, property string, after, upTo int64, where func(*E
 		})
 		return t.n, t.sum(), t.min, t.max
 	}
-	if l.tail != nil {
-		for i := range l.tail.refs {
-			r := &l.tail.refs[i]
-			if r.max.Compare(from) > 0 && r.min.Compare(to) <= 0 {
-				t.merge(l.tail.total(r, event, property, from, to))
-			}
-		}
+	if l.tail != nil && len(l.tail.refs) > 0 {
+		t = l.tail.total(event, property, from, to)
 	}
-	if in := &l.inline; in.n > 0 && in.max.Compare(from) > 0 && in.min.Compare(to) <= 0 {
-		t.merge(in.total(event, property, from, to))
+	if l.inline.n > 0 {
+		t.merge(l.inline.total(event, property, from, to))
 	}
 	return t.n, t.sum(), t.min, t.max
 }
@@ -48,135 +40,149 @@ func (t *total) addEvent(e *Event, property string) {
 	}
 }
 
+// sum is what the head's events of one name have in one numeric property, in order of arrival; without a property it
+// is where they are. It is brought up to date when it is asked for.
+type sum struct {
+	event, property string
+	places          []Position
+	values          []float64
+	all             total
+	at              int      // up to where in the records
+	last            Position // of the event before that
+}
+
 // total is that of the events between two positions.
 func (in *inline) total(event, property string, from, to Position) (t total) {
-	name, ok := in.words.find(event)
-	if !ok {
-		return t
-	}
-	var number uint32
-	if property != "" {
-		if number, ok = in.words.find(property); !ok {
-			return t
+	var s *sum
+	for _, known := range in.sums {
+		if known.event == event && known.property == property {
+			s = known
 		}
 	}
-	events := in.index()
-	for i, end := events.behind(from), events.behind(to); i < end; i++ {
-		if events.names[i] != name {
-			continue
-		}
-		if property == "" {
+	if s == nil {
+		s = &sum{event: event, property: property}
+		in.sums = append(in.sums, s)
+	}
+	in.update(s)
+	if in.min.Compare(from) > 0 && in.max.Compare(to) <= 0 {
+		return s.all
+	}
+	for i, p := range s.places {
+		switch {
+		case p.Compare(from) <= 0 || p.Compare(to) > 0:
+		case property == "":
 			t.n++
-		} else if f, ok := events.number(i, number); ok {
-			t.add(f)
+		default:
+			t.add(s.values[i])
 		}
 	}
 	return t
 }
 
-// total is that of a chunk's events between two positions. The chunk is opened only if they do not take in all of it,
-// or if its index does not know.
-func (t *tail) total(r *ref, event, property string, from, to Position) total {
-	n, exact := t.count(r, event)
-	if exact && n == 0 {
-		return total{}
-	}
-	if from.Compare(r.min) < 0 && r.max.Compare(to) <= 0 {
-		if exact && property == "" {
-			return total{n: n}
-		}
-		if s := t.summary(r); s != nil && property != "" {
-			if sum, known := s.find(event, property); known {
-				return sum
-			}
-		}
-	}
-	c := t.open(r)
-	column := c.column(event, property)
-	if column == nil {
-		return total{}
-	}
-	return column.total(uint32(c.behind(from)), uint32(c.behind(to)))
-}
-
-// summary is that of a chunk; nil if there is none.
-func (t *tail) summary(r *ref) *summary {
-	if r.index == 0 {
-		return nil
-	}
-	s, err := t.index(r.index).summary(r.part)
-	if err != nil {
-		t.fail(err)
-	}
-	return s
-}
-
-const (
-	columnBlock = 64
-	noProperty  = math.MaxUint32
-)
-
-// column is what a chunk's events of one name have in one numeric property; without a property it is where they are.
-type column struct {
-	name, property uint32
-	at             []uint32 // places of the events
-	values         []float64
-	blocks         []total // of each columnBlock values
-}
-
-// column is made when it is first asked for; nil if the chunk has neither the name nor the property.
-func (c *chunk) column(event, property string) *column {
-	name, ok := c.text.find(event)
-	number := uint32(noProperty)
-	if ok && property != "" {
-		number, ok = c.text.find(property)
+// update adds the events that arrived since the last time.
+func (in *inline) update(s *sum) {
+	name, ok := in.words.find(s.event)
+	number := uint32(0)
+	if ok && s.property != "" {
+		number, ok = in.words.find(s.property)
 	}
 	if !ok {
-		return nil
+		s.at, s.last = len(in.records), in.last
+		return
 	}
-	for _, known := range c.columns {
-		if known.name == name && known.property == number {
-			return known
-		}
-	}
-	made := &column{name: name, property: number}
-	for i, n := range c.names {
+	for s.at < len(in.records) {
+		difference, n, record := in.read(s.at)
+		s.last.Time += difference.Time
+		s.last.Seq += difference.Seq
+		s.at = int(record.at + record.size)
 		if n != name {
 			continue
 		}
-		if number == noProperty {
-			made.at = append(made.at, uint32(i))
-			continue
+		if s.property == "" {
+			s.places = append(s.places, s.last)
+			s.all.n++
+		} else if f, ok := numeric(in.records[record.at:s.at], number); ok {
+			s.places, s.values = append(s.places, s.last), append(s.values, f)
+			s.all.add(f)
 		}
-		f, ok := c.number(i, number)
-		if !ok {
-			continue
-		}
-		if len(made.values)%columnBlock == 0 {
-			made.blocks = append(made.blocks, total{})
-		}
-		made.at, made.values = append(made.at, uint32(i)), append(made.values, f)
-		made.blocks[len(made.blocks)-1].add(f)
 	}
-	c.columns = append(c.columns, made)
-	return made
 }
 
-// total is that of the events from and up to, but not including, two places.
-func (c *column) total(from, to uint32) (t total) {
-	i := sort.Search(len(c.at), func(i int) bool { return c.at[i] >= from })
-	end := sort.Search(len(c.at), func(i int) bool { return c.at[i] >= to })
-	if c.property == noProperty {
-		return total{n: end - i}
-	}
-	for i < end {
-		if i%columnBlock == 0 && i+columnBlock <= end {
-			t.merge(c.blocks[i/columnBlock])
-			i += columnBlock
-			continue
+// memo is what the chunks add up to that lie behind a position, for all positions behind which it is the same ones.
+type memo struct {
+	event, property string
+	from, until     Position // from <= position < until
+	total
+}
+
+const tailMemos = 32
+
+// total is that of the events between two positions: of the chunks that lie between them, then of those they cut.
+func (t *tail) total(event, property string, from, to Position) (sum total) {
+	whole := func(r *ref) bool { return r.min.Compare(from) > 0 && r.max.Compare(to) <= 0 }
+	m := t.memo(event, property, from, to)
+	if m != nil {
+		sum = m.total
+	} else {
+		for i := range t.refs {
+			if r := &t.refs[i]; whole(r) {
+				sum.merge(t.whole(r, event, property))
+			}
 		}
-		t.add(c.values[i])
-		i++
+		t.remember(event, property, from, to, sum)
 	}
-	return t
+	for i := range t.refs {
+		if r := &t.refs[i]; !whole(r) && r.max.Compare(from) > 0 && r.min.Compare(to) <= 0 {
+			if n, exact := t.count(r, event); n > 0 || !exact {
+				sum.merge(t.open(r).total(event, property, from, to))
+			}
+		}
+	}
+	return sum
+}
+
+func (t *tail) memo(event, property string, from, to Position) *memo {
+	if to.Compare(t.last) < 0 {
+		return nil
+	}
+	for _, m := range t.memos {
+		if m.event == event && m.property == property && m.from.Compare(from) <= 0 && m.until.Compare(from) > 0 {
+			return m
+		}
+	}
+	return nil
+}
+
+// remember keeps what the chunks behind from add up to, unless some lie behind to.
+func (t *tail) remember(event, property string, from, to Position, sum total) {
+	if to.Compare(t.last) < 0 {
+		return
+	}
+	m := &memo{event, property, lowest, After(math.MaxInt64), sum}
+	for i := range t.refs {
+		switch edge := t.refs[i].min; {
+		case edge.Compare(from) > 0 && edge.Compare(m.until) < 0:
+			m.until = edge
+		case edge.Compare(from) <= 0 && edge.Compare(m.from) > 0:
+			m.from = edge
+		}
+	}
+	if len(t.memos) >= tailMemos {
+		t.memos = nil
+	}
+	t.memos = append(t.memos, m)
+}
+
+// whole is the total of a chunk. The chunk is opened only if neither its reference nor its index tells.
+func (t *tail) whole(r *ref, event, property string) total {
+	n, exact := t.count(r, event)
+	if exact && (n == 0 || property == "") {
+		return total{n: n}
+	}
+	if s := t.summary(r); s != nil && property != "" {
+		if sum, known := s.find(event, property); known {
+			return sum
+		}
+	}
+	return t.open(r).total(event, property, lowest, r.max)
 }

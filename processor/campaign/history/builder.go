@@ -5,17 +5,11 @@ import (
 	"slices"
 )
 
-// builder makes a chunk out of events that are added in order.
-type builder struct {
-	words                     words
-	times, seqs, names, sizes []byte // columns
-	body                      []byte
-	n                         int
-	min, max                  Position
-	counts                    []int    // of the events of each name
-	hashes                    []uint32 // of their ids
-	summary                   *summary // nil: not wanted
-	totals                    map[uint64]*total
+// want is what build does beside copying events.
+type want struct {
+	hashes bool // of the ids
+	sums   bool // of the numeric properties
+	split  bool // into several chunks, each of about fullBytes but the last
 }
 
 // built is a finished chunk.
@@ -24,8 +18,8 @@ type built struct {
 	n        int
 	min, max Position
 	names    []nameCount
-	hashes   []uint32 // sorted
-	summary  *summary // nil if it was not wanted
+	hashes   []uint32 // in order, if wanted
+	summary  *summary // nil if not wanted
 }
 
 type nameCount struct {
@@ -39,6 +33,64 @@ type source struct {
 	at      int
 	numbers []uint32 // what its words are numbered in the builder; nil: alike
 	met     bool     // numbers is settled
+}
+
+// build makes chunks of the events of all sources. It is false if a source cannot be read.
+func build(sources []source, w want) (chunks []built, ok bool) {
+	var b builder
+	for {
+		var next *source
+		for i := range sources {
+			s := &sources[i]
+			if s.at < s.len() && (next == nil || s.places[s.at].Compare(next.places[next.at]) < 0) {
+				next = s
+			}
+		}
+		if next == nil {
+			break
+		}
+		if b.n == 0 {
+			b.begin(sources, w)
+		}
+		if !b.take(next) {
+			return nil, false
+		}
+		if w.split && len(b.body) >= fullBytes {
+			chunks = append(chunks, b.finish())
+		}
+	}
+	if b.n > 0 {
+		chunks = append(chunks, b.finish())
+	}
+	return chunks, true
+}
+
+// builder makes a chunk out of events that are added in order.
+type builder struct {
+	want
+	words                     words
+	times, seqs, names, sizes []byte // columns
+	body                      []byte
+	n                         int
+	min, max                  Position
+	counts                    []int    // of the events of each name
+	ids                       []uint32 // hashes of them
+	numbers                   map[uint64]*total
+}
+
+// begin makes room for what the sources still have.
+func (b *builder) begin(sources []source, w want) {
+	b.want = w
+	n, size := 0, 0
+	for i := range sources {
+		s := &sources[i]
+		s.met, s.numbers = false, nil
+		n += s.len() - s.at
+		size += len(s.body)
+	}
+	columns := make([]byte, 10*n)
+	b.times, b.seqs, b.names, b.sizes = columns[:0:4*n], columns[4*n:4*n:6*n], columns[6*n:6*n:8*n], columns[8*n:8*n]
+	b.body = make([]byte, 0, min(size, fullBytes+fullBytes/8))
 }
 
 // meet numbers the source's words. Most often both have the same ones.
@@ -66,9 +118,9 @@ func (b *builder) take(s *source) bool {
 	if !s.met {
 		b.meet(s)
 	}
-	i := s.at
+	i, at := s.at, len(b.body)
 	s.at++
-	p, name, record, at := s.places[i], s.names[i], s.record(i), len(b.body)
+	p, name, record := s.places[i], s.names[i], s.record(i)
 	if s.numbers == nil {
 		b.body = append(b.body, record...)
 	} else {
@@ -93,16 +145,16 @@ func (b *builder) take(s *source) bool {
 		b.counts = append(b.counts, 0)
 	}
 	b.counts[name]++
-	return b.look(name, b.body[at:])
+	return !b.hashes && !b.sums || b.look(name, b.body[at:])
 }
 
 // look gathers what the chunk's index says of a record. It is false if the record cannot be read.
 func (b *builder) look(name uint32, record []byte) bool {
 	r := reader{src: record}
-	if id := r.text(); len(id) > 0 {
-		b.hashes = append(b.hashes, hash(id))
+	if id := r.text(); b.hashes && len(id) > 0 {
+		b.ids = append(b.ids, hash(id))
 	}
-	if b.summary == nil {
+	if !b.sums {
 		return !r.bad
 	}
 	for range r.count(3) {
@@ -112,13 +164,13 @@ func (b *builder) look(name uint32, record []byte) bool {
 			continue
 		}
 		key := uint64(name)<<32 | uint64(p.word)
-		t := b.totals[key]
+		t := b.numbers[key]
 		if t == nil {
-			t = &total{}
-			if b.totals == nil {
-				b.totals = map[uint64]*total{}
+			if b.numbers == nil {
+				b.numbers = map[uint64]*total{}
 			}
-			b.totals[key] = t
+			t = &total{}
+			b.numbers[key] = t
 		}
 		t.add(f)
 	}
@@ -127,59 +179,26 @@ func (b *builder) look(name uint32, record []byte) bool {
 
 // finish is the chunk; the builder is empty afterwards.
 func (b *builder) finish() built {
-	content := binary.AppendUvarint(append(make([]byte, 0, 32+len(b.words.text)+len(b.times)+len(b.seqs)+len(b.names)+
-		len(b.sizes)+len(b.body)), version), uint64(b.n))
+	size := 16 + len(b.words.text) + len(b.times) + len(b.seqs) + len(b.names) + len(b.sizes) + len(b.body)
+	content := binary.AppendUvarint(append(make([]byte, 0, size), version), uint64(b.n))
 	content = b.words.append(content)
-	for _, column := range [][]byte{b.times, b.seqs, b.names, b.sizes, b.body} {
+	for _, column := range [...][]byte{b.times, b.seqs, b.names, b.sizes, b.body} {
 		content = append(content, column...)
 	}
-	done := built{content: content, n: b.n, min: b.min, max: b.max, hashes: b.hashes, summary: b.summary}
+	done := built{content: content, n: b.n, min: b.min, max: b.max, hashes: b.ids}
+	slices.Sort(done.hashes)
 	for i, n := range b.counts {
 		if n > 0 {
 			done.names = append(done.names, nameCount{b.words.name(uint32(i)), n})
 		}
 	}
-	slices.Sort(done.hashes)
-	if b.summary != nil {
-		for key, t := range b.totals {
+	if b.sums {
+		done.summary = &summary{complete: true}
+		for key, t := range b.numbers {
 			done.summary.pairs = append(done.summary.pairs, pair{b.words.name(uint32(key >> 32)), b.words.name(uint32(key)), *t})
 		}
 		done.summary.trim()
 	}
 	*b = builder{}
 	return done
-}
-
-// build makes chunks of the events of all sources, each of about fullBytes but the last. summarise says whether their
-// numeric properties are added up. It is false if a source cannot be read.
-func build(sources []source, summarise bool) (chunks []built, ok bool) {
-	var b builder
-	for {
-		var next *source
-		for i := range sources {
-			s := &sources[i]
-			if s.at < s.len() && (next == nil || s.places[s.at].Compare(next.places[next.at]) < 0) {
-				next = s
-			}
-		}
-		if next == nil {
-			break
-		}
-		if summarise && b.summary == nil {
-			b.summary = &summary{complete: true}
-		}
-		if !b.take(next) {
-			return nil, false
-		}
-		if len(b.body) >= fullBytes {
-			chunks = append(chunks, b.finish())
-			for i := range sources {
-				sources[i].met, sources[i].numbers = false, nil
-			}
-		}
-	}
-	if b.n > 0 {
-		chunks = append(chunks, b.finish())
-	}
-	return chunks, true
 }

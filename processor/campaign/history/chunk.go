@@ -1,5 +1,11 @@
 package history
 
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
 // chunk is an immutable part of a log: events in order, which arrived before those of the head.
 //
 // Its content is the version, the number of events, the words, and then of all events, one column after the other: the
@@ -48,10 +54,10 @@ func parseChunk(content []byte) (*chunk, error) {
 		c.spans[i] = span{uint32(total), size}
 		total += uint64(size)
 	}
-	if r.bad || !ordered || total != uint64(len(r.src)) {
+	if r.bad || !ordered || total != uint64(len(content)-r.at) {
 		return nil, errCorrupt
 	}
-	c.body = r.src
+	c.body = r.rest()
 	return c, nil
 }
 
@@ -63,4 +69,165 @@ func (c *chunk) hasID(id string, floor Position) bool {
 		}
 	}
 	return false
+}
+
+// table is a run of events in order, decoded as far as their places and names; the rest waits in body.
+type table struct {
+	places []Position
+	names  []uint32 // numbers of words
+	spans  []span   // where their records lie in body
+	body   []byte
+	words  *words
+	events []*Event // decoded ones
+	broken bool     // a record could not be decoded
+}
+
+type span struct{ at, size uint32 }
+
+func (t *table) len() int { return len(t.places) }
+
+// behind is the index of the first event behind p.
+func (t *table) behind(p Position) int {
+	low, high := 0, len(t.places)
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if t.places[middle].Compare(p) <= 0 {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
+func (t *table) record(i int) []byte {
+	s := t.spans[i]
+	return t.body[s.at : s.at+s.size]
+}
+
+func (t *table) id(i int) []byte {
+	r := reader{src: t.record(i)}
+	return r.text()
+}
+
+// event is the event at i, decoded once.
+func (t *table) event(i int) *Event {
+	if t.events == nil {
+		t.events = make([]*Event, len(t.places), cap(t.places))
+	}
+	if t.events[i] != nil {
+		return t.events[i]
+	}
+	r := reader{src: t.record(i)}
+	e := &Event{Seq: t.places[i].Seq, Time: t.places[i].Time, Name: t.words.name(t.names[i]), ID: string(r.text())}
+	e.Properties = r.properties(t.words)
+	t.broken = t.broken || !r.done()
+	t.events[i] = e
+	return e
+}
+
+// insert puts an event in its place.
+func (t *table) insert(p Position, name uint32, s span) {
+	i := len(t.places)
+	if i > 0 && t.places[i-1].Compare(p) > 0 {
+		i = t.behind(p)
+	}
+	t.places, t.names, t.spans = slices.Insert(t.places, i, p), slices.Insert(t.names, i, name), slices.Insert(t.spans, i, s)
+	if t.events != nil {
+		t.events = slices.Insert(t.events, i, nil)
+	}
+}
+
+// Len, Less and Swap sort a table that was filled in order of arrival.
+func (t *table) Len() int           { return len(t.places) }
+func (t *table) Less(i, j int) bool { return t.places[i].Compare(t.places[j]) < 0 }
+func (t *table) Swap(i, j int) {
+	t.places[i], t.places[j] = t.places[j], t.places[i]
+	t.names[i], t.names[j] = t.names[j], t.names[i]
+	t.spans[i], t.spans[j] = t.spans[j], t.spans[i]
+}
+
+func (t *table) sort() {
+	if !sort.IsSorted(t) {
+		sort.Sort(t)
+	}
+}
+
+const (
+	columnBlock = 64
+	noProperty  = math.MaxUint32
+)
+
+// column is what a chunk's events of one name have in one numeric property; without a property it is where they are.
+type column struct {
+	name, property uint32
+	at             []uint32 // places of the events
+	values         []float64
+	blocks         []total // of each columnBlock values
+}
+
+// total is that of the events between two positions.
+func (c *chunk) total(event, property string, from, to Position) total {
+	column := c.column(event, property)
+	if column == nil {
+		return total{}
+	}
+	return column.total(uint32(c.behind(from)), uint32(c.behind(to)))
+}
+
+// column is made when it is first asked for; nil if the chunk has neither the name nor the property.
+func (c *chunk) column(event, property string) *column {
+	name, ok := c.text.find(event)
+	number := uint32(noProperty)
+	if ok && property != "" {
+		number, ok = c.text.find(property)
+	}
+	if !ok {
+		return nil
+	}
+	for _, known := range c.columns {
+		if known.name == name && known.property == number {
+			return known
+		}
+	}
+	made := &column{name: name, property: number}
+	for i, n := range c.names {
+		if n != name {
+			continue
+		}
+		if number == noProperty {
+			made.at = append(made.at, uint32(i))
+			continue
+		}
+		f, ok := numeric(c.record(i), number)
+		if !ok {
+			continue
+		}
+		if len(made.values)%columnBlock == 0 {
+			made.blocks = append(made.blocks, total{})
+		}
+		made.at, made.values = append(made.at, uint32(i)), append(made.values, f)
+		made.blocks[len(made.blocks)-1].add(f)
+	}
+	c.columns = append(c.columns, made)
+	return made
+}
+
+// total is that of the events from and up to, but not including, two places.
+func (c *column) total(from, to uint32) (t total) {
+	i := sort.Search(len(c.at), func(i int) bool { return c.at[i] >= from })
+	end := sort.Search(len(c.at), func(i int) bool { return c.at[i] >= to })
+	if c.property == noProperty {
+		return total{n: end - i}
+	}
+	for i < end {
+		if i%columnBlock == 0 && i+columnBlock <= end {
+			t.merge(c.blocks[i/columnBlock])
+			i += columnBlock
+			continue
+		}
+		t.add(c.values[i])
+		i++
+	}
+	return t
 }

@@ -1,10 +1,13 @@
 package history
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // The head is the version, the last Seq, the largest time, 1 and the floor or 0, 1 and the tail or 0, the head's own
 // events. The tail is the last part's number, names and references behind their length, and of each chunk that the
-// floor has cut into its place and how many events that took.
+// floor has cut into its place, how many events that took, and the places of the next ones.
 
 // AppendHead appends the log's head: the events that arrived last, and references to its parts.
 func (l *Log) AppendHead(dst []byte) []byte {
@@ -15,24 +18,13 @@ func (l *Log) AppendHead(dst []byte) []byte {
 	} else {
 		dst = append(dst, 0)
 	}
-	if t := l.tail; t != nil && t.last > 0 {
+	if t := l.tail; t != nil && t.newest > 0 {
 		if t.encoded == nil {
 			t.encoded = t.append(nil)
 		}
-		dst = binary.AppendUvarint(append(dst, 1), uint64(t.last))
+		dst = binary.AppendUvarint(append(dst, 1), uint64(t.newest))
 		dst = appendText(dst, t.encoded)
-		cut := 0
-		for i := range t.refs {
-			if t.refs[i].dead > 0 {
-				cut++
-			}
-		}
-		dst = binary.AppendUvarint(dst, uint64(cut))
-		for i := range t.refs {
-			if dead := t.refs[i].dead; dead > 0 {
-				dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(i)), uint64(dead))
-			}
-		}
+		dst = t.appendCuts(dst)
 	} else {
 		dst = append(dst, 0)
 	}
@@ -55,20 +47,14 @@ func Decode(head []byte, part func(n uint32) []byte) (l *Log, rest []byte, err e
 		encoded := r.text()
 		refs := reader{src: encoded}
 		l.tail = refs.tail()
-		if refs.bad || len(refs.src) > 0 {
+		if !refs.done() {
 			return nil, nil, errCorrupt
 		}
-		l.tail.load, l.tail.last = part, last
+		l.tail.load, l.tail.newest = part, last
 		if n := len(l.tail.stored); n > 0 && l.tail.stored[n-1] > last {
 			return nil, nil, errCorrupt
 		}
-		for range r.count(2) {
-			i, dead := r.number(), r.number()
-			if int(i) >= len(l.tail.refs) || int(dead) > l.tail.refs[i].n {
-				return nil, nil, errCorrupt
-			}
-			l.tail.refs[i].dead = int(dead)
-		}
+		r.cuts(l.tail)
 		l.tail.review()
 		l.tail.encoded = encoded
 	}
@@ -76,7 +62,53 @@ func Decode(head []byte, part func(n uint32) []byte) (l *Log, rest []byte, err e
 	if r.bad {
 		return nil, nil, errCorrupt
 	}
-	return l, r.src, nil
+	return l, r.rest(), nil
+}
+
+// appendCuts writes which chunks the floor has cut into.
+func (t *tail) appendCuts(dst []byte) []byte {
+	cuts := 0
+	for i := range t.refs {
+		if t.refs[i].dead > 0 {
+			cuts++
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(cuts))
+	for i := range t.refs {
+		r := &t.refs[i]
+		if r.dead == 0 {
+			continue
+		}
+		for _, u := range [...]int{i, r.dead, len(r.ahead)} {
+			dst = binary.AppendUvarint(dst, uint64(u))
+		}
+		last := r.min
+		for _, p := range r.ahead {
+			dst = binary.AppendUvarint(dst, uint64(p.Time-last.Time))
+			dst = binary.AppendVarint(dst, int64(p.Seq-last.Seq))
+			last = p
+		}
+	}
+	return dst
+}
+
+// cuts reads what appendCuts wrote.
+func (r *reader) cuts(t *tail) {
+	for range r.count(3) {
+		i, dead := r.number(), r.number()
+		ahead := make([]Position, r.count(2))
+		if int(i) >= len(t.refs) || dead == 0 || int(dead)+len(ahead) > t.refs[i].n {
+			r.fail()
+			return
+		}
+		last := t.refs[i].min
+		for j := range ahead {
+			last.Time += int64(r.uvarint())
+			last.Seq += uint64(r.varint())
+			ahead[j] = last
+		}
+		t.refs[i].dead, t.refs[i].ahead = int(dead), ahead
+	}
 }
 
 func (r *reader) flag() bool {
@@ -85,4 +117,62 @@ func (r *reader) flag() bool {
 		r.fail()
 	}
 	return b == 1
+}
+
+// append writes refs and names.
+func (t *tail) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(t.names.append(dst), uint64(len(t.refs)))
+	for i := range t.refs {
+		r := &t.refs[i]
+		kind := uint64(r.level) << 1
+		if r.full {
+			kind |= 1
+		}
+		for _, u := range [...]uint64{uint64(r.part), uint64(r.index), kind, uint64(r.n)} {
+			dst = binary.AppendUvarint(dst, u)
+		}
+		dst = appendPosition(dst, r.min)
+		dst = appendPosition(dst, Position{r.max.Time - r.min.Time, r.max.Seq})
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.others)), uint64(len(r.names)))
+		for _, c := range r.names {
+			dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(c.word)), uint64(c.n))
+		}
+	}
+	return dst
+}
+
+// tail reads what append wrote.
+func (r *reader) tail() *tail {
+	t := &tail{names: r.words()}
+	t.refs = make([]ref, r.count(10))
+	t.stored = make([]uint32, 0, 2*len(t.refs))
+	counts := make([]wordCount, 0, 4*len(t.refs))
+	for i := range t.refs {
+		c := &t.refs[i]
+		c.part, c.index = r.number(), r.number()
+		kind := r.uvarint()
+		c.level, c.full, c.n = uint8(kind>>1), kind&1 == 1, int(r.number())
+		c.min, c.max = r.position(), r.position()
+		c.max.Time += c.min.Time
+		c.others = int(r.number())
+		from := len(counts)
+		for range r.count(2) {
+			word, n := r.number(), int(r.number())
+			if word >= t.names.n {
+				r.fail()
+			}
+			counts = append(counts, wordCount{word, n})
+		}
+		c.names = slices.Clip(counts[from:])
+		if c.part == 0 || c.n == 0 || kind>>1 > maxLevel || c.min.Compare(c.max) > 0 {
+			r.fail()
+		}
+		t.stored = append(t.stored, c.part, c.index)
+	}
+	slices.Sort(t.stored)
+	t.stored = slices.Compact(t.stored)
+	if len(t.stored) > 0 && t.stored[0] == 0 {
+		t.stored = t.stored[1:]
+	}
+	return t
 }

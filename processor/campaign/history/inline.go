@@ -4,9 +4,12 @@ import (
 	"encoding/binary"
 )
 
+// The events in the head become a chunk once there are inlineEvents, or inlineFew of inlineBytes, or inlineMost bytes.
 const (
-	inlineEvents = 32      // so many events are kept in the head before they become a chunk,
-	inlineBytes  = 4 << 10 // or records of so many bytes
+	inlineEvents = 32
+	inlineFew    = 8
+	inlineBytes  = 1 << 10
+	inlineMost   = 4 << 10
 )
 
 // inline is the part of a log that stands in its head: the events that arrived last, as they arrived. Each is the
@@ -19,6 +22,7 @@ type inline struct {
 	last     Position // Seq and Time that the next differences start from
 	min, max Position // if n > 0
 	table    *table   // nil until needed
+	sums     []*sum   // those asked for
 }
 
 // append encodes an event behind the others.
@@ -53,11 +57,11 @@ func (in *inline) admit(p Position) {
 
 // read takes apart the event at an offset of records, as far as its record.
 func (in *inline) read(at int) (difference Position, name uint32, s span) {
-	r := reader{src: in.records[at:]}
+	r := reader{src: in.records, at: at}
 	difference = Position{Seq: uint64(r.varint()), Time: r.varint()}
 	name = r.number()
 	size := int(r.uvarint() >> 1)
-	return difference, name, span{uint32(len(in.records) - len(r.src)), uint32(size)}
+	return difference, name, span{uint32(r.at), uint32(size)}
 }
 
 // each visits the events in order of arrival until visit returns false.
@@ -91,7 +95,7 @@ func (in *inline) index() *table {
 // hasID tells whether an event behind the floor has this id.
 func (in *inline) hasID(id string, floor Position) (found bool) {
 	in.each(func(p Position, _ uint32, s span) bool {
-		r := reader{src: in.records[s.at:]}
+		r := reader{src: in.records, at: int(s.at)}
 		found = string(r.text()) == id && p.Compare(floor) > 0
 		return !found
 	})
@@ -99,12 +103,14 @@ func (in *inline) hasID(id string, floor Position) (found bool) {
 }
 
 // full tells whether the events should become a chunk.
-func (in *inline) full() bool { return in.n >= inlineEvents || len(in.records) >= inlineBytes }
+func (in *inline) full() bool {
+	return in.n >= inlineEvents || in.n >= inlineFew && len(in.records) >= inlineBytes || len(in.records) >= inlineMost
+}
 
 // clear forgets the events. The names stay while they are few: later chunks then number them alike, and merge faster.
 func (in *inline) clear() {
 	keep := in.words
-	if len(keep.text) > inlineBytes/8 {
+	if len(keep.text) > inlineBytes/2 {
 		keep = words{}
 	}
 	*in = inline{words: keep}
@@ -150,7 +156,7 @@ func (r *reader) inline() (in inline) {
 		in.last.Seq += uint64(check.varint())
 		in.last.Time += check.varint()
 		name, size := check.number(), check.uvarint()
-		if size&1 != 0 || size>>1 > uint64(len(check.src)) {
+		if size&1 != 0 || size>>1 > uint64(len(in.records)-check.at) {
 			check.fail()
 			break
 		}
@@ -161,7 +167,7 @@ func (r *reader) inline() (in inline) {
 		}
 		in.admit(in.last)
 	}
-	if check.bad || len(check.src) > 0 || in.dead > in.n {
+	if !check.done() || in.dead > in.n {
 		r.fail()
 		return inline{}
 	}

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"encoding/binary"
 	"slices"
 )
 
@@ -9,19 +8,22 @@ const (
 	fanout    = 8         // so many chunks of a level become one of the next
 	fullBytes = 512 << 10 // a chunk of so many bytes is not merged any more
 	tailNames = 24        // so many names of events are counted for each chunk
+	tailAhead = 32        // so many places in a chunk that the floor has cut into stand in the head
 	maxLevel  = 30
 )
 
 // tail is what a log has outside of its head, and what the head says of it.
 type tail struct {
 	parts
-	last    uint32 // the last part's number
+	newest  uint32 // the last part's number
 	refs    []ref
-	names   []string // of events, that the refs count
+	names   words // of events, that the refs count
 	indexes []loaded
 	n       int      // events in the chunks, those that the floor has passed included
 	dead    int      // of them, how many the floor had passed when they were last counted
 	end     Position // the least end of a chunk
+	last    Position // the largest end of a chunk
+	memos   []*memo  // answers that hold as long as refs
 	encoded []byte   // refs and names as the head has them; nil: changed
 	err     error    // the first part that could not be read
 }
@@ -38,7 +40,8 @@ type ref struct {
 	level    uint8
 	full     bool // not merged any more; has an index of its own
 	n        int
-	dead     int // of them, how many the floor had passed when it was last counted
+	dead     int        // of them, how many the floor had passed when it was last counted
+	ahead    []Position // if dead > 0: places of the events behind those, as far as known
 	min, max Position
 	names    []wordCount
 	others   int // events whose names are not among tail.names
@@ -54,9 +57,9 @@ type wordCount struct {
 
 // count is how many events of that name the chunk has; it is not exact if only the chunk can tell.
 func (t *tail) count(r *ref, name string) (n int, exact bool) {
-	if word := slices.Index(t.names, name); word >= 0 {
+	if word, ok := t.names.find(name); ok {
 		for _, c := range r.names {
-			if c.word == uint32(word) {
+			if c.word == word {
 				return c.n, true
 			}
 		}
@@ -66,13 +69,13 @@ func (t *tail) count(r *ref, name string) (n int, exact bool) {
 
 // put adds a chunk.
 func (t *tail) put(b *built, level uint8) {
-	t.last++
-	r := ref{part: t.last, level: level, full: len(b.content) >= fullBytes, n: b.n, min: b.min, max: b.max, content: b.content}
+	t.newest++
+	r := ref{part: t.newest, level: level, full: len(b.content) >= fullBytes, n: b.n, min: b.min, max: b.max, content: b.content}
 	t.change(r.part, b.content)
 	t.forgetNames()
 	for _, c := range b.names {
-		if word := t.word(c.name); word >= 0 {
-			r.names = append(r.names, wordCount{uint32(word), c.n})
+		if word, ok := t.word(c.name); ok {
+			r.names = append(r.names, wordCount{word, c.n})
 		} else {
 			r.others += c.n
 		}
@@ -80,31 +83,29 @@ func (t *tail) put(b *built, level uint8) {
 	if len(b.hashes) > 0 || b.summary != nil {
 		t.putIndex(&r, b)
 	}
-	t.refs, t.encoded = append(t.refs, r), nil
+	t.refs = append(t.refs, r)
 	t.review()
 }
 
-// word is the number of a name, -1 if there are too many.
-func (t *tail) word(name string) int {
-	word := slices.Index(t.names, name)
-	if word < 0 && len(t.names) < tailNames {
-		word = len(t.names)
-		t.names = append(t.names, name)
+// word is the number of a name; it has none if there are too many.
+func (t *tail) word(name string) (word uint32, ok bool) {
+	if t.names.n >= tailNames {
+		return t.names.find(name)
 	}
-	return word
+	return t.names.add(name), true
 }
 
 // forgetNames makes room for new names once there is none.
 func (t *tail) forgetNames() {
-	if len(t.names) < tailNames {
+	if t.names.n < tailNames {
 		return
 	}
 	old := t.names
-	t.names = nil
+	t.names = words{}
 	for i := range t.refs {
 		for j := range t.refs[i].names {
 			c := &t.refs[i].names[j]
-			c.word = uint32(t.word(old[c.word]))
+			c.word = t.names.add(old.name(c.word))
 		}
 	}
 }
@@ -118,8 +119,8 @@ func (t *tail) putIndex(r *ref, b *built) {
 		}
 	}
 	if r.index == 0 {
-		t.last++
-		r.index = t.last
+		t.newest++
+		r.index = t.newest
 	}
 	content := old.with(func(part uint32) bool { return t.ref(part) != nil }, r.part, b)
 	t.change(r.index, content)
@@ -144,7 +145,7 @@ func (t *tail) drop(gone func(*ref) bool) {
 		}
 	}
 	clear(t.refs[len(kept):])
-	t.refs, t.encoded = kept, nil
+	t.refs = kept
 	for _, number := range indexes {
 		if !slices.ContainsFunc(t.refs, func(r ref) bool { return r.index == number }) {
 			t.delete(number)
@@ -154,15 +155,18 @@ func (t *tail) drop(gone func(*ref) bool) {
 	t.review()
 }
 
-// review brings what is derived from refs up to date.
+// review brings up to date what is derived from refs.
 func (t *tail) review() {
-	t.n, t.dead = 0, 0
+	t.n, t.dead, t.encoded, t.memos = 0, 0, nil, nil
 	for i := range t.refs {
 		r := &t.refs[i]
 		t.n += r.n
 		t.dead += r.dead
 		if i == 0 || r.max.Compare(t.end) < 0 {
 			t.end = r.max
+		}
+		if i == 0 || r.max.Compare(t.last) > 0 {
+			t.last = r.max
 		}
 	}
 }
@@ -229,6 +233,16 @@ func (t *tail) index(number uint32) *index {
 	return x
 }
 
+// summary is that of a chunk; nil if there is none.
+func (t *tail) summary(r *ref) *summary {
+	if r.index == 0 {
+		return nil
+	}
+	s, err := t.index(r.index).summary(r.part)
+	t.fail(err)
+	return s
+}
+
 // hasID tells whether an event behind the floor has this id.
 func (t *tail) hasID(id string, floor Position) bool {
 	h, last := hash(id), uint32(0)
@@ -249,64 +263,59 @@ func (t *tail) hasID(id string, floor Position) bool {
 	return false
 }
 
-// append writes refs and names.
-func (t *tail) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(t.names)))
-	for _, name := range t.names {
-		dst = appendText(dst, name)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(t.refs)))
-	for i := range t.refs {
-		r := &t.refs[i]
-		kind := uint64(r.level) << 1
-		if r.full {
-			kind |= 1
-		}
-		for _, u := range [...]uint64{uint64(r.part), uint64(r.index), kind, uint64(r.n)} {
-			dst = binary.AppendUvarint(dst, u)
-		}
-		dst = appendPosition(dst, r.min)
-		dst = appendPosition(dst, Position{r.max.Time - r.min.Time, r.max.Seq})
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.others)), uint64(len(r.names)))
-		for _, c := range r.names {
-			dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(c.word)), uint64(c.n))
-		}
-	}
-	return dst
+// parts is what a log has outside of its head.
+type parts struct {
+	load    func(n uint32) []byte
+	stored  []uint32 // that the caller knows of, in order
+	changed []part   // since it asked last, in order
 }
 
-// tail reads what append wrote.
-func (r *reader) tail() *tail {
-	t := &tail{}
-	t.names = make([]string, r.count(1))
-	for i := range t.names {
-		t.names[i] = string(r.text())
+type part struct {
+	n       uint32
+	content []byte // nil: deleted
+}
+
+func comparePart(p part, n uint32) int { return int(int64(p.n) - int64(n)) }
+
+func (p *parts) change(n uint32, content []byte) {
+	i, found := slices.BinarySearchFunc(p.changed, n, comparePart)
+	if !found {
+		p.changed = slices.Insert(p.changed, i, part{n: n})
 	}
-	t.refs = make([]ref, r.count(10))
-	for i := range t.refs {
-		c := &t.refs[i]
-		c.part, c.index = r.number(), r.number()
-		kind := r.uvarint()
-		c.level, c.full, c.n = uint8(kind>>1), kind&1 == 1, int(r.number())
-		c.min, c.max = r.position(), r.position()
-		c.max.Time += c.min.Time
-		c.others = int(r.number())
-		c.names = make([]wordCount, r.count(2))
-		for j := range c.names {
-			c.names[j] = wordCount{r.number(), int(r.number())}
-			if int(c.names[j].word) >= len(t.names) {
-				r.fail()
-			}
+	p.changed[i].content = content
+}
+
+// delete forgets a part that the caller has not seen, and has the others deleted.
+func (p *parts) delete(n uint32) {
+	if _, found := slices.BinarySearch(p.stored, n); found {
+		p.change(n, nil)
+	} else if i, found := slices.BinarySearchFunc(p.changed, n, comparePart); found {
+		p.changed = slices.Delete(p.changed, i, i+1)
+	}
+}
+
+// emit hands the changes over.
+func (p *parts) emit(to func(n uint32, content []byte)) {
+	for _, c := range p.changed {
+		i, found := slices.BinarySearch(p.stored, c.n)
+		switch {
+		case c.content == nil && found:
+			p.stored = slices.Delete(p.stored, i, i+1)
+		case c.content != nil && !found:
+			p.stored = slices.Insert(p.stored, i, c.n)
 		}
-		if c.part == 0 || c.n == 0 || kind>>1 > maxLevel || c.min.Compare(c.max) > 0 {
-			r.fail()
-		}
-		t.stored = append(t.stored, c.part, c.index)
+		to(c.n, c.content)
 	}
-	slices.Sort(t.stored)
-	t.stored = slices.Compact(t.stored)
-	if len(t.stored) > 0 && t.stored[0] == 0 {
-		t.stored = t.stored[1:]
+	p.changed = nil
+}
+
+// content is that of a part, as written here or else as the caller has it.
+func (p *parts) content(n uint32) []byte {
+	if i, found := slices.BinarySearchFunc(p.changed, n, comparePart); found {
+		return p.changed[i].content
 	}
-	return t
+	if p.load == nil {
+		return nil
+	}
+	return p.load(n)
 }

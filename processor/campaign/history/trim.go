@@ -1,11 +1,17 @@
 package history
 
-import "math"
+import (
+	"math"
+	"slices"
+)
+
+// lowest lies before all events.
+var lowest = Position{Time: math.MinInt64}
 
 // floor is the position up to which events are gone.
 func (l *Log) floor() Position {
 	if !l.floored {
-		return Position{Time: math.MinInt64}
+		return lowest
 	}
 	return l.passed
 }
@@ -43,9 +49,8 @@ func (l *Log) trim(most int) (dropped int) {
 		to = p
 		dropped++
 	}
-	l.raise(to)
-	if l.tail != nil {
-		l.tail.review()
+	if l.raise(to); l.tail != nil {
+		l.tail.recount()
 	}
 	return dropped
 }
@@ -63,7 +68,7 @@ func (l *Log) count() (n int) {
 	for i := range l.tail.refs {
 		r := &l.tail.refs[i]
 		if r.min.Compare(floor) <= 0 {
-			r.dead = l.tail.open(r).behind(floor)
+			l.tail.cut(r, floor)
 		}
 		n += r.n - r.dead
 	}
@@ -73,6 +78,7 @@ func (l *Log) count() (n int) {
 // first takes the first event that is left after count. It is false if chunks cannot be read.
 func (l *Log) first() (p Position, ok bool) {
 	var dead *int
+	var of *ref
 	if in := &l.inline; in.dead < in.n {
 		p, dead = in.min, &in.dead
 		if in.dead > 0 {
@@ -82,16 +88,8 @@ func (l *Log) first() (p Position, ok bool) {
 	if l.tail != nil {
 		for i := range l.tail.refs {
 			r := &l.tail.refs[i]
-			q := r.min
-			if r.dead > 0 {
-				places := l.tail.open(r).places
-				if r.dead >= len(places) {
-					continue
-				}
-				q = places[r.dead]
-			}
-			if dead == nil || q.Compare(p) < 0 {
-				p, dead = q, &r.dead
+			if q, ok := l.tail.front(r); ok && (dead == nil || q.Compare(p) < 0) {
+				p, dead, of = q, &r.dead, r
 			}
 		}
 	}
@@ -99,7 +97,48 @@ func (l *Log) first() (p Position, ok bool) {
 		return Position{}, false
 	}
 	*dead++
+	if of != nil && len(of.ahead) > 0 {
+		of.ahead = of.ahead[1:]
+	}
 	return p, true
+}
+
+// recount adds up what the floor has passed.
+func (t *tail) recount() {
+	t.dead = 0
+	for i := range t.refs {
+		t.dead += t.refs[i].dead
+	}
+}
+
+// cut settles how many events of a chunk the floor has passed.
+func (t *tail) cut(r *ref, floor Position) {
+	if n := len(r.ahead); n == 0 || r.ahead[n-1].Compare(floor) <= 0 {
+		r.dead, r.ahead = t.open(r).behind(floor), nil
+		return
+	}
+	for r.ahead[0].Compare(floor) <= 0 {
+		r.ahead = r.ahead[1:]
+		r.dead++
+	}
+}
+
+// front is the place of a chunk's first event that the floor has not passed.
+func (t *tail) front(r *ref) (p Position, ok bool) {
+	switch {
+	case r.dead == 0:
+		return r.min, true
+	case r.dead == r.n:
+		return p, false
+	}
+	if len(r.ahead) == 0 {
+		places := t.open(r).places
+		if r.dead >= len(places) {
+			return p, false
+		}
+		r.ahead = slices.Clone(places[r.dead:min(r.dead+tailAhead, len(places))])
+	}
+	return r.ahead[0], true
 }
 
 // seal makes a chunk of the events in the head, and merges the levels that this fills.
@@ -115,7 +154,7 @@ func (l *Log) seal(most int) {
 		}
 		events, from = l.inline.index(), 0
 	}
-	chunks, ok := build([]source{{table: events, at: from}}, false)
+	chunks, ok := build([]source{{table: events, at: from}}, want{hashes: true, split: true})
 	if l.tail == nil {
 		l.tail = &tail{}
 	}
@@ -161,40 +200,64 @@ func (t *tail) top() (level uint8) {
 // floor has passed are left out.
 func (t *tail) merge(of func(*ref) bool, level uint8, floor Position) {
 	var sources []source
+	size, whole := 0, true
+	for i := range t.refs {
+		if r := &t.refs[i]; of(r) {
+			c := t.open(r)
+			sources = append(sources, source{table: &c.table, at: c.behind(floor)})
+			size += len(c.body)
+			whole = whole && c.behind(floor) == 0
+		}
+	}
+	w := want{hashes: true, sums: true, split: true}
+	var hashes []uint32
+	var sums *summary
+	if whole && size < fullBytes {
+		hashes, sums = t.known(of)
+		w = want{sums: sums == nil}
+	}
+	if t.err != nil {
+		return
+	}
+	chunks, ok := build(sources, w)
+	if !ok {
+		t.fail(errCorrupt)
+		return
+	}
+	t.drop(of)
+	for i := range chunks {
+		if !w.hashes {
+			chunks[i].hashes = hashes
+		}
+		if !w.sums {
+			chunks[i].summary = sums
+		}
+		t.put(&chunks[i], level)
+	}
+}
+
+// known is what the indexes tell of chunks that become one: the hashes of their ids, in order, and the summary of all;
+// nil if one of them has none that is complete.
+func (t *tail) known(of func(*ref) bool) (hashes []uint32, sums *summary) {
 	var summaries []*summary
-	size := 0
+	var last uint32
 	for i := range t.refs {
 		r := &t.refs[i]
 		if !of(r) {
 			continue
 		}
-		c := t.open(r)
-		s := source{table: &c.table, at: c.behind(floor)}
-		sources = append(sources, s)
-		size += len(c.body)
-		if s.at > 0 || r.index == 0 {
-			summaries = append(summaries, nil)
-		} else {
-			summaries = append(summaries, t.summary(r))
+		summaries = append(summaries, t.summary(r))
+		if r.index == 0 || r.index == last {
+			continue
 		}
+		last = r.index
+		hashes = append(hashes, t.index(r.index).of(func(part uint32) bool {
+			owner := t.ref(part)
+			return owner != nil && of(owner)
+		})...)
 	}
-	if t.err != nil {
-		return
+	if !slices.IsSorted(hashes) {
+		slices.Sort(hashes)
 	}
-	var merged *summary
-	if size < fullBytes {
-		merged = mergeSummaries(summaries)
-	}
-	chunks, ok := build(sources, merged == nil)
-	if !ok {
-		t.fail(errCorrupt)
-		return
-	}
-	if merged != nil && len(chunks) == 1 {
-		chunks[0].summary = merged
-	}
-	t.drop(of)
-	for i := range chunks {
-		t.put(&chunks[i], level)
-	}
+	return hashes, mergeSummaries(summaries)
 }

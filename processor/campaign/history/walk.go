@@ -56,27 +56,32 @@ func (w *walk) pass(c *cursor) bool {
 	return c.at != c.end
 }
 
-// enter sets a cursor on a table.
-func (w *walk) enter(t *table) {
-	c := cursor{table: t, at: t.behind(w.from), end: t.behind(w.to)}
+// cursor is set on a table's first event; false: it has none in the range.
+func (w *walk) cursor(t *table) (c cursor, ok bool) {
+	c = cursor{table: t, at: t.behind(w.from), end: t.behind(w.to)}
 	if !w.all {
-		name, ok := t.words.find(w.event)
-		if !ok {
-			return
+		if c.name, ok = t.words.find(w.event); !ok {
+			return c, false
 		}
-		c.name = name
 	}
 	if w.step < 0 {
 		c.at, c.end = c.end-1, c.at-1
 	}
-	if w.pass(&c) {
-		w.cursors = append(w.cursors, c)
-	}
+	return c, w.pass(&c)
 }
 
 // touches tells whether a run of events from min to max has some in the range.
 func (w *walk) touches(min, max Position) bool {
 	return max.Compare(w.from) > 0 && min.Compare(w.to) <= 0
+}
+
+// touchesChunk tells whether a chunk has, as far as its reference tells.
+func (w *walk) touchesChunk(t *tail, r *ref) bool {
+	if !w.touches(r.min, r.max) {
+		return false
+	}
+	n, exact := t.count(r, w.event)
+	return w.all || !exact || n > 0
 }
 
 func (l *Log) walk(w walk, visit func(*Event) bool) {
@@ -86,25 +91,43 @@ func (l *Log) walk(w walk, visit func(*Event) bool) {
 	if w.to.Compare(w.from) <= 0 {
 		return
 	}
-	var cursors [fanout]cursor
-	w.cursors = cursors[:0]
-	if l.inline.n > 0 && w.touches(l.inline.min, l.inline.max) {
-		w.enter(l.inline.index())
-	}
+	chunks := 0
 	if l.tail != nil {
 		for i := range l.tail.refs {
-			r := &l.tail.refs[i]
-			if !w.touches(r.min, r.max) {
-				continue
+			if w.touchesChunk(l.tail, &l.tail.refs[i]) {
+				chunks++
 			}
-			if n, exact := l.tail.count(r, w.event); !w.all && exact && n == 0 {
-				continue
-			}
-			w.ahead = append(w.ahead, r)
 		}
 	}
+	var head cursor
+	ok := l.inline.n > 0 && w.touches(l.inline.min, l.inline.max)
+	if ok {
+		head, ok = w.cursor(l.inline.index())
+	}
+	switch {
+	case chunks > 0:
+		w.ahead = make([]*ref, 0, chunks)
+		for i := range l.tail.refs {
+			if r := &l.tail.refs[i]; w.touchesChunk(l.tail, r) {
+				w.ahead = append(w.ahead, r)
+			}
+		}
+		if ok {
+			w.cursors = append(w.cursors, head)
+		}
+		w.merge(l.tail, visit)
+	case ok:
+		for more := true; more && visit(head.event(head.at)); {
+			head.at += w.step
+			more = w.pass(&head)
+		}
+	}
+}
+
+// merge visits what the cursors are set on and the chunks ahead have.
+func (w *walk) merge(t *tail, visit func(*Event) bool) {
 	for {
-		c, bound, bounded := w.next(l.tail)
+		c, bound, bounded := w.next(t)
 		if c == nil {
 			return
 		}
@@ -159,6 +182,8 @@ func (w *walk) next(t *tail) (first *cursor, bound Position, bounded bool) {
 		}
 		w.ahead[nearest] = w.ahead[len(w.ahead)-1]
 		w.ahead = w.ahead[:len(w.ahead)-1]
-		w.enter(&t.open(r).table)
+		if c, ok := w.cursor(&t.open(r).table); ok {
+			w.cursors = append(w.cursors, c)
+		}
 	}
 }

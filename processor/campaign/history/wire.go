@@ -18,6 +18,7 @@ var (
 // reader takes bytes apart; after the first broken byte it is bad and gives zeros.
 type reader struct {
 	src []byte
+	at  int
 	bad bool
 }
 
@@ -29,23 +30,32 @@ func open(src []byte) (reader, error) {
 	case src[0] != version:
 		return reader{}, errVersion
 	}
-	return reader{src: src[1:]}, nil
+	return reader{src: src, at: 1}, nil
 }
 
-func (r *reader) fail() { r.bad, r.src = true, nil }
+func (r *reader) fail() { r.bad, r.at = true, len(r.src) }
+
+// rest is what was not read yet.
+func (r *reader) rest() []byte { return r.src[r.at:] }
+
+// done tells whether all was read and nothing was broken.
+func (r *reader) done() bool { return !r.bad && r.at == len(r.src) }
 
 func (r *reader) uvarint() uint64 {
-	if len(r.src) > 0 && r.src[0] < 0x80 {
-		u := uint64(r.src[0])
-		r.src = r.src[1:]
-		return u
+	if r.at < len(r.src) && r.src[r.at] < 0x80 {
+		r.at++
+		return uint64(r.src[r.at-1])
 	}
-	u, n := binary.Uvarint(r.src)
+	return r.longUvarint()
+}
+
+func (r *reader) longUvarint() uint64 {
+	u, n := binary.Uvarint(r.src[r.at:])
 	if n <= 0 {
 		r.fail()
 		return 0
 	}
-	r.src = r.src[n:]
+	r.at += n
 	return u
 }
 
@@ -57,7 +67,7 @@ func (r *reader) varint() int64 {
 // count reads a number of things that each take at least size bytes of what follows.
 func (r *reader) count(size int) int {
 	u := r.uvarint()
-	if u > uint64(len(r.src)/size) {
+	if u > uint64(len(r.src)-r.at) || int(u)*size > len(r.src)-r.at {
 		r.fail()
 		return 0
 	}
@@ -75,24 +85,22 @@ func (r *reader) number() uint32 {
 }
 
 func (r *reader) byte() byte {
-	if len(r.src) == 0 {
+	if r.at == len(r.src) {
 		r.fail()
 		return 0
 	}
-	b := r.src[0]
-	r.src = r.src[1:]
-	return b
+	r.at++
+	return r.src[r.at-1]
 }
 
 // bytes reads n bytes; an append to them copies.
 func (r *reader) bytes(n int) []byte {
-	if n > len(r.src) {
+	if n > len(r.src)-r.at {
 		r.fail()
 		return nil
 	}
-	b := r.src[:n:n]
-	r.src = r.src[n:]
-	return b
+	r.at += n
+	return r.src[r.at-n : r.at : r.at]
 }
 
 // text reads bytes that follow their length.

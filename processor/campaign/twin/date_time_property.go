@@ -44,13 +44,13 @@ func (k DateTimeProperty) aim(u *user, m *memory, arrived *event, before map[str
 	if arrived == nil || !k.Pattern.matches(*arrived) {
 		return
 	}
-	m.matches++
-	if k.Occurrence > 0 && m.matches != k.Occurrence {
-		return
-	}
 	a := &aim{name: fmt.Sprint(arrived.seq), source: arrived, value: k.value(*arrived)}
 	if _, ok := k.Pattern.combination(k.Same, *arrived); !ok || a.value == nil {
 		return // "an event without the property changes nothing"
+	}
+	m.matches++
+	if k.Occurrence > 0 && m.matches != k.Occurrence {
+		return
 	}
 	k.open(u, m, a)
 }

@@ -54,8 +54,8 @@
 // date_time_property
 //  20. A timer that has not left is ended by any later event in the user's order that cancels or re-aims it, also by one
 //     whose time is after the timer's moment (while allowed_lateness or settle holds it).
-//  21. `occurrence` counts the matching events as they arrive, also those without the property; events that are not the
-//     occurrence set no timer and re-aim none.
+//  21. `occurrence` counts the matching events as they arrive, without those that lack the property or a value of `same`;
+//     events that are not the occurrence set no timer and re-aim none.
 //  22. An event whose `same` properties are missing sets no timer and re-aims none.
 //  23. A changed zone re-aims what has not left. Where that puts a moment before the arrival of the change, if_past decides
 //     as at the setting; what if_past: fire already lets through keeps its due moment. What was skipped stays skipped.
