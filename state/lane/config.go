@@ -57,6 +57,8 @@ const (
 
 	// A transaction that cannot be ended in this time will not be soon.
 	fenceTimeout = 30 * time.Second
+	// createTimeout is how long one try to create the changelog may take.
+	createTimeout = 5 * time.Second
 	// reachTimeout is how long the start waits for any broker to answer.
 	reachTimeout = 8 * time.Second
 	// rebalanceTimeout is how long the group waits for members to give lanes up

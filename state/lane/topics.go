@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,30 +122,29 @@ func (cfg *Config) countInputs(topics kadm.TopicDetails) (int32, error) {
 }
 
 // makeChangelog makes the changelog and waits until brokers tell of it. Another
-// member may be doing the same.
+// member may be doing the same, and an answer may get lost.
 func (cfg *Config) makeChangelog(ctx context.Context, admin *kadm.Client, partitions int32) (kadm.TopicDetail, error) {
-	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
-	defer cancel()
 	configs := make(map[string]*string, len(changelogConfig))
 	for name, value := range changelogConfig {
 		configs[name] = kadm.StringPtr(value)
 	}
-	_, err := admin.CreateTopic(ctx, partitions, -1, configs, cfg.Changelog)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return kadm.TopicDetail{}, fmt.Errorf("create topic %s: %w", cfg.Changelog, err)
-	}
-	if err == nil {
-		cfg.Log.Info("changelog created", zap.String("topic", cfg.Changelog), zap.Int32("partitions", partitions))
-	}
-	for {
-		topics, err := admin.ListTopics(ctx, cfg.Changelog)
-		if topic := topics[cfg.Changelog]; err == nil && topic.Err == nil && ready(topic) {
+	for began := time.Now(); ; {
+		within, cancel := context.WithTimeout(ctx, createTimeout)
+		_, err := admin.CreateTopic(within, partitions, -1, configs, cfg.Changelog)
+		cancel()
+		if err == nil {
+			cfg.Log.Info("changelog created", zap.String("topic", cfg.Changelog), zap.Int32("partitions", partitions))
+		}
+		topics, listErr := admin.ListTopics(ctx, cfg.Changelog)
+		if topic := topics[cfg.Changelog]; listErr == nil && topic.Err == nil && ready(topic) {
 			return topic, nil
 		}
-		select {
-		case <-ctx.Done():
-			return kadm.TopicDetail{}, fmt.Errorf("topic %s was created and has no leaders: %w", cfg.Changelog, errors.Join(ctx.Err(), err))
-		case <-time.After(100 * time.Millisecond):
+		if errors.Is(err, kerr.TopicAlreadyExists) {
+			err = nil
+		}
+		refused := err != nil && !kerr.IsRetriable(err) && !errors.Is(err, context.DeadlineExceeded)
+		if refused || time.Since(began) > 4*createTimeout || !pause(ctx, 100*time.Millisecond) {
+			return kadm.TopicDetail{}, fmt.Errorf("create topic %s: %w", cfg.Changelog, cmp.Or(err, listErr, ctx.Err(), errors.New("it has no leaders")))
 		}
 	}
 }

@@ -1,0 +1,170 @@
+//go:build synctests
+
+package lane
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// kinds are all the requests that a group sends.
+var kinds = []kmsg.Key{
+	kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.OffsetFetch, kmsg.OffsetCommit,
+	kmsg.InitProducerID, kmsg.Produce, kmsg.EndTxn, kmsg.Fetch, kmsg.ListOffsets, kmsg.CreateTopics, kmsg.DescribeConfigs,
+}
+
+// manner is one way in which a request may fail, for a few requests in a row.
+type manner struct {
+	name string
+	meet func(w *world, p *process, key kmsg.Key)
+}
+
+var manners = []manner{
+	{"no answer", func(w *world, _ *process, key kmsg.Key) {
+		w.times(key, 2, func() (error, bool) { return nil, true })
+	}},
+	{"cut before", func(w *world, _ *process, key kmsg.Key) {
+		w.times(key, 3, func() (error, bool) { return errors.New("cut"), true })
+	}},
+	{"cut after", func(w *world, p *process, key kmsg.Key) {
+		w.times(key, 3, func() (error, bool) { p.wire.drop(); return nil, false })
+	}},
+	{"refused", func(w *world, _ *process, key kmsg.Key) {
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.UnknownServerError, Count: 3})
+	}},
+	{"coordinator moved", func(w *world, _ *process, key kmsg.Key) {
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotCoordinator, Count: 3})
+	}},
+	{"leader moved", func(w *world, _ *process, key kmsg.Key) {
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotLeaderForPartition, Count: 3})
+	}},
+	{"applied, answered with an error", func(w *world, _ *process, key kmsg.Key) {
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.RequestTimedOut, Count: 3})
+	}},
+}
+
+// times lets the next n requests of a kind meet what do says: an error cuts the
+// connection, no error and handled leaves them without an answer.
+func (w *world) times(key kmsg.Key, n int, do func() (err error, handled bool)) {
+	w.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+		if n--; n > 0 {
+			w.cluster.KeepControl()
+		} else {
+			w.cluster.DropControl()
+		}
+		err, handled := do()
+		return nil, err, handled
+	})
+}
+
+// TestEachKind lets each kind of request fail in each manner, at the start and
+// under load. After it all is as if nothing had been, and within 30 s.
+func TestEachKind(t *testing.T) {
+	for _, key := range kinds {
+		for _, m := range manners {
+			t.Run(fmt.Sprintf("%s/%s", key.Name(), strings.ReplaceAll(m.name, " ", "-")), func(t *testing.T) {
+				inWorld(t, 2, func(t *testing.T, w *world) {
+					w.send(5, users...)
+					p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) { m.meet(w, p, key) })
+					p.untilStarted(m)
+					w.settle()
+					m.meet(w, p, key)
+					w.send(5, users...)
+					w.settle()
+					p.checkState()
+					p.mustStop()
+				})
+			})
+		}
+	}
+}
+
+// untilStarted starts a process again that gave up at the start, as a supervisor
+// does: what is asked once, and refused, ends it with an error.
+func (p *process) untilStarted(m manner) {
+	for range 5 {
+		select {
+		case err := <-p.ended:
+			if err == nil {
+				p.w.t.Fatal("it ended without an error")
+			}
+			p.w.t.Logf("start: %v", err)
+			group, err := New(p.group.cfg, p.loop)
+			if err != nil {
+				p.w.t.Fatal(err)
+			}
+			p.group = group
+			p.run()
+		case <-time.After(20 * time.Second):
+			return
+		}
+	}
+	p.w.t.Fatalf("it did not start after %s", m.name)
+}
+
+// TestSeeds lets members come, go, crash and be cut off while the brokers move
+// leaders and coordinators, at random.
+func TestSeeds(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			inWorld(t, 4, func(t *testing.T, w *world) { churn(w, rand.New(rand.NewPCG(seed, 3))) })
+		})
+	}
+}
+
+func churn(w *world, rng *rand.Rand) {
+	disks := []*vfs.MemFS{vfs.NewCrashableMem(), vfs.NewCrashableMem(), vfs.NewCrashableMem()}
+	procs := make([]*process, len(disks))
+	for range 40 {
+		i := rng.IntN(len(disks))
+		p := procs[i]
+		switch action := rng.IntN(8); {
+		case p == nil:
+			procs[i] = w.launch(disks[i])
+		case action == 0:
+			p.mustStop()
+			procs[i] = nil
+		case action == 1:
+			disks[i], procs[i] = p.crash(), nil
+			if rng.IntN(3) == 0 {
+				disks[i] = vfs.NewCrashableMem()
+			}
+		case action == 2:
+			p.wire.cut()
+			time.Sleep(time.Duration(rng.IntN(25)) * time.Second)
+			p.wire.heal()
+		case action == 3:
+			p.wire.drop()
+		case action == 4:
+			w.cluster.ShufflePartitionLeaders()
+			w.cluster.RehashCoordinators()
+		}
+		w.send(1+rng.IntN(5), users[rng.IntN(len(users)):]...)
+		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
+	}
+	for i, p := range procs {
+		if p == nil {
+			procs[i] = w.launch(disks[i])
+		}
+	}
+	w.settle()
+	_, expected := w.expected()
+	for _, p := range procs {
+		got := p.counts()
+		for _, s := range p.group.Status() {
+			if fmt.Sprint(got[s.Lane]) != fmt.Sprint(expected[s.Lane]) {
+				w.t.Errorf("lane %d: %v, expected %v", s.Lane, got[s.Lane], expected[s.Lane])
+			}
+		}
+		p.mustStop()
+	}
+}
