@@ -101,7 +101,11 @@ func (l *Log) Add(e Event, lim Limits) (seq uint64, dropped int) {
 
 // HasID tells whether an event with this id is kept; the empty id never is.
 func (l *Log) HasID(id string) bool {
-	return id != "" && (l.inline.hasID(id, l.floor()) || l.tail != nil && l.tail.hasID(id, l.floor()))
+	if id == "" {
+		return false
+	}
+	h, floor := hash(id), l.floor()
+	return l.inline.hasID(id, h, floor) || l.tail != nil && l.tail.hasID(id, h, floor)
 }
 
 // Len is how many events are kept.

@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 // The events in the head become a chunk once there are inlineEvents, or inlineFew of inlineBytes, or inlineMost bytes.
@@ -22,6 +23,7 @@ type inline struct {
 	last     Position // Seq and Time that the next differences start from
 	min, max Position // if n > 0
 	table    *table   // nil until needed
+	ids      []uint32 // hashes of the ids in order of arrival; nil until needed
 	sums     []*sum   // those asked for
 }
 
@@ -36,6 +38,9 @@ func (in *inline) append(e *Event) {
 	in.records = enlarge(appendRecord(in.records, e, &in.words), length, 0)
 	p := e.Position()
 	in.admit(p)
+	if in.ids != nil {
+		in.ids = append(in.ids, hash(e.ID))
+	}
 	if in.table != nil {
 		_, _, s := in.read(at)
 		in.table.body, in.table.words = in.records, &in.words
@@ -92,8 +97,19 @@ func (in *inline) index() *table {
 	return in.table
 }
 
-// hasID tells whether an event behind the floor has this id.
-func (in *inline) hasID(id string, floor Position) (found bool) {
+// hasID tells whether an event behind the floor has this id, whose hash is h.
+func (in *inline) hasID(id string, h uint32, floor Position) (found bool) {
+	if in.ids == nil && in.n > 0 {
+		in.ids = make([]uint32, 0, in.n)
+		in.each(func(_ Position, _ uint32, s span) bool {
+			r := reader{src: in.records, at: int(s.at)}
+			in.ids = append(in.ids, hash(r.text()))
+			return true
+		})
+	}
+	if !slices.Contains(in.ids, h) {
+		return false
+	}
 	in.each(func(p Position, _ uint32, s span) bool {
 		r := reader{src: in.records, at: int(s.at)}
 		found = string(r.text()) == id && p.Compare(floor) > 0

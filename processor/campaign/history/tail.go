@@ -243,9 +243,9 @@ func (t *tail) summary(r *ref) *summary {
 	return s
 }
 
-// hasID tells whether an event behind the floor has this id.
-func (t *tail) hasID(id string, floor Position) bool {
-	h, last := hash(id), uint32(0)
+// hasID tells whether an event behind the floor has this id, whose hash is h.
+func (t *tail) hasID(id string, h uint32, floor Position) bool {
+	last := uint32(0)
 	for i := range t.refs {
 		number := t.refs[i].index
 		if number == 0 || number == last {
