@@ -129,9 +129,11 @@ func TestHeadDecides(t *testing.T) {
 	defer close(release)
 	short := Config{AllowPrivate: true, Timeout: 200 * time.Millisecond}
 	for name, serve := range map[string]func(c net.Conn){
-		"hangs":    func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"); <-release },
-		"closes":   func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc") },
-		"chunks":   func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz") },
+		"hangs":  func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"); <-release },
+		"closes": func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc") },
+		"chunks": func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz")
+		},
 		"trickles": func(c net.Conn) { trickle(c, release) },
 	} {
 		a := one(t, short, raw(t, serve))

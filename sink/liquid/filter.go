@@ -36,6 +36,8 @@ type call struct {
 
 func (c *call) fault(format string, a ...any) error { return c.r.fault(c.at, format, a...) }
 
+func (c *call) bound(format string, a ...any) error { return c.r.bound(c.at, format, a...) }
+
 // text is the input as text.
 func (c *call) text() string { return text(c.in) }
 
@@ -62,7 +64,7 @@ func (c *call) listFrom(v Value) ([]Value, error) {
 	switch v := v.(type) {
 	case span:
 		if v.len() > maxWork/16 {
-			return nil, c.fault("a list of more than %d elements", maxWork/16)
+			return nil, c.bound("a list of more than %d elements", maxWork/16)
 		}
 		if err := c.r.charge(16*int(v.len()), c.at); err != nil {
 			return nil, err

@@ -18,6 +18,7 @@ package liquid
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -34,6 +35,7 @@ type Error struct {
 	Line, Column int
 	Message      string
 	Suggestion   string // a name that was probably meant
+	Certain      bool   // of Render: it will fail so with any trigger, or any that has as much
 }
 
 func (e *Error) Error() string {
@@ -89,10 +91,23 @@ func (t *Template) Constant() bool {
 	return true
 }
 
+// Fixed is the text of a template of ParseOutputs with stand in place of each output.
+func (t *Template) Fixed(stand string) string {
+	var all strings.Builder
+	for _, n := range t.nodes {
+		if text, ok := n.(textNode); ok {
+			all.WriteString(text.text)
+		} else {
+			all.WriteString(stand)
+		}
+	}
+	return all.String()
+}
+
 // Render renders the template. The error is an *AbortError, a *MissingError or an *Error: something failed or passed a
 // bound.
 func (t *Template) Render(env Env) ([]byte, error) {
-	r := newRenderer(t.source, env)
+	r := &renderer{source: t.source, env: env}
 	if _, err := r.all(t.nodes); err != nil {
 		return nil, err
 	}
@@ -102,7 +117,7 @@ func (t *Template) Render(env Env) ([]byte, error) {
 // Parts renders a template of ParseOutputs piece by piece: its text as it stands, and each output for itself. An error of
 // visit ends it and is returned.
 func (t *Template) Parts(env Env, visit func(text string, output bool) error) error {
-	r := newRenderer(t.source, env)
+	r := &renderer{source: t.source, env: env}
 	for _, n := range t.nodes {
 		r.out = r.out[:0]
 		if _, err := n.render(r); err != nil {

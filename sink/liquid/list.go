@@ -152,7 +152,7 @@ func join(c *call, list []Value) (Value, error) {
 			out = append(out, by...)
 		}
 		if out = appendText(out, element); len(out) > MaxOutput {
-			return nil, c.fault("more than %d bytes of text", MaxOutput)
+			return nil, c.bound("more than %d bytes of text", MaxOutput)
 		}
 	}
 	return string(out), nil

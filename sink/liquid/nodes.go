@@ -254,7 +254,7 @@ func (n *forNode) render(r *renderer) (flow, error) {
 	r.set("forloop", r.loop)
 	for i := range length {
 		if r.turns++; r.turns > MaxTurns {
-			return goOn, r.fault(n.at, "more than %d turns of loops", MaxTurns)
+			return goOn, r.bound(n.at, "more than %d turns of loops", MaxTurns)
 		}
 		r.loop.index = i
 		r.set(n.variable, at(i))

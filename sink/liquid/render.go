@@ -31,11 +31,8 @@ type renderer struct {
 	loop    *forloop         // the innermost
 	turns   int              // of all loops so far
 	work    int              // bytes of work so far
+	asked   bool             // a name was looked up
 	missing string           // the first path without a value in the output at hand
-}
-
-func newRenderer(source string, env Env) *renderer {
-	return &renderer{source: source, env: env}
 }
 
 func (r *renderer) all(nodes []node) (flow, error) {
@@ -49,13 +46,20 @@ func (r *renderer) all(nodes []node) (flow, error) {
 
 func (r *renderer) fault(at int, format string, a ...any) *Error {
 	line, column := place(r.source, at)
-	return &Error{Line: line, Column: column, Message: fmt.Sprintf(format, a...)}
+	return &Error{Line: line, Column: column, Message: fmt.Sprintf(format, a...), Certain: !r.asked}
+}
+
+// bound is the fault of a bound that was passed.
+func (r *renderer) bound(at int, format string, a ...any) *Error {
+	err := r.fault(at, format, a...)
+	err.Certain = true
+	return err
 }
 
 // charge counts work, in bytes.
 func (r *renderer) charge(bytes, at int) error {
 	if r.work += bytes; r.work > maxWork || bytes > maxWork {
-		return r.fault(at, "more than %d MiB of work", maxWork>>20)
+		return r.bound(at, "more than %d MiB of work", maxWork>>20)
 	}
 	return nil
 }
@@ -87,13 +91,14 @@ func cost(v Value) int {
 
 func (r *renderer) write(s string, at int) error {
 	if len(r.out)+len(s) > MaxOutput {
-		return r.fault(at, "more than %d bytes of output", MaxOutput)
+		return r.bound(at, "more than %d bytes of output", MaxOutput)
 	}
 	r.out = append(r.out, s...)
 	return r.charge(len(s), at)
 }
 
 func (r *renderer) lookup(name string) Value {
+	r.asked = true
 	if v, ok := r.vars[name]; ok {
 		return v
 	}
@@ -195,7 +200,7 @@ func (r *renderer) apply(a *application, in Value) (Value, error) {
 		return nil, err
 	}
 	if s, ok := out.(string); ok && len(s) > MaxOutput {
-		return nil, r.fault(a.at, "more than %d bytes of text", MaxOutput)
+		return nil, r.bound(a.at, "more than %d bytes of text", MaxOutput)
 	}
 	return out, r.charge(cost(out), a.at)
 }

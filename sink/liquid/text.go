@@ -95,7 +95,7 @@ func replace(w which) func(c *call) (Value, error) {
 			return s, nil
 		}
 		if grown := len(s) + strings.Count(s, old)*max(0, len(with)-len(old)); grown > MaxOutput {
-			return nil, c.fault("more than %d bytes of text", MaxOutput)
+			return nil, c.bound("more than %d bytes of text", MaxOutput)
 		}
 		return strings.ReplaceAll(s, old, with), nil
 	}

@@ -1,0 +1,163 @@
+package sink
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/policy"
+	"github.com/tripline/tripline/sink/request"
+)
+
+// Problem is what is wrong with an endpoint or with a campaign's `deliver`. Exactly one of Endpoint and Campaign is an index
+// into what Compile was given, the other is -1. Line and Column, where above 0, count from 1 within the scalar at Path.
+type Problem struct {
+	Endpoint, Campaign int
+	Path               string // "headers.X-Team", "deliver[1].body"
+	Line, Column       int
+	Message            string
+	Suggestion         string
+}
+
+// Plan is what endpoints and campaigns say, read and checked. It is immutable.
+type Plan struct {
+	endpoints map[string]*endpoint
+	contents  map[route]*request.Content
+	campaigns map[string]bool
+}
+
+// route is a campaign's delivery to an endpoint.
+type route struct{ campaign, endpoint string }
+
+// endpoint is an Endpoint, read.
+type endpoint struct {
+	Endpoint
+	target  *request.Target
+	rules   policy.Rules
+	secrets *call.Secrets
+	print   string // what must change for an endpoint that was disabled to be tried again
+}
+
+// Compile reads endpoints and what campaigns say of deliveries: templates are parsed and tried. With problems, all of which
+// are returned, the plan is nil. Campaigns whose endpoint is not among endpoints are a problem unless there are no endpoints
+// at all, as in a campaign test without a configuration.
+func Compile(endpoints []Endpoint, campaigns []campaign.Definition) (*Plan, []Problem) {
+	p := &Plan{endpoints: map[string]*endpoint{}, contents: map[route]*request.Content{}, campaigns: map[string]bool{}}
+	var problems []Problem
+	for i, e := range endpoints {
+		read, wrong := p.endpoint(e.defaults())
+		for _, w := range wrong {
+			problems = append(problems, Problem{i, -1, w.Path, w.Line, w.Column, w.Message, w.Suggestion})
+		}
+		p.endpoints[e.Name] = read
+	}
+	for i, d := range campaigns {
+		p.campaigns[d.Name] = true
+		for j, to := range d.Deliver {
+			path := "deliver"
+			if len(d.Deliver) > 1 {
+				path = fmt.Sprintf("deliver[%d]", j)
+			}
+			content, wrong := p.content(to)
+			for _, w := range wrong {
+				problems = append(problems, Problem{-1, i, path + "." + w.Path, w.Line, w.Column, w.Message, w.Suggestion})
+			}
+			p.contents[route{d.Name, to.Endpoint}] = content
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return p, nil
+}
+
+func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
+	target, problems := request.NewTarget(request.Endpoint{
+		Method: e.Method, URL: e.URL, Headers: e.Headers, Query: e.Query, Signing: e.Signing, AllowPrivate: e.AllowPrivate,
+	})
+	wrong := func(is bool, path, message string) {
+		if is {
+			problems = append(problems, request.Problem{Path: path, Message: message})
+		}
+	}
+	_, twice := p.endpoints[e.Name]
+	wrong(e.Name == "", "name", "is required")
+	wrong(len(e.Name) > maxName, "name", fmt.Sprintf("has more than %d bytes", maxName))
+	wrong(twice, "name", "the endpoint "+e.Name+" is there twice")
+	wrong(e.Timeout < 0, "timeout", "expected a duration above zero")
+	wrong(e.Retry.Jitter < 0 || e.Retry.Jitter > 1, "retry.jitter", "expected a share from 0% to 100%")
+	wrong(e.Retry.Quick < 0 || e.Retry.Quick > policy.MaxQuick, "retry.quick", fmt.Sprintf("expected 0 to %d", policy.MaxQuick))
+	wrong(e.MaxInFlight < 0, "max_in_flight", "expected at least 1")
+	wrong(e.MaxWaiting < 0, "max_waiting", "expected at least 1")
+	for i, wait := range e.Retry.Schedule {
+		wrong(wait <= 0, fmt.Sprintf("retry.schedule[%d]", i), "expected a duration above zero")
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	sum := sha256.Sum256([]byte(e.Method + " " + e.URL))
+	return &endpoint{
+		Endpoint: e,
+		target:   target,
+		rules:    policy.Rules{Backoff: e.Retry, Success: e.Success},
+		secrets:  call.NewSecrets(slices.Concat(e.Secrets, target.Secrets())),
+		print:    hex.EncodeToString(sum[:8]),
+	}, nil
+}
+
+func (p *Plan) content(d campaign.Delivery) (*request.Content, []request.Problem) {
+	content, problems := request.NewContent(d)
+	to, known := p.endpoints[d.Endpoint]
+	if !known && len(p.endpoints) > 0 && d.Endpoint != "" {
+		problems = append(problems, request.Problem{Path: "endpoint", Message: "there is no endpoint " + d.Endpoint, Suggestion: p.nearest(d.Endpoint)})
+	}
+	if to != nil && to.target.Bodyless() && d.Body != "" {
+		problems = append(problems, request.Problem{Path: "body", Message: "the endpoint " + to.Name + " has method " + to.Method + ", which sends no body"})
+	}
+	return content, problems
+}
+
+// nearest is an endpoint whose name differs in case or by what one of the two has more.
+func (p *Plan) nearest(name string) string {
+	for candidate := range p.endpoints {
+		if strings.EqualFold(candidate, name) || strings.Contains(candidate, name) || strings.Contains(name, candidate) {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// unknown is why a trigger can't be sent by this plan, as `deliveries` names it; "" if it can.
+func (p *Plan) unknown(to route) string {
+	switch {
+	case p.contents[to] != nil && p.endpoints[to.endpoint] != nil:
+		return ""
+	case !p.campaigns[to.campaign]:
+		return unknownCampaign
+	}
+	return unknownEndpoint
+}
+
+// Request renders what would be sent for a trigger's record, signed as of the moment now (ms since the epoch). The error is a
+// *request.DroppedError where a template drops it.
+func (p *Plan) Request(trigger []byte, now int64) (*request.Rendered, error) {
+	t, err := record.ParseTrigger(trigger)
+	if err != nil {
+		return nil, err
+	}
+	to := route{t.Campaign, t.Endpoint}
+	if reason := p.unknown(to); reason != "" {
+		return nil, &request.DroppedError{Reason: reason, Detail: "campaign " + t.Campaign + ", endpoint " + t.Endpoint}
+	}
+	r, err := request.Render(p.endpoints[t.Endpoint].target, p.contents[to], &t, trigger, 0)
+	if err != nil {
+		return nil, err
+	}
+	r.Sign(r.Header, now)
+	return r, nil
+}

@@ -1,0 +1,124 @@
+package request
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
+	"github.com/tripline/tripline/sink/liquid"
+)
+
+// Content is what a request takes from its campaign's delivery, read. It is immutable.
+type Content struct {
+	body        *liquid.Template // nil: the standard body
+	keyValues   []byte           // a JSON object; nil: none
+	contentType string           // "": application/json, unless the endpoint's headers say otherwise
+	strict      bool
+
+	// Expires is how long after its trigger's time a delivery is dropped, in ms; 0: never.
+	Expires int64
+}
+
+const jsonType = "application/json"
+
+// NewContent reads one entry of a campaign's `deliver`. With problems the content is nil.
+func NewContent(d campaign.Delivery) (*Content, []Problem) {
+	c := &Content{contentType: d.ContentType, strict: d.Strict}
+	var problems []Problem
+	problem := func(path, message string) { problems = append(problems, Problem{Path: path, Message: message}) }
+	if d.Expires != nil {
+		c.Expires = int64(*d.Expires)
+	}
+	switch d.Payload {
+	case "", "standard":
+	case "clevertap", "cloudevents":
+		problem("payload", "the payload "+d.Payload+" is not available yet; standard is, and a body of your own")
+	default:
+		problem("payload", "unknown payload "+d.Payload+": expected standard")
+	}
+	if d.ContentType != "" {
+		if _, _, err := mime.ParseMediaType(d.ContentType); err != nil || !strings.Contains(d.ContentType, "/") {
+			problem("content_type", "expected a media type as in text/plain")
+		}
+	}
+	if len(d.KeyValues) > 0 {
+		c.keyValues = keyValues(d.KeyValues)
+	}
+	if d.Body != "" {
+		var wrong []*liquid.Error
+		c.body, wrong = liquid.Parse(d.Body, scope)
+		problems = append(problems, located("body", wrong)...)
+		if d.Payload != "" {
+			problem("payload", "a body of your own takes the payload's place: leave one of them out")
+		}
+		if c.keyValues != nil {
+			problem("key_values", "belong to the payload standard, and would not be sent with a body of your own")
+		}
+		if c.body != nil {
+			problems = append(problems, c.tried(d.Body)...)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return c, nil
+}
+
+func keyValues(all map[string]string) []byte {
+	dst := []byte{'{'}
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(value.AppendString(dst, name), ':')
+		dst = value.AppendString(dst, all[name])
+	}
+	return append(dst, '}')
+}
+
+// tried renders a template for a trigger that has nothing, to find what passes a bound with any, and text that is not the JSON
+// that it is said to be.
+func (c *Content) tried(source string) []Problem {
+	empty := &record.Trigger{ID: "trg_sample", Campaign: "sample", User: "sample", Time: 0, EmittedAt: 0}
+	_, err := c.body.Render(liquid.Env{Look: look(empty), Now: empty.EmittedAt})
+	if failed, ok := err.(*liquid.Error); ok && failed.Certain {
+		return located("body", []*liquid.Error{failed})
+	}
+	if c.body.Constant() && mediaType(c.contentType) == jsonType && !json.Valid([]byte(source)) {
+		return []Problem{{Path: "body", Message: notJSON}}
+	}
+	return nil
+}
+
+const notJSON = "the body is not JSON; for another format set content_type, as in content_type: text/plain"
+
+// mediaType is a content type without its parameters.
+func mediaType(contentType string) string {
+	if contentType == "" {
+		return jsonType
+	}
+	t, _, _ := mime.ParseMediaType(contentType)
+	return t
+}
+
+// standard is the body that Standard Webhooks recommends. raw is the trigger's record as it was read.
+func (c *Content) standard(t *record.Trigger, raw []byte) []byte {
+	dst := make([]byte, 0, len(raw)+len(c.keyValues)+128)
+	dst = value.AppendString(append(dst, `{"type":`...), t.Campaign)
+	dst = calendar.AppendTime(append(dst, `,"timestamp":"`...), t.Time)
+	dst = append(dst, `","data":`...)
+	raw = bytes.TrimSpace(raw)
+	if c.keyValues == nil {
+		return append(append(dst, raw...), '}')
+	}
+	dst = append(dst, raw[:len(raw)-1]...) // a trigger is an object, and not an empty one
+	dst = append(append(dst, `,"key_values":`...), c.keyValues...)
+	return append(dst, "}}"...)
+}
