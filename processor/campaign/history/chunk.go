@@ -79,6 +79,7 @@ type table struct {
 	body   []byte
 	words  *words
 	events []*Event // decoded ones
+	size   int      // of what was decoded, bytes
 	broken bool     // a record could not be decoded
 }
 
@@ -123,6 +124,7 @@ func (t *table) event(i int) *Event {
 	e.Properties = r.properties(t.words)
 	t.broken = t.broken || !r.done()
 	t.events[i] = e
+	t.size += eventSize + propertySize*len(e.Properties) + len(t.record(i))
 	return e
 }
 

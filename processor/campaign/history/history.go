@@ -144,6 +144,52 @@ func (l *Log) Err() error {
 	return l.tail.err
 }
 
+// What things take in memory, roughly, bytes.
+const (
+	logSize      = 320
+	tailSize     = 400
+	refSize      = 200
+	placeSize    = 36 // of an event in a table: its place, name, span and pointer
+	eventSize    = 96
+	propertySize = 48
+)
+
+// Size is about how many bytes of memory the log takes with all that it has read and decoded. It takes no longer for
+// a long log than for a short one.
+func (l *Log) Size() int {
+	size := logSize + cap(l.inline.records) + 2*cap(l.inline.words.text) + l.inline.table.memory()
+	for _, s := range l.inline.sums {
+		size += refSize + 24*cap(s.places)
+	}
+	t := l.tail
+	if t == nil {
+		return size
+	}
+	size += tailSize + len(t.encoded) + refSize*(len(t.refs)+len(t.memos))
+	for i := range t.refs {
+		if r := &t.refs[i]; r.chunk == nil {
+			size += len(r.content)
+		} else {
+			size += len(r.chunk.body) + r.chunk.memory()
+			for _, c := range r.chunk.columns {
+				size += refSize + 13*len(c.at)
+			}
+		}
+	}
+	for i := range t.indexes {
+		size += 5*len(t.indexes[i].index.owners) + refSize*len(t.indexes[i].index.parts)
+	}
+	return size
+}
+
+// memory is about how many bytes a table takes beside its body.
+func (t *table) memory() int {
+	if t == nil {
+		return 0
+	}
+	return placeSize*cap(t.places) + t.size
+}
+
 // Clear empties the log and has all its parts deleted; arrivals are counted from 1 again.
 func (l *Log) Clear() {
 	if l.tail == nil {
