@@ -1,9 +1,6 @@
 package sink
 
-import (
-
-	"github.com/tripline/tripline/sink/policy"
-)
+import "github.com/tripline/tripline/sink/policy"
 
 // Endpoint is where webhooks go, and how. Name and URL are required; another field that is zero has the default named
 // beside it. Durations are milliseconds. An endpoint is identified by its name: what waits for it waits under that name.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -124,7 +125,7 @@ func (p *Plan) content(d campaign.Delivery) (*request.Content, []request.Problem
 
 // nearest is an endpoint whose name differs in case or by what one of the two has more.
 func (p *Plan) nearest(name string) string {
-	for candidate := range p.endpoints {
+	for _, candidate := range slices.Sorted(maps.Keys(p.endpoints)) {
 		if strings.EqualFold(candidate, name) || strings.Contains(candidate, name) || strings.Contains(name, candidate) {
 			return candidate
 		}

@@ -1,0 +1,259 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tripline/tripline/state"
+)
+
+// Book is the rows of one partition. One goroutine uses it, but for Walk.
+type Book struct {
+	state      *state.Partition
+	pending    map[state.Key]state.Row // to be committed next
+	committing map[state.Key]state.Row // being committed
+
+	endpoints map[string]*line
+	erased    map[string]int64 // user: offset of the tombstone
+	scratch   []state.Timer
+}
+
+// Open reads what a book must know before it can be used.
+func Open(p *state.Partition) (*Book, error) {
+	b := &Book{state: p, pending: map[state.Key]state.Row{}, endpoints: map[string]*line{}, erased: map[string]int64{}}
+	err := p.Scan(func(r state.Row) error {
+		switch name := r.ID[1:]; r.ID[0] {
+		case erasedRow:
+			offset, err := decodeOffset(name, r.Content)
+			b.erased[name] = offset
+			return err
+		case queueRow:
+			if r.Part != 0 {
+				return nil
+			}
+			q, err := decodeQueues(name, r.Content)
+			b.endpoints[name] = newLine(name, q)
+			return err
+		}
+		return errStop
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return nil, fmt.Errorf("open outbox: %w", err)
+	}
+	return b, nil
+}
+
+// errStop ends a walk.
+var errStop = errors.New("stop")
+
+// get reads a row as of the changes made so far.
+func (b *Book) get(k state.Key) (content []byte, found bool, err error) {
+	if r, ok := b.pending[k]; ok {
+		return r.Content, r.Content != nil, nil
+	}
+	if r, ok := b.committing[k]; ok {
+		return r.Content, r.Content != nil, nil
+	}
+	return b.state.Get(k)
+}
+
+func (b *Book) put(r state.Row) { b.pending[r.Key] = r }
+
+func (b *Book) line(endpoint string) *line {
+	l := b.endpoints[endpoint]
+	if l == nil {
+		l = newLine(endpoint, queues{})
+		b.endpoints[endpoint] = l
+	}
+	return l
+}
+
+// Waiting is how many rows of deliveries an endpoint has.
+func (b *Book) Waiting(endpoint string) int64 {
+	if l := b.endpoints[endpoint]; l != nil {
+		return l.waiting
+	}
+	return 0
+}
+
+// Endpoints are those that have rows, in order of name.
+func (b *Book) Endpoints() []string { return slices.Sorted(maps.Keys(b.endpoints)) }
+
+// Delivery reads the row of a delivery that waits.
+func (b *Book) Delivery(key string) (d Delivery, found bool, err error) {
+	content, found, err := b.get(waitingKey(key))
+	if !found || err != nil {
+		return Delivery{}, false, err
+	}
+	d, err = decodeDelivery(key, content)
+	return d, err == nil, err
+}
+
+// Record reads the trigger's record of a delivery that waits.
+func (b *Book) Record(key string) ([]byte, error) {
+	content, found, err := b.get(recordKey(key))
+	if err == nil && (!found || len(content) == 0 || content[0] != format) {
+		err = fmt.Errorf("%w: the record of %q", errRow, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return content[1:], nil
+}
+
+// Ended reports whether a delivery has ended, as far back as that is kept.
+func (b *Book) Ended(key string) (bool, error) {
+	_, found, err := b.get(endedKey(key))
+	return found, err
+}
+
+// Save writes the row of a delivery that waits. record is its trigger's record if it has no row yet, else nil. One that is
+// queued goes to the end of its queue, unless it is there already.
+func (b *Book) Save(d Delivery, record []byte) {
+	l := b.line(d.Endpoint)
+	if record != nil {
+		b.put(state.Row{Key: recordKey(d.Key), Content: append([]byte{format}, record...)})
+		l.waiting++
+		l.dirty = true
+	}
+	row := state.Row{Key: waitingKey(d.Key)}
+	if d.Stage == Timed || d.Stage == Unknown {
+		row.Due = max(1, d.Due)
+	}
+	row.Content = d.append(nil)
+	b.put(row)
+	l.leave(b, d.Key)
+	if d.Stage == QueuedFirst || d.Stage == QueuedAgain {
+		l.enter(d.Stage, d.Key)
+	}
+}
+
+// End deletes the rows of a delivery that waited, and notes until a moment (ms) that it has ended.
+func (b *Book) End(d Delivery, waited bool, until int64) {
+	if waited {
+		b.put(state.Row{Key: waitingKey(d.Key)})
+		b.put(state.Row{Key: recordKey(d.Key)})
+		l := b.line(d.Endpoint)
+		l.waiting--
+		l.dirty = true
+		l.leave(b, d.Key)
+	}
+	b.put(state.Row{Key: endedKey(d.Key), Due: until, Content: []byte{format}})
+}
+
+// Due takes up to limit deliveries whose Due has come by now (ms), earliest first, less those in hand: at most held, for which
+// inHand is true. It also forgets what has ended long enough ago. It returns the same ones again until Save or End was called
+// for them.
+func (b *Book) Due(now int64, limit, held int, inHand func(key string) bool) ([]Delivery, error) {
+	// Timers that the applied rows still have, but not the changes since, come again until those are applied.
+	timers, err := b.state.Due(now+1, limit+held+len(b.pending)+len(b.committing), b.scratch[:0])
+	b.scratch = timers
+	if err != nil {
+		return nil, err
+	}
+	var due []Delivery
+	for _, t := range timers {
+		key := state.Key{ID: t.ID}
+		if _, changed := b.pending[key]; changed {
+			continue
+		}
+		if _, changed := b.committing[key]; changed {
+			continue
+		}
+		if t.ID[0] == endedRow {
+			b.put(state.Row{Key: key})
+			continue
+		}
+		if name := t.ID[1:]; !inHand(name) && len(due) < limit {
+			d, found, err := b.Delivery(name)
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				due = append(due, d)
+			}
+		}
+	}
+	return due, nil
+}
+
+// NextDue is a moment (ms) before which Due has nothing; ok is false if no timer is set.
+func (b *Book) NextDue() (ms int64, ok bool, err error) { return b.state.NextDue() }
+
+// Erase notes that a user was erased by the tombstone at an offset.
+func (b *Book) Erase(user string, offset int64) {
+	b.erased[user] = offset
+	b.put(state.Row{Key: erasedKey(user), Content: appendOffset(nil, offset)})
+}
+
+// Erased reports whether a delivery of that user, from that offset, is one of before the user was erased.
+func (b *Book) Erased(user string, offset int64) bool {
+	erased, ok := b.erased[user]
+	return ok && offset < erased
+}
+
+// ErasedUsers are those who are noted, with the offsets of their tombstones.
+func (b *Book) ErasedUsers() map[string]int64 { return maps.Clone(b.erased) }
+
+// Forget ends the note of a user whose deliveries are gone, unless there is a newer one.
+func (b *Book) Forget(user string, offset int64) {
+	if b.erased[user] == offset {
+		delete(b.erased, user)
+		b.put(state.Row{Key: erasedKey(user)})
+	}
+}
+
+// Changes are the rows to commit. From here on further changes are those of the next commit. It is not called again before
+// Committed.
+func (b *Book) Changes() []state.Row {
+	for _, name := range b.Endpoints() {
+		if l := b.endpoints[name]; l.flush(b) {
+			delete(b.endpoints, name)
+		}
+	}
+	b.committing, b.pending = b.pending, map[state.Key]state.Row{}
+	rows := make([]state.Row, 0, len(b.committing))
+	for _, r := range b.committing {
+		rows = append(rows, r)
+	}
+	slices.SortFunc(rows, func(a, b state.Row) int {
+		if a.ID != b.ID {
+			if a.ID < b.ID {
+				return -1
+			}
+			return 1
+		}
+		return int(a.Part) - int(b.Part)
+	})
+	return rows
+}
+
+// Committed says that what Changes returned is applied.
+func (b *Book) Committed() { b.committing = nil }
+
+// Pending is how many rows there are to commit.
+func (b *Book) Pending() int { return len(b.pending) }
+
+// Walk calls visit for every delivery that waits, in order of key, as applied when it was called. It may run beside everything
+// else. An error of visit ends it and is returned.
+func (b *Book) Walk(visit func(Delivery) error) error {
+	err := b.state.Scan(func(r state.Row) error {
+		switch {
+		case r.ID[0] == endedRow:
+			return errStop
+		case r.ID[0] != waitingRow || r.Part != 0:
+			return nil
+		}
+		d, err := decodeDelivery(r.ID[1:], r.Content)
+		if err != nil {
+			return err
+		}
+		return visit(d)
+	})
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
