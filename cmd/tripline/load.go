@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -143,19 +141,4 @@ func (cfg *loaded) logger() (*zap.Logger, error) {
 		z.Encoding = "console"
 	}
 	return z.Build()
-}
-
-// reachable waits up to ten seconds for a broker.
-func (cfg *loaded) reachable(ctx context.Context) error {
-	client, err := kgo.NewClient(cfg.client()...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := client.Ping(ctx); err != nil {
-		return cfg.explain("start", err)
-	}
-	return nil
 }

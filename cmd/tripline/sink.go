@@ -2,20 +2,141 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/config"
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/sink"
+	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/policy"
+	"github.com/tripline/tripline/sink/request"
+	"github.com/tripline/tripline/state"
 )
 
-func checks() config.Checks { return config.Checks{} }
-
 func sinkCommand() *cobra.Command {
-	return &cobra.Command{Use: "sink"}
+	var s service
+	c := &cobra.Command{
+		Use:     "sink",
+		Short:   "Read triggers, call webhooks, write what became of each",
+		Example: "  tripline sink --config tripline.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, all, err := loadCampaigns(s.configFile, s.overrides()...)
+			if err != nil {
+				return err
+			}
+			listener, err := listen(cfg.HTTP.Listen, "127.0.0.1:8081")
+			if err != nil {
+				return err
+			}
+			return runSink(c.Context(), cfg, all, listener)
+		},
+	}
+	s.flags(c)
+	return c
 }
 
+// runSink runs a sink and its pages until ctx ends.
 func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.Listener) error {
-	<-ctx.Done()
-	return nil
+	defer listener.Close()
+	plan, problems := sink.Compile(endpoints(cfg.Config), all.Definitions)
+	if len(problems) > 0 {
+		return fmt.Errorf("%s: %s", problems[0].Path, problems[0].Message) // loading has tried the templates already
+	}
+	log, err := cfg.logger()
+	if err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(int64(cfg.Memory))
+	registry := newRegistry()
+	store, err := state.Open(state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	kafka := cfg.lane("sink", store, log.Named("lane"), registry)
+	kafka.Address = listener.Addr().String()
+	s, err := sink.New(sink.Config{Group: cfg.Group, Triggers: cfg.Topics.Triggers, Deliveries: cfg.Topics.Deliveries,
+		DeadLetters: cfg.Topics.DeadLetters, Dedupe: int64(cfg.Dedupe), Version: version, Lane: kafka}, plan)
+	if err != nil {
+		return err
+	}
+	log.Info("sink starts", zap.Int("endpoints", len(cfg.Endpoints)), zap.String("pages", listener.Addr().String()), zap.String("version", version))
+	err = together(ctx, s.Run, func(ctx context.Context) error {
+		return serve(ctx, listener, registry, func() (bool, any) { return true, nil })
+	})
+	log.Info("sink has stopped", zap.Error(err))
+	return err
+}
+
+// endpoints are the configuration's as the sink takes them.
+func endpoints(cfg *config.Config) []sink.Endpoint {
+	list := make([]sink.Endpoint, len(cfg.Endpoints))
+	for i := range cfg.Endpoints {
+		list[i] = endpoint(&cfg.Endpoints[i])
+	}
+	return list
+}
+
+func endpoint(e *config.Endpoint) sink.Endpoint {
+	secrets := e.URL.Secrets()
+	texts := func(m map[string]config.Text) map[string]string {
+		out := make(map[string]string, len(m))
+		for name, text := range m {
+			out[name] = text.Reveal()
+			secrets = append(secrets, text.Secrets()...)
+		}
+		return out
+	}
+	out := sink.Endpoint{Name: e.Name, URL: e.URL.Reveal(), Method: e.Method, Headers: texts(e.Headers), Query: texts(e.Query),
+		Timeout: int64(e.Timeout), Success: statuses(e.Success), MaxInFlight: e.MaxInFlight, MaxWaiting: e.MaxWaiting, AllowPrivate: e.AllowPrivate,
+		Retry: policy.Backoff{Jitter: float64(e.Retry.Jitter), Quick: e.Retry.Quick, On: statuses(e.Retry.On), Final: statuses(e.Retry.Final)}}
+	out.Retry.Schedule = make([]int64, len(e.Retry.Schedule))
+	for i, wait := range e.Retry.Schedule {
+		out.Retry.Schedule[i] = int64(wait)
+	}
+	if e.Signing != nil {
+		for _, s := range e.Signing.Secrets {
+			out.Signing = append(out.Signing, s.Reveal())
+		}
+	}
+	out.Secrets = secrets
+	return out
+}
+
+func statuses(list []config.Statuses) []policy.Statuses {
+	out := make([]policy.Statuses, len(list))
+	for i, s := range list {
+		out[i] = policy.Statuses{Low: s.Low, High: s.High}
+	}
+	return out
+}
+
+// checks are what the sink knows of addresses and templates, for whoever loads a configuration.
+func checks() config.Checks {
+	return config.Checks{
+		Refused: call.Private,
+		Endpoint: func(e *config.Endpoint) []campaign.Problem {
+			x := endpoint(e)
+			_, problems := request.NewTarget(request.Endpoint{Method: x.Method, URL: x.URL, Headers: x.Headers, Query: x.Query, Signing: x.Signing, AllowPrivate: x.AllowPrivate})
+			return found(problems)
+		},
+		Delivery: func(c *campaign.Definition, i int) config.Delivery {
+			_, problems := request.NewContent(c.Deliver[i])
+			return config.Delivery{Problems: found(problems)}
+		},
+	}
+}
+
+func found(problems []request.Problem) (list []campaign.Problem) {
+	for _, p := range problems {
+		list = append(list, campaign.Problem{Path: p.Path, Line: p.Line, Column: p.Column, Message: p.Message, Suggestion: p.Suggestion})
+	}
+	return list
 }

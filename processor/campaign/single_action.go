@@ -8,7 +8,6 @@ import (
 
 // singleAction qualifies at each matching event, at the first, or at the n-th.
 type singleAction struct {
-	c          *campaign
 	any        []pattern
 	occurrence int64 // 0: every
 }
