@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"testing"
 	"time"
 
@@ -16,24 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-var users = []string{"ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal"}
-
-// checkState compares a process's rows with what is expected.
-func (p *process) checkState() {
-	p.w.t.Helper()
-	_, expected := p.w.expected()
-	if got := p.counts(); !reflect.DeepEqual(got, expected) {
-		p.w.t.Errorf("state %v, expected %v", got, expected)
-	}
-}
-
-func (p *process) mustStop() {
-	p.w.t.Helper()
-	if err := p.stop(); err != nil {
-		p.w.t.Error(err)
-	}
-}
 
 // copyOf is a disk with all that was written to another.
 func copyOf(disk *vfs.MemFS) *vfs.MemFS {
@@ -111,7 +92,7 @@ func TestUnknownOutcome(t *testing.T) {
 // TestAbortDropsAll lets the broker refuse one record of a cycle whose others it
 // has taken.
 func TestAbortDropsAll(t *testing.T) {
-	for topic, refusal := range map[string]*kerr.Error{"out": kerr.MessageTooLarge, changelog: kerr.InvalidRecord} {
+	for topic, refusal := range map[string]*kerr.Error{"out": kerr.MessageTooLarge, "g-processor-changelog": kerr.InvalidRecord} {
 		t.Run(topic, func(t *testing.T) {
 			inWorld(t, 2, func(t *testing.T, w *world) {
 				p := w.launch(vfs.NewCrashableMem())
@@ -251,7 +232,7 @@ func TestUnusableDisk(t *testing.T) {
 		p.mustStop()
 
 		// What is gone from the changelog is gone; the rest is all there is.
-		if err := w.cluster.DeleteRecords(changelog, 0, at-2); err != nil {
+		if err := w.cluster.DeleteRecords(w.changelog, 0, at-2); err != nil {
 			t.Fatal(err)
 		}
 		p = w.launch(hole)
@@ -261,7 +242,7 @@ func TestUnusableDisk(t *testing.T) {
 		}
 		p.mustStop()
 
-		if err := w.cluster.DeleteTopic(changelog); err != nil {
+		if err := w.cluster.DeleteTopic(w.changelog); err != nil {
 			t.Fatal(err)
 		}
 		p = w.launch(old, func(_ *process, cfg *Config) { cfg.Start = "latest" })
@@ -316,7 +297,7 @@ func TestForeignTransaction(t *testing.T) {
 		})
 		w.send(1, users...)
 		w.settle()
-		foreign, err := kgo.NewClient(append(w.options(w.network.DialContext), kgo.TransactionalID("foreign"), kgo.TransactionTimeout(20*time.Second))...)
+		foreign, err := kgo.NewClient(append(w.options(w.dial), kgo.TransactionalID("foreign"), kgo.TransactionTimeout(20*time.Second))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,3 @@
-//go:build synctests
-
 package lane
 
 import (
@@ -7,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -25,43 +23,39 @@ import (
 	"github.com/tripline/tripline/state"
 )
 
-const (
-	group     = "g-processor"
-	changelog = "g-processor-changelog"
-)
+var users = []string{"ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal"}
 
-// world is a broker and what is expected of everything that runs on it, in a
-// bubble of fake time.
-type world struct {
-	t          *testing.T
-	cluster    *kfake.Cluster
-	network    kfake.VirtualNetwork
-	partitions int32
-	client     *kgo.Client // the test's own
+// checkState compares a process's rows with what is expected.
+func (p *process) checkState() {
+	p.w.t.Helper()
+	_, expected := p.w.expected()
+	if got := p.counts(); !reflect.DeepEqual(got, expected) {
+		p.w.t.Errorf("state %v, expected %v", got, expected)
+	}
 }
 
-// inWorld runs a test against a broker with the topics in and out.
-func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, partitions: partitions}
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),
-			kfake.SeedTopics(partitions, "in", "out"), kfake.GroupMinSessionTimeout(time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.cluster = cluster
-		w.client, err = kgo.NewClient(w.options(w.network.DialContext)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, w)
-		w.client.Close()
-		cluster.Close()
-	})
+func (p *process) mustStop() {
+	p.w.t.Helper()
+	if err := p.stop(); err != nil {
+		p.w.t.Error(err)
+	}
+}
+
+// world is a broker and what is expected of everything that runs on it.
+type world struct {
+	t                         *testing.T
+	seeds                     []string
+	dial                      func(context.Context, string, string) (net.Conn, error)
+	in, out, group, changelog string
+	partitions                int32
+	client                    *kgo.Client // the test's own
+
+	cluster *kfake.Cluster // nil: Apache Kafka
+	network kfake.VirtualNetwork
 }
 
 func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers("localhost:9092", "localhost:9093", "localhost:9094"), kgo.Dialer(dial),
+	return []kgo.Opt{kgo.SeedBrokers(w.seeds...), kgo.Dialer(dial),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
 }
 
@@ -72,7 +66,7 @@ func (w *world) send(n int, users ...string) {
 	var left []*kgo.Record
 	for i := range n {
 		for _, user := range users {
-			left = append(left, &kgo.Record{Topic: "in", Key: []byte(user), Value: []byte(strconv.Itoa(i))})
+			left = append(left, &kgo.Record{Topic: w.in, Key: []byte(user), Value: []byte(strconv.Itoa(i))})
 		}
 	}
 	for tries := 0; len(left) > 0; tries++ {
@@ -81,7 +75,7 @@ func (w *world) send(n int, users ...string) {
 		for _, result := range w.client.ProduceSync(context.Background(), left...) {
 			if result.Err != nil {
 				err = result.Err
-				failed = append(failed, &kgo.Record{Topic: "in", Key: result.Record.Key, Value: result.Record.Value})
+				failed = append(failed, &kgo.Record{Topic: w.in, Key: result.Record.Key, Value: result.Record.Value})
 			}
 		}
 		if left = failed; err != nil && tries == 20 {
@@ -109,7 +103,7 @@ func (w *world) read(topic string) map[int32][]*kgo.Record {
 			}
 		}
 	}
-	reader, err := kgo.NewClient(append(w.options(w.network.DialContext), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	reader, err := kgo.NewClient(append(w.options(w.dial), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}))...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -144,7 +138,7 @@ func (w *world) read(topic string) map[int32][]*kgo.Record {
 // counts that it ends with.
 func (w *world) expected() (out map[int32][]string, counts map[int32]map[string]int) {
 	out, counts = make(map[int32][]string), make(map[int32]map[string]int)
-	records := w.read("in")
+	records := w.read(w.in)
 	for p := range w.partitions {
 		counts[p] = make(map[string]int)
 		for _, r := range records[p] {
@@ -157,7 +151,7 @@ func (w *world) expected() (out map[int32][]string, counts map[int32]map[string]
 
 func (w *world) written() map[int32][]string {
 	out := make(map[int32][]string)
-	for p, records := range w.read("out") {
+	for p, records := range w.read(w.out) {
 		for _, r := range records {
 			out[p] = append(out[p], string(r.Value))
 		}
@@ -219,11 +213,11 @@ func (w *world) launch(disk *vfs.MemFS, change ...func(*process, *Config)) *proc
 		w.t.Fatal(err)
 	}
 	p := &process{w: w, disk: disk, store: store, ended: make(chan error, 1), starts: make(map[int32]int)}
-	p.wire.dial = w.network.DialContext
+	p.wire.dial = w.dial
 	core, logs := observer.New(zapcore.InfoLevel)
 	p.logs = logs
 	log := zaptest.NewLogger(w.t, zaptest.Level(zapcore.WarnLevel)).WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) }))
-	cfg := Config{Group: group, Topics: []string{"in"}, Changelog: changelog, Client: w.options(p.wire.DialContext), Store: store, Log: log}
+	cfg := Config{Group: w.group, Topics: []string{w.in}, Changelog: w.changelog, Client: w.options(p.wire.DialContext), Store: store, Log: log}
 	for _, c := range change {
 		c(p, &cfg)
 	}
@@ -255,7 +249,7 @@ func (p *process) loop(ctx context.Context, l *Lane) error {
 		if err != nil {
 			return err
 		}
-		c, err := count(l, batches)
+		c, err := count(l, batches, p.w.out)
 		if err != nil {
 			return err
 		}
@@ -269,7 +263,7 @@ func (p *process) loop(ctx context.Context, l *Lane) error {
 	return nil
 }
 
-func count(l *Lane, batches []Batch) (c Cycle, err error) {
+func count(l *Lane, batches []Batch, out string) (c Cycle, err error) {
 	counts := make(map[int32]map[string]int)
 	inputs := make(map[int32]map[string]int64)
 	for _, b := range batches {
@@ -288,7 +282,7 @@ func count(l *Lane, batches []Batch) (c Cycle, err error) {
 				n, _ = strconv.Atoi(string(content))
 			}
 			counts[b.Partition][user] = n + 1
-			c.Records = append(c.Records, &kgo.Record{Topic: "out", Key: r.Key, Value: fmt.Appendf(nil, "%s=%d", user, n+1)})
+			c.Records = append(c.Records, &kgo.Record{Topic: out, Key: r.Key, Value: fmt.Appendf(nil, "%s=%d", user, n+1)})
 		}
 	}
 	for number, users := range counts {
@@ -357,7 +351,12 @@ func (p *process) logged(text string) int { return p.logs.FilterMessage(text).Le
 // lanes waits until the process runs n lanes, and returns them.
 func (p *process) lanes(n int) (lanes []int32) {
 	p.w.t.Helper()
-	for range 60 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-p.ended:
+			p.w.t.Fatalf("the process ended: %v", err)
+		default:
+		}
 		lanes = nil
 		for _, s := range p.group.Status() {
 			if s.Phase == running {
@@ -367,7 +366,6 @@ func (p *process) lanes(n int) (lanes []int32) {
 		if len(lanes) == n {
 			return lanes
 		}
-		time.Sleep(time.Second)
 	}
 	p.w.t.Fatalf("lanes %v run after a minute, expected %d: %+v", lanes, n, p.group.Status())
 	return nil
@@ -424,5 +422,5 @@ func (n *wire) heal() {
 
 // partitionOf is where a user's records are.
 func (w *world) partitionOf(user string) int32 {
-	return int32(kgo.StickyKeyPartitioner(nil).ForTopic("in").Partition(&kgo.Record{Key: []byte(user)}, int(w.partitions)))
+	return int32(kgo.StickyKeyPartitioner(nil).ForTopic(w.in).Partition(&kgo.Record{Key: []byte(user)}, int(w.partitions)))
 }

@@ -210,7 +210,7 @@ func TestRestartMovesNothing(t *testing.T) {
 		if !maps.Equal(a.starts, starts) {
 			t.Errorf("the other's lanes were started again: %v, before %v", a.starts, starts)
 		}
-		owners, err := Owners(context.Background(), w.client, group)
+		owners, err := Owners(context.Background(), w.client, w.group)
 		if err != nil || len(owners) != 2 {
 			t.Fatal(owners, err)
 		}

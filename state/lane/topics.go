@@ -47,15 +47,10 @@ func (cfg *Config) survey(ctx context.Context, client *kgo.Client) (*layout, err
 		return nil, err
 	}
 	admin := kadm.NewClient(client)
-	topics, err := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
-	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
-	}
-	partitions, err := cfg.countInputs(topics)
+	changelog, partitions, err := cfg.listTopics(ctx, admin)
 	if err != nil {
 		return nil, err
 	}
-	changelog := topics[cfg.Changelog]
 	if errors.Is(changelog.Err, kerr.UnknownTopicOrPartition) {
 		if changelog, err = cfg.makeChangelog(ctx, admin, partitions); err != nil {
 			return nil, err
@@ -96,6 +91,24 @@ func (cfg *Config) reach(ctx context.Context, client *kgo.Client) error {
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// listTopics lists the changelog and counts the inputs' partitions. A topic that
+// was made a moment ago may not be known to each broker yet.
+func (cfg *Config) listTopics(ctx context.Context, admin *kadm.Client) (changelog kadm.TopicDetail, partitions int32, err error) {
+	for range 10 {
+		topics, listErr := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
+		if listErr != nil {
+			return changelog, 0, fmt.Errorf("list topics: %w", listErr)
+		}
+		if partitions, err = cfg.countInputs(topics); err == nil {
+			return topics[cfg.Changelog], partitions, nil
+		}
+		if !pause(ctx, 200*time.Millisecond) {
+			break
+		}
+	}
+	return changelog, 0, err
 }
 
 func (cfg *Config) countInputs(topics kadm.TopicDetails) (int32, error) {

@@ -1,0 +1,34 @@
+//go:build synctests
+
+package lane
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// inWorld runs a test against a broker with the topics in and out.
+func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, partitions: partitions, in: "in", out: "out", group: "g-processor", changelog: "g-processor-changelog",
+			seeds: []string{"localhost:9092", "localhost:9093", "localhost:9094"}}
+		w.dial = w.network.DialContext
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),
+			kfake.SeedTopics(partitions, "in", "out"), kfake.GroupMinSessionTimeout(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.cluster = cluster
+		w.client, err = kgo.NewClient(w.options(w.dial)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, w)
+		w.client.Close()
+		cluster.Close()
+	})
+}
