@@ -17,7 +17,7 @@ func (f *frame) equal(a, b operand) bool {
 		return true
 	case a.kind == kindJSON && b.kind == kindJSON:
 		x, y := a.ref.(value.Value), b.ref.(value.Value)
-		return f.spend((len(x.Text())+len(y.Text()))/16) && value.Equal(x, y)
+		return f.spend((len(x.Text())+len(y.Text()))/4) && value.Equal(x, y)
 	case a.isNumber() && b.isNumber():
 		return equalNumbers(a, b)
 	case a.kind == kindDigits || b.kind == kindDigits:

@@ -67,7 +67,8 @@ type Answer struct {
 	Time   int64            // First, Last: the event's time, ms since the epoch
 }
 
-// Env is what an expression is judged against. The properties are read, never changed or kept.
+// Env is what an expression is judged against, by one goroutine at a time. The properties are read, never changed or
+// kept.
 type Env struct {
 	Event    value.Properties
 	HasEvent bool // false: `event` is nil (a profile set the timer)
@@ -75,6 +76,8 @@ type Env struct {
 	User     string
 	Now      int64                // the moment judged, ms since the epoch
 	Look     func(*Lookup) Answer // answers history functions, each lookup at most once a judgement; nil: nothing was ever done
+
+	frame frame // of the judgement under way, here so that it is not allocated
 }
 
 // Error is what is wrong with an expression's text.
@@ -148,59 +151,75 @@ func (p *Program) EventProperties() (names []string, all bool) { return p.proper
 
 // True judges p. err says what failed at run time and where; then holds is false. What is not a boolean is false.
 func (p *Program) True(env *Env) (holds bool, err error) {
-	f := frames.Get().(*frame)
-	f.begin(p, env)
-	defer func() {
-		looking := f.looking
-		f.end()
-		if looking { // what panics in Look is the caller's
-			return
-		}
-		if r := recover(); r != nil {
-			holds, err = false, fmt.Errorf("cannot be evaluated: %v", r)
-		}
-	}()
-	holds = p.test(f)
-	if f.err != nil {
-		return false, f.err
+	f := &env.frame
+	if f.program != nil { // Look judges with the Env that it was asked for
+		f = new(frame)
 	}
-	return holds, nil
+	f.begin(p, env)
+	defer f.end(&holds, &err)
+	holds = p.test(f)
+	return holds, f.err
 }
 
-// budget bounds one judgement: a step of a loop, an element of a list and 16 bytes of text made cost one each.
+// budget bounds one judgement: a step of a loop, an element of a list, 4 bytes of JSON parsed and 16 bytes of text made
+// cost one each.
 const budget = 1_000_000
 
 // frame is the state of one judgement.
 type frame struct {
-	program *Program
-	env     *Env
-	err     error // the first failure
-	left    int   // of budget
-	looking bool  // inside Env.Look
-	slots   []operand
-	answers []Answer
-	asked   []bool
+	program  *Program
+	env      *Env
+	err      error // the first failure
+	left     int   // of budget
+	looking  bool  // inside Env.Look
+	*scratch       // nil while it is not needed
 }
 
-var frames = sync.Pool{New: func() any { return new(frame) }}
+// scratch is what only some expressions need.
+type scratch struct {
+	slots   []operand
+	answers []Answer // by Lookup.index
+	asked   []bool
+	taken   []taken
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (f *frame) begin(p *Program, env *Env) {
 	f.program, f.env, f.left = p, env, budget
-	if p.slots > 0 {
-		f.slots = slices.Grow(f.slots[:0], p.slots)[:p.slots]
+	if p.slots+len(p.lookups) == 0 {
+		return
 	}
-	if n := len(p.lookups); n > 0 {
-		f.answers, f.asked = slices.Grow(f.answers[:0], n)[:n], slices.Grow(f.asked[:0], n)[:n]
-	}
+	s := scratches.Get().(*scratch)
+	s.slots = slices.Grow(s.slots, p.slots)[:p.slots]
+	s.answers = slices.Grow(s.answers, len(p.lookups))[:len(p.lookups)]
+	s.asked = slices.Grow(s.asked, len(p.lookups))[:len(p.lookups)]
+	f.scratch = s
 }
 
-// end gives f back, without what it points to.
-func (f *frame) end() {
-	clear(f.slots)
-	clear(f.answers)
-	clear(f.asked)
-	*f = frame{slots: f.slots[:0], answers: f.answers[:0], asked: f.asked[:0]}
-	frames.Put(f)
+// end is deferred by True: it empties f, and makes of a panic the failure of the judgement. What panics in Look is the
+// caller's own and goes on.
+func (f *frame) end(holds *bool, err *error) {
+	looking, failed := f.looking, f.err != nil
+	f.program, f.env, f.err, f.looking = nil, nil, nil, false
+	if s := f.scratch; s != nil {
+		f.scratch = nil
+		clear(s.slots)
+		clear(s.answers)
+		clear(s.asked)
+		clear(s.taken)
+		s.slots, s.answers, s.asked, s.taken = s.slots[:0], s.answers[:0], s.asked[:0], s.taken[:0]
+		scratches.Put(s)
+	}
+	if failed {
+		*holds = false
+	}
+	if looking {
+		return
+	}
+	if r := recover(); r != nil {
+		*holds, *err = false, fmt.Errorf("cannot be evaluated: %v", r)
+	}
 }
 
 // fail notes a failure at a character of the text; the result is nil.

@@ -74,7 +74,6 @@ func TestWorkIsBounded(t *testing.T) {
 		`reduce(1..100, ({a: #acc, b: #acc}), 0) == reduce(1..100, ({a: #acc, b: #acc}), 0)`,
 		`len(reduce(1..100, concat(#acc, #acc), [1])) > 0`,
 		`len(uniq(map(1..2000, [#]))) > 0`,
-		`any(1..100000, event.l[0] == -#)`,
 		`any(1..100000, event.l == event.m)`,
 		`any(1..100000, [#] in event.l)`,
 		`event.s matches (event.u + event.u)`,

@@ -160,21 +160,54 @@ func (o operand) isMap() bool {
 	return o.kind == kindMap || o.kind == kindObject || k == value.Object
 }
 
+// taken is a JSON list or object of which the parts are known, kept until the end of the judgement.
+type taken struct {
+	text     string
+	elements []operand
+	fields   value.Properties
+}
+
+// takeApart parses a JSON list or object, not again for the few that were parsed last.
+func (f *frame) takeApart(v value.Value) (t taken, ok bool) {
+	const kept = 4
+	text := v.Text()
+	if f.scratch == nil {
+		f.scratch = scratches.Get().(*scratch)
+	}
+	for i := range f.taken {
+		if f.taken[i].text == text {
+			return f.taken[i], true
+		}
+	}
+	if !f.spend(len(text) / 4) {
+		return taken{}, false
+	}
+	t = taken{text: text, fields: v.Fields()}
+	if values := v.Elements(); len(values) > 0 {
+		t.elements = make([]operand, len(values))
+		for i := range values {
+			t.elements[i] = ofValue(values[i])
+		}
+	}
+	if len(f.taken) == kept {
+		copy(f.taken, f.taken[1:])
+		f.taken = f.taken[:kept-1]
+	}
+	f.taken = append(f.taken, t)
+	return t, true
+}
+
 // elements are those of a list.
 func (f *frame) elements(o operand) (all []operand, ok bool) {
 	if o.kind == kindList {
 		return o.ref.([]operand), true
 	}
 	v, k := o.json()
-	if k != value.List || !f.spend(len(v.Text())/16) {
+	if k != value.List {
 		return nil, false
 	}
-	values := v.Elements()
-	all = make([]operand, len(values))
-	for i := range values {
-		all[i] = ofValue(values[i])
-	}
-	return all, true
+	t, ok := f.takeApart(v)
+	return t.elements, ok
 }
 
 // properties are those of an object, in no order that matters.
@@ -183,10 +216,11 @@ func (f *frame) properties(o operand) (p value.Properties, ok bool) {
 		return o.ref.(*object).properties, true
 	}
 	v, k := o.json()
-	if k != value.Object || !f.spend(len(v.Text())/16) {
+	if k != value.Object {
 		return nil, false
 	}
-	return v.Fields(), true
+	t, ok := f.takeApart(v)
+	return t.fields, ok
 }
 
 // dictionary is a map or object with its keys: in the order of the text where the expression made it, else sorted.
