@@ -141,7 +141,7 @@ func BenchmarkColdAdd(b *testing.B) {
 				l.Add(shop(n+i), shopLimits)
 			}
 		}
-		l = disk.reopen(b, l)
+		disk.save(b, l)
 		var row []byte
 		i := 0
 		clock := startClock()

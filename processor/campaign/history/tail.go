@@ -309,11 +309,8 @@ func (p *parts) emit(to func(n uint32, content []byte)) {
 	p.changed = nil
 }
 
-// content is that of a part, as written here or else as the caller has it.
+// content is that of a part that was not written here; nil if the caller has none.
 func (p *parts) content(n uint32) []byte {
-	if i, found := slices.BinarySearchFunc(p.changed, n, comparePart); found {
-		return p.changed[i].content
-	}
 	if p.load == nil {
 		return nil
 	}

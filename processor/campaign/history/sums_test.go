@@ -1,0 +1,87 @@
+package history
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+func amount(f float64) value.Properties {
+	return value.Properties{{Name: "amount", Value: value.OfNumber(f)}}
+}
+
+// TestWholeSums is exact for whole numbers whatever came in which order.
+func TestWholeSums(t *testing.T) {
+	l, rnd, want := &Log{}, rand.New(rand.NewPCG(1, 1)), int64(0)
+	for range 3000 {
+		n := rnd.Int64N(1<<41) - 1<<40
+		want += n
+		l.Add(Event{Time: rnd.Int64N(1000), Name: "A", Properties: amount(float64(n))}, Limits{})
+	}
+	if n, sum, _, _ := l.Aggregate("A", "amount", -1, always, nil); n != 3000 || sum != float64(want) {
+		t.Errorf("sum of %d is %v, want %d", n, sum, want)
+	}
+}
+
+// TestFractions gives the decimal that a shop would expect, and the same one after a log was read back.
+func TestFractions(t *testing.T) {
+	l, disk := &Log{}, newStore()
+	for range 10_000 {
+		l.Add(Event{Time: 5, Name: "A", Properties: amount(0.1)}, Limits{})
+	}
+	for _, l := range []*Log{l, disk.reopen(t, l)} {
+		if _, sum, low, high := l.Aggregate("A", "amount", 0, always, nil); sum != 1000 || low != 0.1 || high != 0.1 {
+			t.Errorf("10,000 times 0.1 is %v, from %v to %v", sum, low, high)
+		}
+	}
+	rnd := rand.New(rand.NewPCG(1, 1))
+	l, disk = &Log{}, newStore()
+	again := &Log{}
+	for i := range 4000 {
+		e := Event{Time: int64(i) - rnd.Int64N(100), Name: "A", Properties: amount(rnd.NormFloat64() * math.Pow(10, float64(rnd.IntN(30))))}
+		l.Add(e, Limits{})
+		again.Add(e, Limits{})
+		if i%57 == 0 {
+			again = disk.reopen(t, again)
+		}
+		from := int64(rnd.IntN(i + 1))
+		_, a, _, _ := l.Aggregate("A", "amount", from, always, nil)
+		_, b, _, _ := again.Aggregate("A", "amount", from, always, nil)
+		if a != b {
+			t.Fatalf("the sum after %d of %d events is %v, read back %v", from, i, a, b)
+		}
+	}
+}
+
+// TestHugeSums does not turn an overflow into something that is no number.
+func TestHugeSums(t *testing.T) {
+	l := &Log{}
+	for range 3 {
+		l.Add(Event{Time: 5, Name: "A", Properties: amount(math.MaxFloat64)}, Limits{})
+	}
+	l.Add(Event{Time: 5, Name: "A", Properties: amount(-1)}, Limits{})
+	if _, sum, low, _ := l.Aggregate("A", "amount", 0, always, nil); !math.IsInf(sum, 1) || low != -1 {
+		t.Errorf("sum is %v, min %v", sum, low)
+	}
+}
+
+// TestManyProperties asks for more pairs than a summary holds.
+func TestManyProperties(t *testing.T) {
+	l, disk := &Log{}, newStore()
+	for i := range 3000 {
+		e := Event{Time: int64(i), Name: "A"}
+		for j := range 5 {
+			e.Properties = append(e.Properties, value.Property{Name: fmt.Sprint("p", (5*i+j)%200), Value: value.OfNumber(1)})
+		}
+		l.Add(e, Limits{})
+	}
+	l = disk.reopen(t, l)
+	for i := range 200 {
+		if n, sum, _, _ := l.Aggregate("A", fmt.Sprint("p", i), -1, always, nil); n != 75 || sum != 75 {
+			t.Errorf("p%d: %d, %v", i, n, sum)
+		}
+	}
+}
