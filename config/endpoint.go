@@ -149,14 +149,17 @@ func (e *Endpoint) checkHeaders(d *document, at string) {
 
 // checkURL reports whether the url can be used at all.
 func (e *Endpoint) checkURL(d *document, at string, checks Checks) bool {
-	before := len(d.failed)
-	wrong := func(format string, args ...any) { d.wrong(at+".url", "", "`url`: "+format, args...) }
+	good := true
+	wrong := func(format string, args ...any) {
+		good = false
+		d.wrong(at+".url", "", "`url`: "+format, args...)
+	}
 	text := e.URL.Reveal()
 	if text == "" {
 		d.missing(at + ".url")
 		return false
 	}
-	scheme, rest, ok := strings.Cut(text, "://")
+	scheme, rest, absolute := strings.Cut(text, "://")
 	authority := rest
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		authority = rest[:end]
@@ -167,7 +170,7 @@ func (e *Endpoint) checkURL(d *document, at string, checks Checks) bool {
 	}
 	parsed, err := url.Parse(scheme + "://" + authority)
 	switch {
-	case !ok || err != nil || parsed.Hostname() == "":
+	case !absolute || err != nil || parsed.Hostname() == "":
 		wrong("expected an address as in https://example.com/hook")
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
 		wrong("expected https")
@@ -178,10 +181,10 @@ func (e *Endpoint) checkURL(d *document, at string, checks Checks) bool {
 	case parsed.Scheme == "http" && !e.AllowPrivate:
 		wrong("plain http needs `allow_private: true`; expected https")
 	}
-	if len(d.failed) == before {
+	if good {
 		e.checkHost(parsed.Hostname(), wrong, checks)
 	}
-	return len(d.failed) == before
+	return good
 }
 
 // checkHost refuses hosts that are private on their face. What a name resolves to is checked when it is dialled.

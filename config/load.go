@@ -145,7 +145,13 @@ func LoadAll(name string, o Options) (*Loaded, Problems) {
 	files := cfg.campaignFiles(src.documents[0])
 	problems := src.problems()
 	defs, campaigns, set, more := compileFiles(files, cfg, o.Checks)
-	return &Loaded{Config: cfg, Definitions: defs, Set: set, Files: append(src.Files(), campaigns.Files()...)}, append(problems, more...).sorted()
+	read := append(src.Files(), campaigns.Files()...)
+	slices.Sort(read)
+	problems = append(problems, more...).sorted()
+	if len(problems) > 0 {
+		set = nil
+	}
+	return &Loaded{Config: cfg, Definitions: defs, Set: set, Files: slices.Compact(read)}, problems
 }
 
 // CompileFiles reads and compiles campaign files. With a nil config, `deliver.endpoint` may name anything.

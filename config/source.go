@@ -15,7 +15,7 @@ import (
 )
 
 // maxFile bounds what is read, in bytes.
-const maxFile = 16 << 20
+const maxFile = 4 << 20
 
 // file is one file while it is read, and what is wrong with it.
 type file struct {
@@ -24,6 +24,11 @@ type file struct {
 	broken   bool    // does not parse, so that nothing is known of what its lines mean
 	hidden   []*node // scalars that problems do not show
 	problems Problems
+
+	row struct { // the line that runes returned last
+		line  int
+		runes []rune
+	}
 }
 
 // part is one document of a file: where it begins and what stands there, with and without its marker.
@@ -57,7 +62,7 @@ func (f *file) split(content []byte) []part {
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	f.lines = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(content) > maxFile {
-		f.note(0, 0, "larger than 16 MiB", "")
+		f.note(0, 0, "larger than 4 MiB", "")
 		return nil
 	}
 	for i, line := range f.lines {
@@ -126,11 +131,15 @@ func (p part) version() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// runes are the characters of a line.
 func (f *file) runes(line int) []rune {
 	if line < 1 || line > len(f.lines) {
 		return nil
 	}
-	return []rune(f.lines[line-1])
+	if f.row.line != line {
+		f.row.line, f.row.runes = line, []rune(f.lines[line-1])
+	}
+	return f.row.runes
 }
 
 func (f *file) note(line, column int, message, suggestion string) {

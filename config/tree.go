@@ -86,29 +86,80 @@ func parseYAML(text string) (f *ast.File, err error) {
 			err = fmt.Errorf("cannot be read as YAML (%v)", r)
 		}
 	}()
-	return parser.Parse(joinColons(lexer.Tokenize(text), strings.Split(text, "\n")), 0, parser.AllowDuplicateMapKey())
+	tokens := lexer.Tokenize(text)
+	if tk := tooDeep(tokens); tk != nil {
+		return nil, &yaml.SyntaxError{Message: "too many levels of mappings and lists", Token: tk}
+	}
+	return parser.Parse(mend(tokens, strings.Split(text, "\n")), 0, parser.AllowDuplicateMapKey())
 }
 
-// joinColons puts together again what goccy's lexer takes apart inside braces: `file:x` is one text there too, since no space
-// follows its colon.
-func joinColons(tokens token.Tokens, lines []string) token.Tokens {
+// tooDeep finds where brackets, or the marks before a value on one line, go deeper than maxDepth; goccy's parser needs time and
+// stack for each level.
+func tooDeep(tokens token.Tokens) *token.Token {
+	brackets, marks, line := 0, 0, 0
+	for _, tk := range tokens {
+		if tk.Position.Line != line {
+			line, marks = tk.Position.Line, 0
+		}
+		switch tk.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
+			marks++
+		case token.CollectEntryType, token.MappingValueType:
+			marks = 0
+		}
+		if brackets > maxDepth || marks > maxDepth {
+			return tk
+		}
+	}
+	return nil
+}
+
+// mend puts together again what goccy's lexer takes apart inside brackets and braces: text with a colon that no space follows, as in
+// `file:x`, and text that goes on in a line further to the left. No two texts can stand side by side there.
+func mend(tokens token.Tokens, lines []string) token.Tokens {
 	var out token.Tokens
+	depth := 0
 	for i := 0; i < len(tokens); i++ {
-		tk := tokens[i]
-		for i+2 < len(tokens) && tokens[i+1].Type == token.MappingValueType && isPlain(tk) && isPlain(tokens[i+2]) {
-			colon, rest := tokens[i+1].Position, tokens[i+2]
-			row := []rune(lines[min(colon.Line, len(lines))-1])
-			adjacent := tk.Position.Line == colon.Line && tk.Position.Column+utf8.RuneCountInString(tk.Value) == colon.Column &&
-				rest.Position.Line == colon.Line && rest.Position.Column == colon.Column+1
-			if !adjacent || colon.Column >= len(row) || strings.ContainsRune(" \t,[]{}", row[colon.Column]) {
+		tk, last := tokens[i], tokens[i]
+		switch tk.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		}
+		named := i > 0 && (tokens[i-1].Type == token.AnchorType || tokens[i-1].Type == token.AliasType)
+		for depth > 0 && isPlain(tk) && !named {
+			if i+2 < len(tokens) && isPlain(tokens[i+2]) && isColonOfText(last, tokens[i+1], tokens[i+2], lines) {
+				i, last = i+2, tokens[i+2]
+				tk = token.New(tk.Value+":"+last.Value, tk.Origin+":"+last.Origin, tk.Position)
+			} else if i+1 < len(tokens) && isPlain(tokens[i+1]) && tokens[i+1].Position.Line > last.Position.Line {
+				breaks := tokens[i+1].Position.Line - last.Position.Line - strings.Count(strings.TrimSpace(last.Origin), "\n")
+				separator := " "
+				if breaks > 1 {
+					separator = strings.Repeat("\n", breaks-1)
+				}
+				i, last = i+1, tokens[i+1]
+				tk = token.New(tk.Value+separator+last.Value, tk.Origin+last.Origin, tk.Position)
+			} else {
 				break
 			}
-			tk = token.New(tk.Value+":"+rest.Value, tk.Origin+":"+rest.Origin, tk.Position)
-			i += 2
 		}
 		out.Add(tk)
 	}
 	return out
+}
+
+// isColonOfText reports whether a colon stands right between two texts.
+func isColonOfText(before, colon, after *token.Token, lines []string) bool {
+	at := colon.Position
+	row := []rune(lines[min(max(at.Line, 1), len(lines))-1])
+	return colon.Type == token.MappingValueType && before.Position.Line == at.Line && after.Position.Line == at.Line &&
+		before.Position.Column+utf8.RuneCountInString(before.Value) == at.Column && after.Position.Column == at.Column+1 &&
+		at.Column < len(row) && !strings.ContainsRune(" \t,[]{}", row[at.Column])
 }
 
 func isPlain(tk *token.Token) bool {
@@ -131,13 +182,14 @@ var hints = []struct{ message, hint string }{
 }
 
 func syntaxProblem(err error) (line, column int, message string) {
-	message, line, column = err.Error(), 1, 1
+	line, column = 1, 1
 	var syntax *yaml.SyntaxError
-	if errors.As(err, &syntax) {
-		message = syntax.Message
-		if syntax.Token != nil && syntax.Token.Position != nil {
-			line, column = syntax.Token.Position.Line, syntax.Token.Position.Column
-		}
+	if !errors.As(err, &syntax) {
+		return line, column, err.Error()
+	}
+	message = syntax.Message // and not its Error, which prints the whole file
+	if syntax.Token != nil && syntax.Token.Position != nil {
+		line, column = syntax.Token.Position.Line, syntax.Token.Position.Column
 	}
 	for _, h := range hints {
 		if strings.Contains(message, h.message) {
@@ -208,6 +260,9 @@ func (t *tree) scalar(n ast.Node) *node {
 		return out
 	}
 	out.text = tk.Value
+	for row := t.file.runes(out.line); out.column <= len(row) && isBlank(row[out.column-1:out.column]); {
+		out.column++ // goccy does not count tabs before a value
+	}
 	switch tk.Type {
 	case token.SingleQuoteType:
 		out.style = singleQuoted
