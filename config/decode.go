@@ -20,16 +20,13 @@ import (
 type document struct {
 	file   *file
 	root   *node
-	found  map[string]entry
+	found  map[string]pair // path -> value, and key where there is one
 	alone  map[string]bool // of lists that may be one element alone: whether they are
 	failed []string        // paths at which something is wrong: what else is said of them or of what holds them follows from that
 
 	environment func(string) (string, bool) // nil: ${NAME} is text
 	read        []string                    // files that values came from
 }
-
-// entry is where a path stands: its value, and its key if it has one.
-type entry struct{ key, value *node }
 
 // nodeDecoder is a type that reads itself from any kind of node.
 type nodeDecoder interface {
@@ -98,7 +95,7 @@ func (all fields) names() []string {
 
 // decodeDocument fills target, a pointer to a struct, from a document. A document that could not be parsed leaves it as it is.
 func (d *document) decodeDocument(target any) {
-	d.found, d.alone = map[string]entry{}, map[string]bool{}
+	d.found, d.alone = map[string]pair{}, map[string]bool{}
 	if d.root != nil {
 		d.decode(d.root, nil, "", reflect.ValueOf(target).Elem(), field{})
 	}
@@ -117,7 +114,7 @@ func (d *document) problem(n *node, path, suggestion, format string, args ...any
 
 func (d *document) decode(n, key *node, path string, v reflect.Value, f field) {
 	if _, known := d.found[path]; !known || path == "" {
-		d.found[path] = entry{key: key, value: n}
+		d.found[path] = pair{key: key, value: n}
 	}
 	if n.bad {
 		d.failed = append(d.failed, path)
@@ -223,7 +220,7 @@ func (d *document) unknownKey(p pair, path string, fields fields) {
 
 // refuse says that a key is not available yet, unless its value asks for nothing.
 func (d *document) refuse(p pair, path string, f field) {
-	d.found[path] = entry{key: p.key, value: p.value}
+	d.found[path] = p
 	value, ok := d.expand(p.value, path)
 	if !ok || f.hasNeutral && value.isNeutral(f.neutral) {
 		return

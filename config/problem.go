@@ -38,11 +38,29 @@ func (p Problem) String() string {
 		}
 		return b.String()
 	}
-	fmt.Fprintf(&b, "\n    %s\n    %s^", p.Text, blank(p.Text, p.Column-1))
+	text, column := p.excerpt()
+	fmt.Fprintf(&b, "\n    %s\n    %s^", text, blank(text, column-1))
 	if hint != "" {
 		b.WriteString(" " + hint)
 	}
 	return b.String()
+}
+
+// excerpt is the line and the column in it; of a long line, what stands around the column.
+func (p Problem) excerpt() (text string, column int) {
+	const before, after = 80, 60
+	row, column := []rune(p.Text), p.Column
+	if len(row) <= before+after {
+		return p.Text, column
+	}
+	if len(row) > column+after {
+		row = append(slices.Clone(row[:column+after]), '…')
+	}
+	if column > before {
+		cut := min(column-before, len(row)-1)
+		row, column = append([]rune{'…'}, row[cut:]...), column-cut+1
+	}
+	return string(row), column
 }
 
 // blank is as wide as the first n characters of a line: tabs stay, everything else is a space.

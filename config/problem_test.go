@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNearest(t *testing.T) {
 	known := []string{"name", "description", "enabled", "inaction", "inaction_within_time", "min_gap", "SCRAM-SHA-256", "SCRAM-SHA-512", "on", "at"}
@@ -25,6 +28,8 @@ func TestProblemString(t *testing.T) {
 		{Problem{File: "f", Message: "m", Suggestion: "s"}, "f: m; did you mean `s`?"},
 		{Problem{Message: "m"}, "m"},
 		{Problem{File: "f", Line: 1, Column: 9, Message: "m", Text: "x"}, "f:1:9: m\n    x\n     ^"},
+		{Problem{File: "f", Line: 1, Column: 101, Message: "m", Text: strings.Repeat("a", 100) + "b" + strings.Repeat("c", 100)},
+			"f:1:101: m\n    …" + strings.Repeat("a", 79) + "b" + strings.Repeat("c", 60) + "…\n    " + strings.Repeat(" ", 80) + "^"},
 	} {
 		if got := c.problem.String(); got != c.want {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)

@@ -206,13 +206,13 @@ func (f *file) shown(line int) string {
 }
 
 // entry finds the value at a path, or the nearest that holds it.
-func (d *document) entry(path string) entry {
+func (d *document) entry(path string) pair {
 	for {
 		if e, ok := d.found[path]; ok {
 			return e
 		}
 		if path == "" {
-			return entry{value: &node{line: 1, column: 1}}
+			return pair{value: &node{line: 1, column: 1}}
 		}
 		path = parent(path)
 	}

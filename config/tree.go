@@ -177,6 +177,8 @@ var hints = []struct{ message, hint string }{
 	{"could not find flow mapping end token", "this mapping has no closing }"},
 	{"could not find end character of", "this text has no closing quote"},
 	{"block sequence entries are not allowed in this context", "a list begins on a line of its own, or is written in [ ]"},
+	{"map key-value is pre-defined", "nothing more can stand here: is the line indented too little or too far, or are quotes missing?"},
+	{"could not find map", "the tag `!!map` does not fit what follows it"},
 	{"undefined anchor value", "this anchor stands for nothing"},
 	{"undefined alias name", "an alias needs the name of an anchor; a value that begins with * needs quotes"},
 }
