@@ -132,9 +132,14 @@ func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction)
 	for _, r := range records {
 		l.client.Produce(ctx, r, t.promise)
 	}
-	for _, change := range changes {
+	var slab []kgo.Record // one allocation for many records
+	for i, change := range changes {
 		emit := func(key, value []byte) {
-			l.client.Produce(ctx, &kgo.Record{Topic: t.changelog, Partition: change.Partition, Key: key, Value: value}, t.promise)
+			if len(slab) == cap(slab) {
+				slab = make([]kgo.Record, 0, 1+min(1000, len(changes[i].Rows)))
+			}
+			slab = append(slab, kgo.Record{Topic: t.changelog, Partition: change.Partition, Key: key, Value: value})
+			l.client.Produce(ctx, &slab[len(slab)-1], t.promise)
 		}
 		p := l.partition(change.Partition).State
 		for _, row := range change.Rows {

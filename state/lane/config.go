@@ -32,14 +32,18 @@ type Config struct {
 	SessionTimeout     time.Duration // 10s: how long a silent member keeps its lanes
 	TransactionTimeout time.Duration // 15s: how long the broker lets a transaction stay open
 	StopTimeout        time.Duration // 4s: how long a lane that must stop may take to end its cycle
+	// Keep is how long the state of a lane that others have stays on disk, in case
+	// it comes back. 1h.
+	Keep time.Duration
 	// Leave gives the member's place up when Run ends. Otherwise the place
 	// is kept for SessionTimeout, and a restart within it moves nothing.
 	Leave bool
 	// Address is where this process serves HTTP. It travels in the member's
 	// metadata; see Owners.
 	Address string
-	// Memory bounds, in bytes, the fetched and not yet polled records of all
-	// lanes together, as they come over the network. 64 MiB.
+	// Memory is what the fetched and not yet polled records of all lanes together
+	// may take, in bytes. It is kept to by fetching a quarter of it: what comes
+	// compressed grows. 64 MiB.
 	Memory int64
 
 	// Client options come first in every client that the group makes:
@@ -64,6 +68,8 @@ const (
 	// rebalanceTimeout is how long the group waits for members to give lanes up
 	// and join again. A lane takes up to StopTimeout.
 	rebalanceTimeout = 15 * time.Second
+	// closeTimeout bounds each of the last things said to the group.
+	closeTimeout = 300 * time.Millisecond
 	// fetchWait is how long a fetch stays at the broker when there is nothing,
 	// and so how long a resumed partition may wait for another's fetch.
 	fetchWait = 500 * time.Millisecond
@@ -81,6 +87,7 @@ func (cfg Config) check() (Config, error) {
 	cfg.SessionTimeout = cmp.Or(cfg.SessionTimeout, 10*time.Second)
 	cfg.TransactionTimeout = cmp.Or(cfg.TransactionTimeout, 15*time.Second)
 	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 4*time.Second)
+	cfg.Keep = cmp.Or(cfg.Keep, time.Hour)
 	cfg.Memory = cmp.Or(cfg.Memory, defaultMemory)
 	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
 	wrong(cfg.Group == "", "group: must not be empty")
@@ -95,6 +102,7 @@ func (cfg Config) check() (Config, error) {
 	wrong(cfg.SessionTimeout < time.Second, "session_timeout: %s is below 1s", cfg.SessionTimeout)
 	wrong(cfg.TransactionTimeout < time.Second, "transaction_timeout: %s is below 1s", cfg.TransactionTimeout)
 	wrong(cfg.StopTimeout < 0, "stop timeout: %s is negative", cfg.StopTimeout)
+	wrong(cfg.Keep < 0, "state.keep: %s is negative", cfg.Keep)
 	wrong(cfg.Memory < 0, "memory: %d is negative", cfg.Memory)
 	wrong(cfg.Store == nil, "a store is needed")
 	if _, err := startAt(cfg.Start); err != nil {
@@ -141,7 +149,7 @@ func (cfg *Config) common() []kgo.Opt {
 // laneClient makes the client of one life of a lane: its transactional producer
 // and the consumer of its input. It opens nothing yet.
 func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
-	perLane := int32(min(50<<20, max(256<<10, cfg.Memory/int64(lanes))))
+	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/4/int64(lanes))))
 	return cfg.client(
 		kgo.TransactionalID(fmt.Sprintf("%s-%d", cfg.Group, number)),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
@@ -154,7 +162,7 @@ func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(perLane),
-		kgo.FetchMaxPartitionBytes(min(perLane, 4<<20)),
+		kgo.FetchMaxPartitionBytes(min(perLane, 1<<20)),
 	)
 }
 

@@ -259,32 +259,34 @@ func TestUnusableDisk(t *testing.T) {
 
 // TestAbortAtTheEnd restores a changelog whose end is an aborted transaction.
 func TestAbortAtTheEnd(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.send(5, users...)
-		p := w.launch(vfs.NewCrashableMem())
-		w.settle()
-		met := w.atEndTxn(1, func() bool { p.wire.cut(); return false })
-		w.send(1, users...)
-		<-met
-		disk := p.crash()
-		// The restart's cycles are held back, so that the abort stays the end.
-		for _, disk := range []*vfs.MemFS{disk, vfs.NewCrashableMem()} {
-			p = w.launch(disk, func(p *process, cfg *Config) {
-				p.beforeCommit = func(l *Lane, _ Cycle) { <-time.After(3 * time.Second) }
-			})
-			p.lanes(1)
-			for user, n := range p.counts()[0] {
-				if n != 5 {
-					t.Errorf("%s has %d, and 5 were committed", user, n)
+	for _, warm := range []bool{true, false} {
+		t.Run(fmt.Sprintf("warm=%v", warm), func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				w.send(5, users...)
+				p := w.launch(vfs.NewCrashableMem())
+				w.settle()
+				met := w.atEndTxn(1, func() bool { p.wire.cut(); return false })
+				w.send(1, users...)
+				<-met
+				disk := p.crash()
+				if !warm {
+					disk = vfs.NewCrashableMem()
 				}
-			}
-			p.crash()
-		}
-		p = w.launch(vfs.NewCrashableMem())
-		w.settle()
-		p.checkState()
-		p.mustStop()
-	})
+				p = w.launch(disk, func(p *process, cfg *Config) {
+					p.beforeCommit = func(l *Lane, _ Cycle) { <-time.After(3 * time.Second) }
+				})
+				p.lanes(1)
+				for user, n := range p.counts()[0] {
+					if n != 5 {
+						t.Errorf("%s has %d, and 5 were committed", user, n)
+					}
+				}
+				w.settle()
+				p.checkState()
+				p.mustStop()
+			})
+		})
+	}
 }
 
 // TestForeignTransaction has another producer leave a transaction open in the

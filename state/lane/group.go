@@ -10,10 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 )
 
@@ -29,12 +26,15 @@ type Group struct {
 	member   *kgo.Client // of the group; it fetches nothing
 	instance string
 	restores chan struct{} // one place for each restore at a time
-	fail     context.CancelCauseFunc
+	joined   chan struct{} // closed when member is set
 	offsets  offsets
 
 	mu       sync.Mutex
 	runs     map[int32]*run
+	idle     map[int32]time.Time // partitions on disk of lanes that others have: since when
 	stopping bool
+	failed   error
+	cancel   context.CancelFunc
 }
 
 // New checks cfg and fills in its defaults. It opens nothing.
@@ -47,7 +47,7 @@ func New(cfg Config, loop Loop) (*Group, error) {
 		return nil, errors.New("lanes: a loop is needed")
 	}
 	return &Group{
-		cfg: cfg, loop: loop, runs: make(map[int32]*run),
+		cfg: cfg, loop: loop, runs: make(map[int32]*run), idle: make(map[int32]time.Time), joined: make(chan struct{}),
 		log:      cfg.Log.With(zap.String("group", cfg.Group)),
 		metrics:  newMetrics(cfg.Group),
 		restores: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
@@ -121,9 +121,8 @@ func (g *Group) Run(ctx context.Context) error {
 
 // join is Run from the group's start to its end.
 func (g *Group) join(ctx context.Context, admin *kgo.Client) error {
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	g.fail = fail
+	ctx, g.cancel = context.WithCancel(ctx)
+	defer g.cancel()
 	// The member's client is closed by cutting its requests off after a while:
 	// a join may wait for other members for as long as the rebalance takes.
 	alive, cut := context.WithCancel(context.Background())
@@ -132,89 +131,38 @@ func (g *Group) join(ctx context.Context, admin *kgo.Client) error {
 	if g.member, err = g.memberClient(alive); err != nil {
 		return fmt.Errorf("lanes: make a client: %w", err)
 	}
+	close(g.joined)
 	var wg sync.WaitGroup
 	wg.Go(func() { g.watch(ctx) })
-	wg.Go(func() { g.offsets.keep(ctx, g) })
+	wg.Go(func() {
+		for pause(ctx, offsetsEvery) {
+			g.offsets.commit(g)
+			g.tidy(time.Now())
+		}
+	})
 	<-ctx.Done()
 
 	g.stopAll()
 	wg.Wait()
-	timer := time.AfterFunc(500*time.Millisecond, cut)
+	timer := time.AfterFunc(closeTimeout, cut)
 	g.member.Close()
 	timer.Stop()
 	if g.cfg.Leave {
 		g.leave(admin)
 	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		return cause
-	}
-	return nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failed
 }
 
-// memberClient joins the group. The client subscribes to the input topics so that
-// tools see who has what, and fetches nothing of them.
-func (g *Group) memberClient(ctx context.Context) (*kgo.Client, error) {
-	client, err := g.cfg.client(
-		kgo.WithContext(ctx),
-		kgo.ConsumerGroup(g.cfg.Group),
-		kgo.ConsumeTopics(g.cfg.Topics...),
-		kgo.Balancers(&balancer{topics: g.cfg.Topics, counts: g.layout.partitions, lanes: g.layout.lanes,
-			self: g.self, refuse: func(err error) { g.fail(err) }, log: g.log}),
-		kgo.InstanceID(g.instance),
-		kgo.SessionTimeout(g.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(min(3*time.Second, g.cfg.SessionTimeout/3)),
-		kgo.RebalanceTimeout(max(rebalanceTimeout, g.cfg.StopTimeout+5*time.Second)),
-		kgo.DisableAutoCommit(),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { g.assigned(got) }),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { g.revoked(gone) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { g.lost(gone) }),
-	)
-	if err == nil {
-		client.PauseFetchTopics(g.cfg.Topics...)
+// fail ends Run with err.
+func (g *Group) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failed == nil {
+		g.failed = err
 	}
-	return client, err
-}
-
-// self is what this member says when it joins. What it holds is a hint: state
-// that cannot be read is not held.
-func (g *Group) self() metadata {
-	said := metadata{Address: g.cfg.Address, Lanes: g.layout.lanes, Held: make(map[int32]int64)}
-	numbers, err := g.cfg.Store.Partitions()
-	if err != nil {
-		g.log.Warn("what is held is not known", zap.Error(err))
-	}
-	for _, number := range numbers {
-		if p, err := g.cfg.Store.Partition(number); err == nil && p.Position().TopicID == g.layout.changelogID {
-			said.Held[number%g.layout.lanes] += p.Position().Changelog
-		}
-	}
-	return said
-}
-
-// watch waits for what the group's client has to say until ctx ends.
-func (g *Group) watch(ctx context.Context) {
-	for ctx.Err() == nil {
-		for _, failed := range g.member.PollFetches(ctx).Errors() {
-			if ctx.Err() != nil || errors.Is(failed.Err, kgo.ErrClientClosed) {
-				return
-			}
-			switch err := failed.Err; {
-			case errors.Is(err, kerr.FencedInstanceID):
-				g.fail(fmt.Errorf("group %s: another process has this one's instance id: is its state folder a copy? "+
-					"Each process needs a folder of its own: %w", g.cfg.Group, err))
-			case errors.Is(err, kerr.InconsistentGroupProtocol):
-				g.fail(fmt.Errorf("group %s: its other members are not of this version or kind of tripline; "+
-					"stop them, or set another group: %w", g.cfg.Group, err))
-			case errors.Is(err, kerr.InvalidSessionTimeout):
-				g.fail(fmt.Errorf("group %s: session_timeout %s is outside the broker's group.min/max.session.timeout.ms: %w",
-					g.cfg.Group, g.cfg.SessionTimeout, err))
-			case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.GroupMaxSizeReached):
-				g.fail(fmt.Errorf("join group %s: %w", g.cfg.Group, err))
-			default:
-				g.log.Warn("membership in the group failed and is tried again", zap.Error(err))
-			}
-		}
-	}
+	g.cancel()
 }
 
 // lanesOf lists the lanes of assigned or revoked partitions.
@@ -231,6 +179,7 @@ func (g *Group) lanesOf(partitions map[string][]int32) (lanes []int32) {
 }
 
 func (g *Group) assigned(got map[string][]int32) {
+	<-g.joined
 	lanes := g.lanesOf(got)
 	if len(lanes) == 0 {
 		return
@@ -298,101 +247,38 @@ func each(runs []*run, do func(*run)) {
 	wg.Wait()
 }
 
-// confirmed waits until the coordinator says that this process is still a member,
-// before a lane that lost its transactional id takes it back: it may have lost it
-// to the lane's new owner, and the two would fence each other. It returns false
-// when ctx ends.
-func (g *Group) confirmed(ctx context.Context, log *zap.Logger) bool {
-	for tries := 0; ctx.Err() == nil; tries++ {
-		req := kmsg.NewPtrHeartbeatRequest()
-		req.Group = g.cfg.Group
-		req.MemberID, req.Generation = g.member.GroupMetadata()
-		req.InstanceID = &g.instance
-		within, cancel := context.WithTimeout(ctx, 5*time.Second)
-		resp, err := req.RequestWith(within, g.member)
-		cancel()
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
-		if err == nil || errors.Is(err, kerr.RebalanceInProgress) {
-			return true
-		}
-		log.Info("lane waits for its membership", zap.Error(err))
-		if !pause(ctx, backoff(tries+1)) {
-			return false
-		}
-	}
-	return false
-}
-
-// leave gives the member's place up, so that others need not wait for its
-// session to end.
-func (g *Group) leave(admin *kgo.Client) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_, err := kadm.NewClient(admin).LeaveGroup(ctx, kadm.LeaveGroup(g.cfg.Group).InstanceIDs(g.instance).Reason("on_stop: leave"))
+// tidy wipes the partitions of lanes that others have had for as long as what
+// they left here is kept.
+func (g *Group) tidy(now time.Time) {
+	numbers, err := g.cfg.Store.Partitions()
 	if err != nil {
-		g.log.Warn("the group could not be left; it waits for the session to end", zap.Error(err))
-	}
-}
-
-// offsets are the input positions that the group has still to be told.
-type offsets struct {
-	mu    sync.Mutex
-	dirty map[string]map[int32]kgo.EpochOffset
-}
-
-// offsetsEvery is how often lag tools see the positions move.
-const offsetsEvery = time.Second
-
-func (o *offsets) note(changes []Change) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.dirty == nil {
-		o.dirty = make(map[string]map[int32]kgo.EpochOffset)
-	}
-	for _, change := range changes {
-		for topic, offset := range change.Position.Inputs {
-			if o.dirty[topic] == nil {
-				o.dirty[topic] = make(map[int32]kgo.EpochOffset)
-			}
-			o.dirty[topic][change.Partition] = kgo.EpochOffset{Epoch: -1, Offset: offset}
-		}
-	}
-}
-
-// keep tells the group the positions now and then until ctx ends.
-func (o *offsets) keep(ctx context.Context, g *Group) {
-	for pause(ctx, offsetsEvery) {
-		o.commit(g)
-	}
-}
-
-// commit tells the group the positions. It is for lag tools alone, so that what
-// fails is counted and left at that.
-func (o *offsets) commit(g *Group) {
-	o.mu.Lock()
-	dirty := o.dirty
-	o.dirty = nil
-	o.mu.Unlock()
-	if len(dirty) == 0 {
+		g.log.Warn("state of lost lanes is not tidied away", zap.Error(err))
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-	defer cancel()
-	outcome := "committed"
-	g.member.CommitOffsetsSync(ctx, dirty, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, number := range numbers {
+		if g.runs[number%g.layout.lanes] != nil {
+			delete(g.idle, number)
+			continue
+		}
+		since, known := g.idle[number]
+		if !known {
+			g.idle[number] = now
+		}
+		if !known || now.Sub(since) < g.cfg.Keep {
+			continue
+		}
+		p, err := g.cfg.Store.Partition(number)
+		if err == nil {
+			err = p.Wipe()
+		}
 		if err != nil {
-			outcome = "failed"
-			return
+			g.log.Warn("state of a lost lane could not be wiped", zap.Int32("partition", number), zap.Error(err))
+			continue
 		}
-		for _, topic := range resp.Topics {
-			for _, p := range topic.Partitions {
-				if p.ErrorCode != 0 {
-					outcome = "failed"
-				}
-			}
-		}
-	})
-	g.metrics.offsets.WithLabelValues(outcome).Inc()
+		delete(g.idle, number)
+		g.metrics.wipes.WithLabelValues("unused").Inc()
+		g.log.Info("state of a lost lane wiped", zap.Int32("partition", number), zap.Duration("unused", now.Sub(since)))
+	}
 }

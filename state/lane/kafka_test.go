@@ -17,7 +17,7 @@ import (
 
 // onKafka runs a test on Apache Kafka, where KAFKA_BROKERS says one is. Markers,
 // high watermarks and coordinators take their time there.
-func onKafka(t *testing.T, partitions int32) *world {
+func onKafka(t testing.TB, partitions int32) *world {
 	seeds := os.Getenv("KAFKA_BROKERS")
 	if seeds == "" {
 		t.Skip("KAFKA_BROKERS is not set")

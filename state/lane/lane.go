@@ -1,9 +1,40 @@
+// Package lane is the Kafka half of state: it gives a process its share of the
+// input's partitions, takes each share over from whoever had it, restores its
+// state, and commits what the caller decided in one transaction.
+//
+// A lane is every partition, over all input topics, whose number modulo the
+// number of lanes is the lane's. It is the unit of assignment, has one
+// transactional id, one cycle at a time, and runs beside the process's other
+// lanes in a goroutine of its own.
+//
+// The life of a lane, in the order that its guarantees rest on:
+//
+//  1. The group (classic protocol, static membership, cooperative) assigns it.
+//     The group only assigns: its offsets are written for lag tools and never
+//     read, and its generation fences nothing.
+//  2. Fence. InitProducerID under "<group>-<lane>" ends the old owner's open
+//     transaction and makes each later write of it fail.
+//  3. Restore. The changelog is read, read-committed, up to its end as seen
+//     after fencing: its tail from the local position, or all of it into a
+//     wiped partition when the local state cannot be continued.
+//  4. Loop. The caller polls records from the position in the changelog, steps
+//     them, and commits. Commit produces records, rows and position in one
+//     transaction, and only when it is known to be committed applies the rows
+//     to the store, in one batch with the position.
+//  5. An aborted transaction or an unknown outcome ends the loop with
+//     [ErrAborted]. The caller forgets what it has in memory and returns; the
+//     lane goes back to step 2 with a new client and calls Loop again. What the
+//     transaction came to is read from the changelog, not guessed.
+//
+// So a committed cycle is in the changelog, and after a crash the changelog's
+// tail brings the store up to it; an aborted one is nowhere.
 package lane
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -168,21 +199,14 @@ func (l *Lane) Resume(topic string, partition int32) {
 	l.client.ResumeFetchPartitions(map[string][]int32{topic: {partition}})
 }
 
-// begin finds where each input partition goes on, makes that its position where
-// it has none, and starts to fetch.
+// begin finds where each input partition goes on, makes that the position of the
+// lane, and starts to fetch. The commit is made in any case: a crash before the
+// first cycle must not choose other offsets, and it tells the broker's time.
 func (l *Lane) begin(ctx context.Context) error {
 	inputs := l.inputs()
 	firsts, lasts, err := l.bounds(ctx, inputs)
 	if err != nil {
 		return err
-	}
-	moved := make(map[int32]map[string]int64)
-	move := func(at spot, to int64) {
-		if moved[at.partition] == nil {
-			moved[at.partition] = make(map[string]int64)
-		}
-		moved[at.partition][at.topic] = to
-		l.next[at] = to
 	}
 	var fresh []spot
 	for _, at := range inputs {
@@ -195,7 +219,7 @@ func (l *Lane) begin(ctx context.Context) error {
 			l.next[at] = position
 		case l.group.cfg.OnGapSkip:
 			l.group.log.Warn("going on behind a gap", zap.Int32("lane", l.number), zap.Error(gap))
-			move(at, min(max(position, firsts[at]), lasts[at]))
+			l.next[at] = min(max(position, firsts[at]), lasts[at])
 		default:
 			return gap
 		}
@@ -204,30 +228,24 @@ func (l *Lane) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for at, offset := range starts {
-		move(at, offset)
-	}
-	return l.consume(moved)
-}
-
-// consume commits the positions that were not there, so that a crash before the
-// first cycle does not choose others, and starts to fetch.
-func (l *Lane) consume(moved map[int32]map[string]int64) error {
+	maps.Copy(l.next, starts)
 	var c Cycle
-	for number, inputs := range moved {
-		position := l.partition(number).State.Position()
-		position.Inputs = inputs
-		c.Changes = append(c.Changes, Change{Partition: number, Position: position})
+	offsets := make(map[string]map[int32]kgo.Offset)
+	for _, p := range l.partitions {
+		position := p.State.Position()
+		position.Inputs = make(map[string]int64)
+		for _, topic := range l.group.cfg.Topics {
+			offset := l.next[spot{topic, p.Number}]
+			position.Inputs[topic] = offset
+			if offsets[topic] == nil {
+				offsets[topic] = make(map[int32]kgo.Offset)
+			}
+			offsets[topic][p.Number] = kgo.NewOffset().At(offset)
+		}
+		c.Changes = append(c.Changes, Change{Partition: p.Number, Position: position})
 	}
 	if err := l.Commit(c); err != nil {
 		return err
-	}
-	offsets := make(map[string]map[int32]kgo.Offset)
-	for at, offset := range l.next {
-		if offsets[at.topic] == nil {
-			offsets[at.topic] = make(map[int32]kgo.Offset)
-		}
-		offsets[at.topic][at.partition] = kgo.NewOffset().At(offset)
 	}
 	l.client.AddConsumePartitions(offsets)
 	return nil
@@ -317,9 +335,10 @@ func (c *clock) add(s sighting) {
 
 // Ahead is how far, in ms, this machine's clock is ahead of the broker's
 // (negative: behind), from the append times of the changelog's last cycles and
-// a few ms too large rather than too small. It is unknown before the lane's
-// first Commit, and where the changelog has no append times. What must not
-// happen early is judged at the machine's time less a positive Ahead.
+// a few ms too large rather than too small. It is known from the start of the
+// Loop on, except where the changelog has no append times or the broker does not
+// tell them. What must not happen early is judged at the machine's time less a
+// positive Ahead.
 func (l *Lane) Ahead() (ms int64, known bool) {
 	now := time.Now()
 	c := &l.clock

@@ -130,6 +130,9 @@ func (r *run) live(ctx context.Context) {
 				cause = "aborted"
 			}
 			log.Warn("lane is taken anew", zap.Error(err))
+		case errors.Is(err, state.ErrFull):
+			cause = "full"
+			log.Error("lane waits for room on the disk", zap.Error(err))
 		case errors.Is(err, state.ErrDamaged) && damages < 2:
 			cause = "damaged"
 			damages++
@@ -205,6 +208,7 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 		}
 	}
 	if err := l.begin(ctx); err != nil {
+		l.abandon()
 		return 0, err
 	}
 	r.phase(running, nil)
@@ -212,6 +216,9 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 	err = g.loop(ctx, l)
 	if ctx.Err() != nil || err == nil {
 		l.abandon()
+		for _, p := range l.partitions { // nobody else would for a long time
+			err = errors.Join(err, p.State.Flush())
+		}
 	}
 	return l.commits - began, err
 }
