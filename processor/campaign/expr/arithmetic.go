@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// calculate is an arithmetic operator over two operands; at is where the text has it. What is nil, or has more digits
+// calculate is an arithmetic operator, one of + - * / % ^, over two operands; at is where the text has it. What is nil, or has more digits
 // than can be calculated with, makes the result nil.
-func (f *frame) calculate(at int, operator string, a, b operand) operand {
+func (f *frame) calculate(at int, operator byte, a, b operand) operand {
 	if a.unknown() || b.unknown() {
 		return operand{}
 	}
@@ -16,7 +16,7 @@ func (f *frame) calculate(at int, operator string, a, b operand) operand {
 	switch {
 	case a.isNumber() && b.isNumber():
 		result = calculateNumbers(operator, a, b)
-	case operator == "+" && a.kind == kindString && b.kind == kindString:
+	case operator == '+' && a.kind == kindString && b.kind == kindString:
 		if f.spend((len(a.text) + len(b.text)) / 16) {
 			result = ofString(a.text + b.text)
 		}
@@ -26,16 +26,16 @@ func (f *frame) calculate(at int, operator string, a, b operand) operand {
 	switch {
 	case result.kind != kindNil:
 		return result
-	case operator == "%" && b.kind == kindInt && b.bits == 0:
+	case operator == '%' && b.kind == kindInt && b.bits == 0:
 		return f.fail(at, "integer divide by zero")
-	case operator == "%" && a.isNumber() && b.isNumber():
+	case operator == '%' && a.isNumber() && b.isNumber():
 		return f.fail(at, "%% needs whole numbers")
 	}
-	return f.fail(at, "%s is not defined on %s and %s", operator, a.kind, b.kind)
+	return f.fail(at, "%c is not defined on %s and %s", operator, a.kind, b.kind)
 }
 
 // calculateNumbers is nil where % has no result.
-func calculateNumbers(operator string, a, b operand) operand {
+func calculateNumbers(operator byte, a, b operand) operand {
 	if a.kind == kindInt && b.kind == kindInt {
 		if n, ok := calculateWhole(operator, a.bits, b.bits); ok {
 			return ofInt(n)
@@ -43,32 +43,32 @@ func calculateNumbers(operator string, a, b operand) operand {
 	}
 	x, y := a.float(), b.float()
 	switch operator {
-	case "+":
+	case '+':
 		return ofFloat(x + y)
-	case "-":
+	case '-':
 		return ofFloat(x - y)
-	case "*":
+	case '*':
 		return ofFloat(x * y)
-	case "/":
+	case '/':
 		return ofFloat(x / y)
-	case "%":
+	case '%':
 		return operand{}
 	}
 	return ofFloat(math.Pow(x, y))
 }
 
 // calculateWhole is false where the result is not a whole number of 64 bits.
-func calculateWhole(operator string, x, y int64) (n int64, ok bool) {
+func calculateWhole(operator byte, x, y int64) (n int64, ok bool) {
 	switch operator {
-	case "+":
+	case '+':
 		n = x + y
 		return n, (x^n)&(y^n) >= 0
-	case "-":
+	case '-':
 		n = x - y
 		return n, (x^y)&(x^n) >= 0
-	case "*":
+	case '*':
 		return multiply(x, y)
-	case "%":
+	case '%':
 		if y == 0 {
 			return 0, false
 		}
@@ -96,26 +96,26 @@ func magnitude(x int64) uint64 {
 }
 
 // calculateTimes is nil where the operator has no meaning for the two.
-func calculateTimes(operator string, a, b operand) operand {
+func calculateTimes(operator byte, a, b operand) operand {
 	switch {
-	case a.kind == kindTime && b.kind == kindDuration && (operator == "+" || operator == "-"):
+	case a.kind == kindTime && b.kind == kindDuration && (operator == '+' || operator == '-'):
 		d := time.Duration(b.bits)
-		if operator == "-" {
+		if operator == '-' {
 			d = -d
 		}
 		return ofTime(a.ref.(time.Time).Add(d))
-	case a.kind == kindDuration && b.kind == kindTime && operator == "+":
+	case a.kind == kindDuration && b.kind == kindTime && operator == '+':
 		return ofTime(b.ref.(time.Time).Add(time.Duration(a.bits)))
-	case a.kind == kindTime && b.kind == kindTime && operator == "-":
+	case a.kind == kindTime && b.kind == kindTime && operator == '-':
 		return ofDuration(a.ref.(time.Time).Sub(b.ref.(time.Time)))
-	case a.kind == kindDuration && b.kind == kindDuration && operator != "/" && operator != "%" && operator != "**" && operator != "^":
+	case a.kind == kindDuration && b.kind == kindDuration && operator != '/' && operator != '%' && operator != '^':
 		if n, ok := calculateWhole(operator, a.bits, b.bits); ok {
 			return ofDuration(time.Duration(n))
 		}
 		return ofDuration(saturated(calculateNumbers(operator, ofInt(a.bits), ofInt(b.bits)).float()))
-	case operator == "*" && a.kind == kindDuration && b.isNumber():
+	case operator == '*' && a.kind == kindDuration && b.isNumber():
 		return ofDuration(scaled(a, b))
-	case operator == "*" && a.isNumber() && b.kind == kindDuration:
+	case operator == '*' && a.isNumber() && b.kind == kindDuration:
 		return ofDuration(scaled(b, a))
 	}
 	return operand{}

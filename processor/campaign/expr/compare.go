@@ -131,17 +131,9 @@ func order(a, b operand) (c int, ok bool) {
 	return 0, false
 }
 
-// holds says whether an order fits one of < <= > >=.
-func holds(operator string, c int) bool {
-	switch operator {
-	case "<":
-		return c < 0
-	case "<=":
-		return c <= 0
-	case ">":
-		return c > 0
-	}
-	return c >= 0
+// fitting says of one of < <= > >= whether the orders -1, 0 and 1 fit it.
+func fitting(operator string) [3]bool {
+	return [3]bool{operator[0] == '<', len(operator) == 2, operator[0] == '>'}
 }
 
 // in says whether a list has an element equal to o, or a map the key o. It is false in everything else.

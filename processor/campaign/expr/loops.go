@@ -169,7 +169,7 @@ func (w *walk) values() []operand {
 func (w *walk) sum() operand {
 	total := ofInt(0)
 	for _, v := range w.values() {
-		total = w.f.calculate(w.at, "+", v, total)
+		total = w.f.calculate(w.at, '+', v, total)
 	}
 	return total
 }

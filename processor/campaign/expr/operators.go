@@ -81,7 +81,11 @@ func (c *compiler) binary(n *ast.BinaryNode) eval {
 	case "..":
 		return func(f *frame) operand { return f.span(at, left(f), right(f)) }
 	}
-	return c.folded(n, func(f *frame) operand { return f.calculate(at, operator, left(f), right(f)) }, n.Left, n.Right)
+	sign := operator[0]
+	if operator == "**" {
+		sign = '^'
+	}
+	return c.folded(n, func(f *frame) operand { return f.calculate(at, sign, left(f), right(f)) }, n.Left, n.Right)
 }
 
 // mirrored is the operator that says the same with its sides exchanged.
@@ -101,9 +105,10 @@ func (c *compiler) comparison(n *ast.BinaryNode) test {
 	case "!=":
 		return func(f *frame) bool { return !f.equal(left(f), right(f)) }
 	}
+	fits := fitting(operator)
 	return func(f *frame) bool {
 		o, ok := order(left(f), right(f))
-		return ok && holds(operator, o)
+		return ok && fits[o+1]
 	}
 }
 
@@ -155,9 +160,10 @@ func numberOrder(s source, operator string, number float64) test {
 }
 
 func stringOrder(s source, operator, text string) test {
+	fits := fitting(operator)
 	return func(f *frame) bool {
 		v := s.get(f)
-		return v.Kind() == value.String && holds(operator, strings.Compare(v.Text(), text))
+		return v.Kind() == value.String && fits[strings.Compare(v.Text(), text)+1]
 	}
 }
 

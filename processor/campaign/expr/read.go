@@ -340,7 +340,7 @@ func written(literal []rune, i int) int {
 // escape is the length of an escape sequence with its backslash; rest is what follows the backslash.
 func escape(rest []rune) int {
 	switch {
-	case rest[0] == 'x' || rest[0] == 'X':
+	case rest[0] == 'x':
 		return 4
 	case rest[0] == 'u' && rest[1] == '{':
 		return 2 + slices.Index(rest, '}')

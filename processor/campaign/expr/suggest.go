@@ -50,13 +50,20 @@ var phrases = []struct {
 }
 
 // unexpected explains a token, which rest shows as Kind("text").
-func unexpected(_ parsed, wrong *problem, rest string) {
+func unexpected(p parsed, wrong *problem, rest string) {
 	_, quoted, _ := strings.Cut(strings.TrimSuffix(rest, ")"), "(")
 	token, err := strconv.Unquote(quoted)
 	if err != nil {
 		token = rest
 	}
 	wrong.message = fmt.Sprintf("unexpected %s", token)
+	around := append([]rune(p.text), ' ')[max(wrong.at-1, 0):]
+	for signs, meant := range map[string]string{"<>": "!=", " =>": ">=", " =<": "<="} {
+		if strings.HasPrefix(string(around), signs) {
+			wrong.suggestion = meant
+			return
+		}
+	}
 	if meant, ok := elsewhere[strings.ToLower(token)]; ok {
 		wrong.suggestion = meant
 	} else if strings.HasPrefix(rest, "Identifier") {
