@@ -148,6 +148,46 @@ func TestZombie(t *testing.T) {
 	})
 }
 
+// TestTakenInACycle gives a lane to a new owner while the old one, which has not
+// heard of it, is about to commit. It does so when the new owner has restored.
+func TestTakenInACycle(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		reached, resume, resumed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		calls := 0
+		a := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
+			p.beforeCommit = func(_ *Lane, c Cycle) {
+				if calls++; calls == 1 {
+					close(reached)
+					<-resume
+					time.AfterFunc(time.Second, func() { close(resumed) })
+				}
+			}
+		})
+		a.lanes(1)
+		w.send(5, users...)
+		<-reached
+		restored := false
+		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			if req.(*kmsg.ListOffsetsRequest).Topics[0].Topic == w.in && !restored {
+				restored = true
+				close(resume)
+				w.cluster.SleepControl(func() { <-resumed })
+			}
+			return nil, nil, false
+		})
+		b := w.launch(copyOf(a.disk)) // of the same name, so that it gets the place at once
+		b.lanes(1)
+		w.settle()
+		b.checkState()
+		if b.starts[0] != 1 || calls != 1 {
+			t.Errorf("the old owner took the lane back: %d cycles of it, %d starts of the new one", calls, b.starts[0])
+		}
+		a.stop()
+		b.mustStop()
+	})
+}
+
 // TestDisks restarts a process with the disk it had, without one, and with one
 // that is older than the changelog's end.
 func TestDisks(t *testing.T) {
