@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 )
@@ -55,7 +56,7 @@ func build(sources []source, w want) (chunks []built, ok bool) {
 		if !b.take(next) {
 			return nil, false
 		}
-		if w.split && len(b.body) >= fullBytes {
+		if w.split && len(b.bodies) >= fullBytes {
 			chunks = append(chunks, b.finish())
 		}
 	}
@@ -68,19 +69,15 @@ func build(sources []source, w want) (chunks []built, ok bool) {
 // builder makes a chunk out of events that are added in order.
 type builder struct {
 	want
-	words                     words
-	times, seqs, names, sizes []byte // columns
-	body                      []byte
-	n                         int
-	min, max                  Position
-	counts                    []int    // of the events of each name
-	ids                       []uint32 // hashes of them
-	numbers                   map[uint64]*total
+	layout
+	min, max Position
+	counts   []int    // of the events of each name
+	ids      []uint32 // hashes of them
+	numbers  map[uint64]*total
 }
 
 // begin makes room for what the sources still have.
 func (b *builder) begin(sources []source, w want) {
-	b.want = w
 	n, size := 0, 0
 	for i := range sources {
 		s := &sources[i]
@@ -88,9 +85,15 @@ func (b *builder) begin(sources []source, w want) {
 		n += s.len() - s.at
 		size += len(s.body)
 	}
+	b.want = w
+	b.room(n, min(size, fullBytes+fullBytes/8))
+}
+
+// room is made for n events whose records take size bytes.
+func (b *builder) room(n, size int) {
 	columns := make([]byte, 10*n)
-	b.times, b.seqs, b.names, b.sizes = columns[:0:4*n], columns[4*n:4*n:6*n], columns[6*n:6*n:8*n], columns[8*n:8*n]
-	b.body = make([]byte, 0, min(size, fullBytes+fullBytes/8))
+	b.times, b.seqs, b.layout.names, b.sizes = columns[:0:4*n], columns[4*n:4*n:6*n], columns[6*n:6*n:8*n], columns[8*n:8*n]
+	b.bodies = make([]byte, 0, size)
 }
 
 // meet numbers the source's words. Most often both have the same ones.
@@ -118,15 +121,15 @@ func (b *builder) take(s *source) bool {
 	if !s.met {
 		b.meet(s)
 	}
-	i, at := s.at, len(b.body)
+	i, at := s.at, len(b.bodies)
 	s.at++
 	p, name, record := s.places[i], s.names[i], s.record(i)
 	if s.numbers == nil {
-		b.body = append(b.body, record...)
+		b.bodies = append(b.bodies, record...)
 	} else {
 		name = s.numbers[name]
 		var ok bool
-		if b.body, ok = translate(b.body, record, s.numbers); !ok {
+		if b.bodies, ok = translate(b.bodies, record, s.numbers); !ok {
 			return false
 		}
 	}
@@ -137,15 +140,15 @@ func (b *builder) take(s *source) bool {
 		b.times = binary.AppendUvarint(b.times, uint64(p.Time-b.max.Time))
 	}
 	b.seqs = binary.AppendVarint(b.seqs, int64(p.Seq-b.max.Seq))
-	b.names = binary.AppendUvarint(b.names, uint64(name))
-	b.sizes = binary.AppendUvarint(b.sizes, uint64(len(b.body)-at))
+	b.layout.names = binary.AppendUvarint(b.layout.names, uint64(name))
+	b.sizes = binary.AppendUvarint(b.sizes, uint64(len(b.bodies)-at))
 	b.max = p
 	b.n++
 	for int(name) >= len(b.counts) {
 		b.counts = append(b.counts, 0)
 	}
 	b.counts[name]++
-	return !b.hashes && !b.sums || b.look(name, b.body[at:])
+	return !b.hashes && !b.sums || b.look(name, b.bodies[at:])
 }
 
 // look gathers what the chunk's index says of a record. It is false if the record cannot be read.
@@ -179,13 +182,7 @@ func (b *builder) look(name uint32, record []byte) bool {
 
 // finish is the chunk; the builder is empty afterwards.
 func (b *builder) finish() built {
-	size := 16 + len(b.words.text) + len(b.times) + len(b.seqs) + len(b.names) + len(b.sizes) + len(b.body)
-	content := binary.AppendUvarint(append(make([]byte, 0, size), version), uint64(b.n))
-	content = b.words.append(content)
-	for _, column := range [...][]byte{b.times, b.seqs, b.names, b.sizes, b.body} {
-		content = append(content, column...)
-	}
-	done := built{content: content, n: b.n, min: b.min, max: b.max, hashes: b.ids}
+	done := built{content: b.content(), n: b.n, min: b.min, max: b.max, hashes: b.ids}
 	slices.Sort(done.hashes)
 	for i, n := range b.counts {
 		if n > 0 {
@@ -201,4 +198,85 @@ func (b *builder) finish() built {
 	}
 	*b = builder{}
 	return done
+}
+
+// concatenate makes one chunk of several that follow one another and number their names alike, without decoding them.
+// It is false if they do not, or if the result would be full.
+func (t *tail) concatenate(refs []*ref, sums bool) (done built, ok bool) {
+	b := builder{want: want{sums: sums}}
+	layouts := make([]layout, len(refs))
+	n, size := 0, 0
+	for i, r := range refs {
+		if r.others > 0 || i > 0 && refs[i-1].max.Compare(r.min) >= 0 {
+			return built{}, false
+		}
+		if layouts[i], ok = t.layout(r); !ok {
+			return built{}, false
+		}
+		if c := &layouts[i]; len(c.words.text) > len(b.words.text) || i == 0 {
+			b.words = words{text: c.words.text, n: c.words.n}
+		}
+		n += r.n
+		size += len(layouts[i].bodies)
+	}
+	for i := range layouts {
+		if !bytes.HasPrefix(b.words.text, layouts[i].words.text) || size >= fullBytes {
+			return built{}, false
+		}
+	}
+	b.room(n, size)
+	for i, r := range refs {
+		if !b.attach(&layouts[i], r) {
+			t.fail(errCorrupt)
+			return built{}, false
+		}
+	}
+	done = b.finish()
+	for _, r := range refs {
+		for _, c := range r.names {
+			done.count(t.names.name(c.word), c.n)
+		}
+	}
+	return done, true
+}
+
+// count adds to how many events have a name.
+func (b *built) count(name string, n int) {
+	for i := range b.names {
+		if b.names[i].name == name {
+			b.names[i].n += n
+			return
+		}
+	}
+	b.names = append(b.names, nameCount{name, n})
+}
+
+// attach adds all events of a chunk behind the last one. It is false if they cannot be read.
+func (b *builder) attach(c *layout, r *ref) bool {
+	times, seqs := reader{src: c.times}, reader{src: c.seqs}
+	if first := (Position{times.varint(), uint64(seqs.varint())}); first != r.min || times.bad || seqs.bad {
+		return false
+	}
+	if b.n == 0 {
+		b.min = r.min
+		b.times = binary.AppendVarint(b.times, r.min.Time)
+	} else {
+		b.times = binary.AppendUvarint(b.times, uint64(r.min.Time-b.max.Time))
+	}
+	b.seqs = binary.AppendVarint(b.seqs, int64(r.min.Seq-b.max.Seq))
+	b.times, b.seqs = append(b.times, times.rest()...), append(b.seqs, seqs.rest()...)
+	b.layout.names, b.sizes = append(b.layout.names, c.names...), append(b.sizes, c.sizes...)
+	b.bodies = append(b.bodies, c.bodies...)
+	b.n += r.n
+	b.max = r.max
+	if !b.sums {
+		return true
+	}
+	names, sizes, bodies := reader{src: c.names}, reader{src: c.sizes}, reader{src: c.bodies}
+	for range c.n {
+		if !b.look(names.number(), bodies.bytes(int(sizes.number()))) {
+			return false
+		}
+	}
+	return names.done() && sizes.done() && bodies.done()
 }

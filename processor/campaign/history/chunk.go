@@ -1,63 +1,94 @@
 package history
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"sort"
 )
 
 // chunk is an immutable part of a log: events in order, which arrived before those of the head.
-//
-// Its content is the version, the number of events, the words, and then of all events, one column after the other: the
-// times (the first one, then differences), the differences of Seq, the numbers of the names, the lengths of the
-// records, the records.
 type chunk struct {
 	table
-	text    words
+	raw     layout
 	columns []*column
 }
 
-// parseChunk reads what builder.content wrote; records are checked when an event is asked for.
-func parseChunk(content []byte) (*chunk, error) {
+// layout is the content of a chunk, one column after the other: the version, the number of events, the words, the
+// lengths of the columns, and of all events the times (the first one, then differences), the differences of Seq, the
+// numbers of the names, the lengths of the records, and the records.
+type layout struct {
+	n                                 int
+	words                             words
+	times, seqs, names, sizes, bodies []byte
+}
+
+func (c *layout) columns() [5]*[]byte {
+	return [...]*[]byte{&c.times, &c.seqs, &c.names, &c.sizes, &c.bodies}
+}
+
+func (c *layout) content() []byte {
+	size := 32 + len(c.words.text)
+	for _, column := range c.columns() {
+		size += len(*column)
+	}
+	content := binary.AppendUvarint(append(make([]byte, 0, size), version), uint64(c.n))
+	content = c.words.append(content)
+	for _, column := range c.columns() {
+		content = binary.AppendUvarint(content, uint64(len(*column)))
+	}
+	for _, column := range c.columns() {
+		content = append(content, *column...)
+	}
+	return content
+}
+
+// parseLayout finds the columns, but does not look into them.
+func parseLayout(content []byte) (c layout, err error) {
 	r, err := open(content)
+	if err != nil {
+		return c, err
+	}
+	c.n, c.words = r.count(4), r.words()
+	var sizes [5]int
+	for i := range sizes {
+		sizes[i] = r.count(1)
+	}
+	for i, column := range c.columns() {
+		*column = r.bytes(sizes[i])
+	}
+	if !r.done() || c.n == 0 {
+		return layout{}, errCorrupt
+	}
+	return c, nil
+}
+
+// parseChunk decodes all but the records; they are checked when an event is asked for.
+func parseChunk(content []byte) (*chunk, error) {
+	raw, err := parseLayout(content)
 	if err != nil {
 		return nil, err
 	}
-	n := r.count(4)
-	c := &chunk{text: r.words()}
-	if n == 0 || r.bad {
-		return nil, errCorrupt
-	}
-	c.table = table{words: &c.text, places: make([]Position, n), names: make([]uint32, n), spans: make([]span, n)}
-	var last Position
+	c := &chunk{raw: raw}
+	n := raw.n
+	c.table = table{words: &c.raw.words, places: make([]Position, n), names: make([]uint32, n), spans: make([]span, n),
+		body: raw.bodies}
+	times, seqs, names, sizes := reader{src: raw.times}, reader{src: raw.seqs}, reader{src: raw.names}, reader{src: raw.sizes}
+	last, at, right := Position{Time: times.varint()}, 0, true
 	for i := range c.places {
-		if i == 0 {
-			last.Time = r.varint()
-		} else {
-			last.Time += int64(r.uvarint())
+		if i > 0 {
+			last.Time += int64(times.uvarint())
 		}
-		c.places[i].Time = last.Time
+		last.Seq += uint64(seqs.varint())
+		c.places[i], c.names[i] = last, names.number()
+		size := int(sizes.number())
+		c.spans[i] = span{uint32(at), uint32(size)}
+		at += size
+		right = right && c.names[i] < raw.words.n && (i == 0 || c.places[i-1].Compare(last) < 0)
 	}
-	ordered := true
-	for i := range c.places {
-		last.Seq += uint64(r.varint())
-		c.places[i].Seq = last.Seq
-		ordered = ordered && (i == 0 || c.places[i-1].Compare(c.places[i]) < 0)
-	}
-	for i := range c.names {
-		c.names[i] = r.number()
-		ordered = ordered && c.names[i] < c.text.n
-	}
-	total := uint64(0)
-	for i := range c.spans {
-		size := r.number()
-		c.spans[i] = span{uint32(total), size}
-		total += uint64(size)
-	}
-	if r.bad || !ordered || total != uint64(len(content)-r.at) {
+	if !right || !times.done() || !seqs.done() || !names.done() || !sizes.done() || at != len(raw.bodies) {
 		return nil, errCorrupt
 	}
-	c.body = r.rest()
 	return c, nil
 }
 
@@ -179,10 +210,10 @@ func (c *chunk) total(event, property string, from, to Position) total {
 
 // column is made when it is first asked for; nil if the chunk has neither the name nor the property.
 func (c *chunk) column(event, property string) *column {
-	name, ok := c.text.find(event)
+	name, ok := c.raw.words.find(event)
 	number := uint32(noProperty)
 	if ok && property != "" {
-		number, ok = c.text.find(property)
+		number, ok = c.raw.words.find(property)
 	}
 	if !ok {
 		return nil

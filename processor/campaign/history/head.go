@@ -7,7 +7,7 @@ import (
 
 // The head is the version, the last Seq, the largest time, 1 and the floor or 0, 1 and the tail or 0, the head's own
 // events. The tail is the last part's number, names and references behind their length, and of each chunk that the
-// floor has cut into its place, how many events that took, and the places of the next ones.
+// floor has cut into its place, how many events that took, and places of the next ones.
 
 // AppendHead appends the log's head: the events that arrived last, and references to its parts.
 func (l *Log) AppendHead(dst []byte) []byte {
@@ -79,36 +79,47 @@ func (t *tail) appendCuts(dst []byte) []byte {
 		if r.dead == 0 {
 			continue
 		}
-		for _, u := range [...]int{i, r.dead, len(r.ahead)} {
+		for _, u := range [...]int{i, r.dead, r.ahead.next} {
 			dst = binary.AppendUvarint(dst, uint64(u))
 		}
-		last := r.min
-		for _, p := range r.ahead {
-			dst = binary.AppendUvarint(dst, uint64(p.Time-last.Time))
-			dst = binary.AppendVarint(dst, int64(p.Seq-last.Seq))
-			last = p
-		}
+		dst = appendText(dst, r.ahead.encoded)
 	}
 	return dst
 }
 
 // cuts reads what appendCuts wrote.
 func (r *reader) cuts(t *tail) {
-	for range r.count(3) {
-		i, dead := r.number(), r.number()
-		ahead := make([]Position, r.count(2))
-		if int(i) >= len(t.refs) || dead == 0 || int(dead)+len(ahead) > t.refs[i].n {
+	for range r.count(4) {
+		i, dead, next := r.number(), r.number(), int(r.number())
+		encoded := r.text()
+		if int(i) >= len(t.refs) || dead == 0 {
 			r.fail()
 			return
 		}
-		last := t.refs[i].min
-		for j := range ahead {
-			last.Time += int64(r.uvarint())
-			last.Seq += uint64(r.varint())
-			ahead[j] = last
+		var last Position
+		var places []Position
+		for in := (reader{src: encoded}); in.at < len(encoded); {
+			last = Position{last.Time + in.varint(), last.Seq + uint64(in.varint())}
+			places = append(places, last)
+			r.bad = r.bad || in.bad
 		}
-		t.refs[i].dead, t.refs[i].ahead = int(dead), ahead
+		if c := &t.refs[i]; next > len(places) || int(dead)+len(places)-next > c.n {
+			r.fail()
+		} else {
+			c.dead, c.ahead = int(dead), window{places, next, encoded}
+		}
 	}
+}
+
+func windowOf(places []Position) window {
+	var encoded []byte
+	var last Position
+	for _, p := range places {
+		encoded = binary.AppendVarint(encoded, p.Time-last.Time)
+		encoded = binary.AppendVarint(encoded, int64(p.Seq-last.Seq))
+		last = p
+	}
+	return window{places: places, encoded: encoded}
 }
 
 func (r *reader) flag() bool {

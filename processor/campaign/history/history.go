@@ -65,6 +65,7 @@ type Log struct {
 	newest  int64  // the largest time seen
 	floored bool
 	passed  Position // if floored: events up to here are gone, though they may still stand in the head or a chunk
+	counted bool     // what the floor has passed is counted everywhere
 	inline  inline
 	tail    *tail // nil: there never was a chunk
 }
@@ -126,6 +127,9 @@ func (l *Log) Len() int {
 	}
 	return n
 }
+
+// Empty tells whether no event is kept, without reading a part.
+func (l *Log) Empty() bool { return l.inline.n == 0 && (l.tail == nil || len(l.tail.refs) == 0) }
 
 // Err is the first thing that was wrong with a part that a question or an Add needed: it was missing or its bytes were
 // corrupt. Answers since then lack its events; the log must not be written back.

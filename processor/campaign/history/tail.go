@@ -40,14 +40,22 @@ type ref struct {
 	level    uint8
 	full     bool // not merged any more; has an index of its own
 	n        int
-	dead     int        // of them, how many the floor had passed when it was last counted
-	ahead    []Position // if dead > 0: places of the events behind those, as far as known
+	dead     int // of them, how many the floor had passed when it was last counted
+	ahead    window
 	min, max Position
 	names    []wordCount
 	others   int // events whose names are not among tail.names
 
-	content []byte // of a chunk that was made here and not yet parsed
+	content []byte // of a chunk that is at hand but not yet parsed
 	chunk   *chunk // nil until needed
+}
+
+// window is the places of some of a chunk's events. The head keeps them, so that the floor can pass them without the
+// chunk.
+type window struct {
+	places  []Position
+	next    int    // the first one that the floor has not passed
+	encoded []byte // all of them
 }
 
 type wordCount struct {
@@ -188,18 +196,29 @@ func (t *tail) fail(err error) {
 	}
 }
 
+// layout is a chunk's content without looking into it. It is false if that cannot be read.
+func (t *tail) layout(r *ref) (layout, bool) {
+	if r.chunk != nil {
+		return r.chunk.raw, r.chunk.len() > 0
+	}
+	if r.content == nil {
+		r.content = t.content(r.part)
+	}
+	c, err := parseLayout(r.content)
+	return c, err == nil && c.n == r.n
+}
+
 // open is the chunk itself, without events if it cannot be read.
 func (t *tail) open(r *ref) *chunk {
 	if r.chunk != nil {
 		return r.chunk
 	}
-	content := r.content
-	if content == nil {
-		content = t.content(r.part)
+	if r.content == nil {
+		r.content = t.content(r.part)
 	}
-	c, err := parseChunk(content)
+	c, err := parseChunk(r.content)
 	switch {
-	case content == nil:
+	case r.content == nil:
 		err = errMissing
 	case err == nil && (c.len() != r.n || c.places[0] != r.min || c.places[r.n-1] != r.max):
 		err = errCorrupt
@@ -207,7 +226,7 @@ func (t *tail) open(r *ref) *chunk {
 	if err != nil {
 		t.fail(err)
 		c = &chunk{}
-		c.table.words = &c.text
+		c.table.words = &c.raw.words
 	}
 	r.chunk, r.content = c, nil
 	return c

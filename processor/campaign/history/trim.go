@@ -21,7 +21,7 @@ func (l *Log) raise(to Position) {
 	if to.Compare(l.floor()) <= 0 {
 		return
 	}
-	l.floored, l.passed = true, to
+	l.floored, l.passed, l.counted = true, to, false
 	if l.inline.n > 0 && l.inline.max.Compare(to) <= 0 {
 		l.inline.clear()
 	}
@@ -39,8 +39,10 @@ func (l *Log) trim(most int) (dropped int) {
 	if n <= most {
 		return 0
 	}
-	n = l.count()
 	to := l.floor()
+	if !l.counted {
+		n = l.count()
+	}
 	for ; n > most; n-- {
 		p, ok := l.first()
 		if !ok {
@@ -49,9 +51,8 @@ func (l *Log) trim(most int) (dropped int) {
 		to = p
 		dropped++
 	}
-	if l.raise(to); l.tail != nil {
-		l.tail.recount()
-	}
+	l.raise(to)
+	l.counted = true
 	return dropped
 }
 
@@ -62,17 +63,19 @@ func (l *Log) count() (n int) {
 		in.dead = in.index().behind(floor)
 	}
 	n = l.inline.n - l.inline.dead
-	if l.tail == nil {
+	t := l.tail
+	if t == nil {
 		return n
 	}
-	for i := range l.tail.refs {
-		r := &l.tail.refs[i]
+	t.dead = 0
+	for i := range t.refs {
+		r := &t.refs[i]
 		if r.min.Compare(floor) <= 0 {
-			l.tail.cut(r, floor)
+			t.cut(r, floor)
 		}
-		n += r.n - r.dead
+		t.dead += r.dead
 	}
-	return n
+	return n + t.n - t.dead
 }
 
 // first takes the first event that is left after count. It is false if chunks cannot be read.
@@ -97,28 +100,24 @@ func (l *Log) first() (p Position, ok bool) {
 		return Position{}, false
 	}
 	*dead++
-	if of != nil && len(of.ahead) > 0 {
-		of.ahead = of.ahead[1:]
+	if of != nil {
+		l.tail.dead++
+		if of.dead > 1 {
+			of.ahead.next++
+		}
 	}
 	return p, true
 }
 
-// recount adds up what the floor has passed.
-func (t *tail) recount() {
-	t.dead = 0
-	for i := range t.refs {
-		t.dead += t.refs[i].dead
-	}
-}
-
 // cut settles how many events of a chunk the floor has passed.
 func (t *tail) cut(r *ref, floor Position) {
-	if n := len(r.ahead); n == 0 || r.ahead[n-1].Compare(floor) <= 0 {
-		r.dead, r.ahead = t.open(r).behind(floor), nil
+	places := r.ahead.places
+	if n := len(places); r.ahead.next == n || places[n-1].Compare(floor) <= 0 {
+		r.dead, r.ahead = t.open(r).behind(floor), window{}
 		return
 	}
-	for r.ahead[0].Compare(floor) <= 0 {
-		r.ahead = r.ahead[1:]
+	for places[r.ahead.next].Compare(floor) <= 0 {
+		r.ahead.next++
 		r.dead++
 	}
 }
@@ -131,14 +130,14 @@ func (t *tail) front(r *ref) (p Position, ok bool) {
 	case r.dead == r.n:
 		return p, false
 	}
-	if len(r.ahead) == 0 {
+	if r.ahead.next == len(r.ahead.places) {
 		places := t.open(r).places
 		if r.dead >= len(places) {
 			return p, false
 		}
-		r.ahead = slices.Clone(places[r.dead:min(r.dead+tailAhead, len(places))])
+		r.ahead = windowOf(slices.Clone(places[r.dead:min(r.dead+tailAhead, len(places))]))
 	}
-	return r.ahead[0], true
+	return r.ahead.places[r.ahead.next], true
 }
 
 // seal makes a chunk of the events in the head, and merges the levels that this fills.
@@ -199,41 +198,68 @@ func (t *tail) top() (level uint8) {
 // merge makes one chunk of a level, or several if they become full, out of those that of holds for. Events that the
 // floor has passed are left out.
 func (t *tail) merge(of func(*ref) bool, level uint8, floor Position) {
-	var sources []source
-	size, whole := 0, true
+	var refs []*ref
+	whole := true
 	for i := range t.refs {
 		if r := &t.refs[i]; of(r) {
-			c := t.open(r)
-			sources = append(sources, source{table: &c.table, at: c.behind(floor)})
-			size += len(c.body)
-			whole = whole && c.behind(floor) == 0
+			refs = append(refs, r)
+			whole = whole && r.min.Compare(floor) > 0
 		}
 	}
-	w := want{hashes: true, sums: true, split: true}
-	var hashes []uint32
-	var sums *summary
-	if whole && size < fullBytes {
-		hashes, sums = t.known(of)
-		w = want{sums: sums == nil}
+	chunks, ok := t.mergeWhole(refs, of, whole)
+	if !ok {
+		chunks, ok = build(t.sources(refs, floor), want{hashes: true, sums: true, split: true})
+	}
+	if !ok {
+		t.fail(errCorrupt)
 	}
 	if t.err != nil {
 		return
 	}
-	chunks, ok := build(sources, w)
-	if !ok {
-		t.fail(errCorrupt)
-		return
-	}
 	t.drop(of)
 	for i := range chunks {
-		if !w.hashes {
-			chunks[i].hashes = hashes
-		}
-		if !w.sums {
-			chunks[i].summary = sums
-		}
 		t.put(&chunks[i], level)
 	}
+}
+
+// sources are the events of chunks that the floor has not passed.
+func (t *tail) sources(refs []*ref, floor Position) (sources []source) {
+	for _, r := range refs {
+		c := t.open(r)
+		sources = append(sources, source{table: &c.table, at: c.behind(floor)})
+	}
+	return sources
+}
+
+// mergeWhole merges chunks all of whose events are kept; their indexes then have the new one's. It is false if they
+// are not whole, or become full.
+func (t *tail) mergeWhole(refs []*ref, of func(*ref) bool, whole bool) (chunks []built, ok bool) {
+	if !whole {
+		return nil, false
+	}
+	hashes, sums := t.known(of)
+	done, ok := t.concatenate(refs, sums == nil)
+	if ok {
+		chunks = []built{done}
+	} else if sources := t.sources(refs, lowest); bodies(sources) < fullBytes {
+		chunks, ok = build(sources, want{sums: sums == nil})
+	}
+	if !ok || len(chunks) != 1 {
+		return nil, false
+	}
+	chunks[0].hashes = hashes
+	if sums != nil {
+		chunks[0].summary = sums
+	}
+	return chunks, true
+}
+
+// bodies is how many bytes the sources' records take.
+func bodies(sources []source) (size int) {
+	for i := range sources {
+		size += len(sources[i].body)
+	}
+	return size
 }
 
 // known is what the indexes tell of chunks that become one: the hashes of their ids, in order, and the summary of all;
