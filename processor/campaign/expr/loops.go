@@ -233,7 +233,7 @@ func (r *ranking) Less(i, j int) bool {
 		i, j = j, i
 	}
 	o, ok := order(r.keys[i], r.keys[j])
-	r.unlike = r.unlike || !ok
+	r.unlike = r.unlike || !ok && !(r.keys[i].isNumber() && r.keys[j].isNumber()) // NaN is not less than any
 	return ok && o < 0
 }
 
