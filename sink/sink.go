@@ -3,12 +3,24 @@ package sink
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/control"
+	"github.com/tripline/tripline/sink/delivery"
 	"github.com/tripline/tripline/state/lane"
 )
 
-// Config says what a sink reads and writes. All but Dedupe, Version and Network is required.
+// Config says what a sink reads and writes. All but Dedupe, Version, Memory and Network is required.
 type Config struct {
 	Group string // `group:` of tripline.yaml; the consumer group is <group>-sink
 
@@ -16,6 +28,7 @@ type Config struct {
 
 	Dedupe  int64  // ms: how long a trigger that has ended is known as such; 24 h
 	Version string // of Tripline, for the user-agent
+	Memory  int64  // bytes of triggers that wait in memory, over all endpoints, about; 64 MiB
 
 	// Lane has what the sink leaves to its lanes: Client, Store, Log, Metrics, Lanes, timeouts. Its Group, Topics, Changelog
 	// and StopTimeout are set by New.
@@ -26,26 +39,264 @@ type Config struct {
 }
 
 const (
-	maxName = 512 // bytes of an endpoint's name or a trigger's id
-
-	unknownEndpoint = "unknown_endpoint"
-	unknownCampaign = "unknown_campaign"
+	maxName  = 512 // bytes of a name or an id
+	dayMS    = 86_400_000
+	memory   = 64 << 20
+	minBytes = 256 << 10 // of one endpoint
+	maxBytes = 8 << 20
 )
 
 // Sink sends webhooks.
 type Sink struct {
-	cfg  Config
-	plan *Plan
+	cfg     Config
+	log     *zap.Logger
+	agent   string
+	group   *lane.Group
+	metrics *metrics
+	control *control.Follower
+	plan    atomic.Pointer[Plan]
+	flights sync.WaitGroup // goroutines of outlets
+
+	mu      sync.Mutex
+	outlets map[string]*outlet
+	lanes   map[*laneRun]bool
+	known   map[string]string // what the control topic says: endpoint -> print of the configuration that is disabled
 }
 
 // New checks cfg. It opens nothing.
 func New(cfg Config, plan *Plan) (*Sink, error) {
-	return &Sink{cfg: cfg, plan: plan}, nil
+	if cfg.Group == "" || cfg.Triggers == "" || cfg.Deliveries == "" || cfg.DeadLetters == "" || plan == nil {
+		return nil, errors.New("sink: a group, the topics of triggers, deliveries and dead letters, and a plan are required")
+	}
+	if cfg.Dedupe == 0 {
+		cfg.Dedupe = dayMS
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = memory
+	}
+	if cfg.Lane.Log == nil {
+		cfg.Lane.Log = zap.NewNop()
+	}
+	cfg.Lane.Group = cfg.Group + "-sink"
+	cfg.Lane.Changelog = cfg.Group + "-sink-changelog"
+	cfg.Lane.Topics = []string{cfg.Triggers}
+	cfg.Lane.StopTimeout = stopTime
+	s := &Sink{cfg: cfg, log: cfg.Lane.Log.Named("sink"), agent: "tripline/" + cfg.Version, metrics: newMetrics(),
+		outlets: map[string]*outlet{}, lanes: map[*laneRun]bool{}, known: map[string]string{}}
+	group, err := lane.New(cfg.Lane, s.loop)
+	if err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
+	}
+	s.group = group
+	s.control = control.NewFollower(s.controlTopic(), cfg.Lane.Client, s.log, s.apply)
+	s.Follow(plan)
+	return s, nil
 }
 
-// Follow makes another plan the one by which everything is sent from now on. It may be called at any time.
-func (s *Sink) Follow(plan *Plan) { s.plan = plan }
+func (s *Sink) controlTopic() string { return s.cfg.Group + "-sink-control" }
+
+// Follow makes another plan the one by which everything is sent from now on, whole. It may be called at any time.
+func (s *Sink) Follow(plan *Plan) {
+	s.mu.Lock()
+	s.plan.Store(plan)
+	each := max(minBytes, min(maxBytes, int(s.cfg.Memory)/max(1, len(plan.endpoints))))
+	for name := range plan.endpoints {
+		s.ensure(name)
+	}
+	for name, o := range s.outlets {
+		e := plan.endpoints[name]
+		if old := o.configure(e, s.client(o, e), each); old != nil {
+			old.Close()
+		}
+	}
+	s.mu.Unlock()
+	s.inform()
+}
+
+// client is a client for an endpoint; the outlet's own where that is as good.
+func (s *Sink) client(o *outlet, e *endpoint) *call.Client {
+	now, client, _ := o.current()
+	switch {
+	case e == nil:
+		return nil
+	case now != nil && now.Timeout == e.Timeout && now.AllowPrivate == e.AllowPrivate && now.MaxInFlight == e.MaxInFlight &&
+		slices.Equal(now.Secrets, e.Secrets) && slices.Equal(now.target.Secrets(), e.target.Secrets()):
+		return client
+	}
+	return call.New(call.Config{Timeout: time.Duration(e.Timeout) * time.Millisecond, AllowPrivate: e.AllowPrivate, Connections: e.MaxInFlight,
+		Secrets: e.secrets, Network: s.cfg.Network})
+}
+
+// ensure returns the outlet of that name. The lock is held.
+func (s *Sink) ensure(name string) *outlet {
+	o := s.outlets[name]
+	if o == nil {
+		o = &outlet{name: name, wait: &s.flights, metrics: s.metrics, lanes: map[*laneRun]*[2]int{}}
+		o.attempt = func(f *flight) { s.attempt(o, f) }
+		s.outlets[name] = o
+	}
+	return o
+}
+
+func (s *Sink) outlet(name string) *outlet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outlets[name]
+}
+
+func (s *Sink) all() []*outlet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.outlets))
+}
+
+// apply takes what the control topic says of an endpoint.
+func (s *Sink) apply(state control.State) {
+	print := ""
+	if state.State == control.Disabled {
+		print = state.Print
+	}
+	s.mu.Lock()
+	s.known[state.Endpoint] = print
+	o := s.ensure(state.Endpoint)
+	s.mu.Unlock()
+	if !o.disable(print) {
+		return
+	}
+	if o.isGone() {
+		s.log.Warn("endpoint is disabled", zap.String("endpoint", state.Endpoint), zap.String("cause", state.Cause), zap.String("since", state.Time))
+	} else {
+		s.log.Info("endpoint is tried again", zap.String("endpoint", state.Endpoint))
+	}
+	s.inform()
+}
+
+// gone are the endpoints that are disabled as they are configured.
+func (s *Sink) gone() map[string]bool {
+	gone := map[string]bool{}
+	for _, o := range s.all() {
+		if o.isGone() {
+			gone[o.name] = true
+		}
+	}
+	return gone
+}
+
+// unconfirmed are the endpoints of which this process knows that they have gone, and the control topic does not: the transaction
+// that should have told it was aborted.
+func (s *Sink) unconfirmed() map[string]string {
+	prints := map[string]string{}
+	for name := range s.gone() {
+		e := s.plan.Load().endpoints[name]
+		s.mu.Lock()
+		if e != nil && s.known[name] != e.print {
+			prints[name] = e.print
+		}
+		s.mu.Unlock()
+	}
+	return prints
+}
+
+// inform tells every lane that something is new.
+func (s *Sink) inform() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.lanes {
+		l.inform()
+	}
+}
+
+func (s *Sink) enter(l *laneRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[l] = true
+}
+
+func (s *Sink) leave(l *laneRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lanes, l)
+}
+
+// waits counts the rows of an endpoint's deliveries, over all lanes.
+func (s *Sink) waits(endpoint string, by int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.ensure(endpoint)
+	now := o.waiting.Add(by)
+	if s.plan.Load().endpoints[endpoint] != nil {
+		s.metrics.wait(endpoint, float64(now))
+	} else if now == 0 && s.known[endpoint] == "" {
+		delete(s.outlets, endpoint) // only records name it
+	}
+}
+
+// end counts a delivery that has ended. A name that the plan does not have is not shown: a record could bring any.
+func (s *Sink) end(r *delivery.Record) {
+	endpoint := r.Endpoint
+	if s.plan.Load().endpoints[endpoint] == nil {
+		endpoint = "unknown"
+	}
+	s.metrics.ended.WithLabelValues(endpoint, r.Outcome, r.Reason).Inc()
+}
+
+// excess is how many more deliveries wait for an endpoint than may.
+func (s *Sink) excess(endpoint string) int64 {
+	o, e := s.outlet(endpoint), s.plan.Load().endpoints[endpoint]
+	if o == nil || e == nil {
+		return 0
+	}
+	return o.waiting.Load() - int64(e.MaxWaiting)
+}
+
+// Status tells what this process's lanes are doing.
+func (s *Sink) Status() []lane.Status { return s.group.Status() }
 
 // Run sends until ctx ends, then lets attempts in flight end for up to 4 s, and returns nil. It closes all that it opened, and
 // leaves Config.Lane.Store open. It is called once. Its errors are those of lane.Group.Run.
-func (s *Sink) Run(ctx context.Context) error { return errors.ErrUnsupported }
+func (s *Sink) Run(ctx context.Context) error {
+	remove, err := s.metrics.register(s.cfg.Lane.Metrics)
+	if err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	defer remove()
+	if err := s.missing(ctx); err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { s.control.Run(following) })
+	err = s.group.Run(ctx)
+	stop()
+	follower.Wait()
+	s.flights.Wait()
+	for _, o := range s.all() {
+		o.stop()
+	}
+	return err
+}
+
+// missing says which output topics are not there. Whether Kafka answers at all, the lanes find out.
+func (s *Sink) missing(ctx context.Context) error {
+	client, err := kgo.NewClient(append(slices.Clone(s.cfg.Lane.Client), kgo.DisableClientMetrics())...)
+	if err != nil {
+		return fmt.Errorf("sink: make a client: %w", err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	topics, err := kadm.NewClient(client).ListTopics(ctx)
+	if err != nil {
+		return nil
+	}
+	missing := map[string]int{}
+	for _, name := range []string{s.cfg.Deliveries, s.cfg.DeadLetters} {
+		if !topics.Has(name) {
+			missing[name] = 0
+		}
+	}
+	if len(missing) > 0 {
+		return &lane.TopicsError{Counts: missing}
+	}
+	return nil
+}

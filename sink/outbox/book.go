@@ -145,15 +145,15 @@ func (b *Book) End(d Delivery, waited bool, until int64) {
 
 // Due takes up to limit deliveries whose Due has come by now (ms), earliest first, less those in hand: at most held, for which
 // inHand is true. It also forgets what has ended long enough ago. It returns the same ones again until Save or End was called
-// for them.
-func (b *Book) Due(now int64, limit, held int, inHand func(key string) bool) ([]Delivery, error) {
+// for them. more says that there may be others.
+func (b *Book) Due(now int64, limit, held int, inHand func(key string) bool) (due []Delivery, more bool, err error) {
 	// Timers that the applied rows still have, but not the changes since, come again until those are applied.
-	timers, err := b.state.Due(now+1, limit+held+len(b.pending)+len(b.committing), b.scratch[:0])
+	asked := limit + held + len(b.pending) + len(b.committing)
+	timers, err := b.state.Due(now+1, asked, b.scratch[:0])
 	b.scratch = timers
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var due []Delivery
 	for _, t := range timers {
 		key := state.Key{ID: t.ID}
 		if _, changed := b.pending[key]; changed {
@@ -169,14 +169,14 @@ func (b *Book) Due(now int64, limit, held int, inHand func(key string) bool) ([]
 		if name := t.ID[1:]; !inHand(name) && len(due) < limit {
 			d, found, err := b.Delivery(name)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			if found {
 				due = append(due, d)
 			}
 		}
 	}
-	return due, nil
+	return due, len(timers) == asked, nil
 }
 
 // NextDue is a moment (ms) before which Due has nothing; ok is false if no timer is set.

@@ -125,6 +125,16 @@ func (b *Book) Queued(endpoint string, stage Stage) bool {
 	return q.at < q.next || len(q.ahead) > 0 || len(q.tail) > 0
 }
 
+// Backlog reports whether any queue may hold anything.
+func (b *Book) Backlog() bool {
+	for name := range b.endpoints {
+		if b.Queued(name, QueuedFirst) || b.Queued(name, QueuedAgain) {
+			return true
+		}
+	}
+	return false
+}
+
 // Pull takes up to n deliveries off the front of an endpoint's queue into the caller's hands. They keep their rows, and after a
 // crash their places, until Save or End is called for them. What was put into the queue since the last Changes stays.
 func (b *Book) Pull(endpoint string, stage Stage, n int) (pulled []Delivery, err error) {

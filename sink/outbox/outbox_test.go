@@ -159,10 +159,10 @@ func TestEnded(t *testing.T) {
 		return ended
 	}
 	none := func(string) bool { return false }
-	if due, err := b.Due(99, 10, 0, none); err != nil || len(due) != 0 || !known("a") || !known("b") || b.Waiting("ops") != 0 {
+	if due, _, err := b.Due(99, 10, 0, none); err != nil || len(due) != 0 || !known("a") || !known("b") || b.Waiting("ops") != 0 {
 		t.Errorf("%v %v", due, err)
 	}
-	if due, err := b.Due(100, 10, 0, none); err != nil || len(due) != 0 || known("a") || !known("b") {
+	if due, _, err := b.Due(100, 10, 0, none); err != nil || len(due) != 0 || known("a") || !known("b") {
 		t.Errorf("%v %v", due, err)
 	}
 	b.Walk(func(d Delivery) error { t.Errorf("%+v waits", d); return nil })
@@ -212,7 +212,7 @@ func walk(t *testing.T, r *rand.Rand) {
 				hand[d.Key] = d
 			}
 		case 6:
-			due, err := b.Due(int64(step), 1+r.IntN(50), len(hand), func(key string) bool { _, held := hand[key]; return held })
+			due, _, err := b.Due(int64(step), 1+r.IntN(50), len(hand), func(key string) bool { _, held := hand[key]; return held })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,7 +310,8 @@ func verify(t *testing.T, b *Book, want model) {
 			found[d.Key] = d
 		}
 	}
-	take(b.Due(1<<30, 1<<20, 0, func(string) bool { return false }))
+	due, _, err := b.Due(1<<30, 1<<20, 0, func(string) bool { return false })
+	take(due, err)
 	for _, endpoint := range b.Endpoints() {
 		if b.Waiting(endpoint) != counts[endpoint] {
 			t.Errorf("%s: %d wait, should be %d", endpoint, b.Waiting(endpoint), counts[endpoint])

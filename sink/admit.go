@@ -1,0 +1,277 @@
+package sink
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/sink/outbox"
+	"github.com/tripline/tripline/sink/policy"
+	"github.com/tripline/tripline/state/lane"
+)
+
+// admit takes records of `triggers` in.
+func (l *laneRun) admit(b lane.Batch) error {
+	p := l.part(b.Partition)
+	for _, r := range b.Records {
+		if err := l.take(p, r); err != nil {
+			return err
+		}
+		p.window.Passed(r.Offset + 1)
+	}
+	p.window.Passed(b.Next)
+	l.cycle.touch()
+	return nil
+}
+
+func (l *laneRun) part(number int32) *part {
+	for _, p := range l.parts {
+		if p.number == number {
+			return p
+		}
+	}
+	return nil
+}
+
+// take takes one record in.
+func (l *laneRun) take(p *part, r *kgo.Record) error {
+	if len(r.Value) == 0 {
+		l.erase(p, string(r.Key), r.Offset)
+		return nil
+	}
+	t, replay, detail := readTrigger(r)
+	if detail != "" {
+		l.sink.metrics.bad.Inc()
+		l.sink.log.Warn("a record that is no trigger", zap.String("topic", r.Topic), zap.Int32("partition", r.Partition), zap.Int64("offset", r.Offset),
+			zap.String("detail", detail))
+		l.cycle.bad = append(l.cycle.bad, badRecord{p, r.Offset, unread(l.sink.cfg.DeadLetters, r, detail)})
+		return nil
+	}
+	key := outbox.Key(t.ID, replay)
+	known, err := l.known(p, key)
+	if err != nil {
+		return err
+	}
+	if known {
+		l.sink.metrics.duplicates.Inc()
+		return nil
+	}
+	now := time.Now().UnixMilli()
+	f := &flight{lane: l, part: p, key: key, raw: r.Value, trigger: &t, replay: replay, admitted: now,
+		row: outbox.Delivery{Key: key, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now}}
+	if p.book.Erased(t.User, r.Offset) { // it was in memory when the last life ended
+		return l.refused(f, policy.Dropped, erased, "")
+	}
+	return l.route(f)
+}
+
+// known reports whether a delivery is in memory, waits, or has ended.
+func (l *laneRun) known(p *part, key string) (bool, error) {
+	if _, ok := l.hand[key]; ok {
+		return true, nil
+	}
+	ended, err := p.book.Ended(key)
+	if ended || err != nil {
+		return ended, err
+	}
+	_, waits, err := p.book.Delivery(key)
+	return waits, err
+}
+
+// route gives a delivery that may be tried now to its outlet, or keeps it where there is none or no room.
+func (l *laneRun) route(f *flight) error {
+	to := route{campaign: f.trigger.Campaign, endpoint: f.trigger.Endpoint}
+	if l.sink.plan.Load().unknown(to) != "" {
+		return l.keepUnknown(f)
+	}
+	o := l.sink.outlet(f.row.Endpoint)
+	if o == nil {
+		return l.keepUnknown(f)
+	}
+	if f.row.Attempts == 0 {
+		f.kind = first
+	} else {
+		f.kind = again
+	}
+	f.attempts, f.place = f.row.Attempts, f.row.Place
+	if !f.stored {
+		// What waits longer in a queue goes first.
+		if f.part.book.Queued(f.row.Endpoint, outbox.QueuedFirst) || !l.board(o, f) {
+			return l.keep(f, outbox.QueuedFirst, 0)
+		}
+		return nil
+	}
+	if !l.board(o, f) {
+		return l.keep(f, stageOf(&f.row), 0)
+	}
+	return nil
+}
+
+// board puts a flight into an outlet. From then on, until its last result, parts of it belong to the outlet's goroutine.
+func (l *laneRun) board(o *outlet, f *flight) bool {
+	l.hand[f.key] = f
+	if !f.stored {
+		f.windowed = true
+		f.part.window.Add(f.row.Offset)
+	}
+	if o.offer(f) {
+		return true
+	}
+	delete(l.hand, f.key)
+	return false
+}
+
+// keep writes a delivery's row, and with it lets the position go on.
+func (l *laneRun) keep(f *flight, stage outbox.Stage, due int64) error {
+	f.row.Stage, f.row.Due = stage, due
+	var record []byte
+	if !f.stored {
+		record, f.stored = f.raw, true
+		l.cycle.bytes += len(f.raw)
+		l.sink.waits(f.row.Endpoint, 1)
+	}
+	f.part.book.Save(f.row, record)
+	l.pass(f)
+	l.cycle.touch()
+	return l.bound(f.part, f.row.Endpoint)
+}
+
+// pass lets the position go on behind a flight.
+func (l *laneRun) pass(f *flight) {
+	if f.windowed {
+		f.windowed = false
+		f.part.window.Done(f.row.Offset)
+	}
+}
+
+// keepUnknown lets a delivery wait for a configuration that knows it.
+func (l *laneRun) keepUnknown(f *flight) error {
+	return l.keep(f, outbox.Unknown, time.Now().UnixMilli()+unknownFor)
+}
+
+// erase takes the tombstone of a user: what waits of the user is dropped. What is in flight is let end, and not tried again.
+func (l *laneRun) erase(p *part, user string, offset int64) {
+	if user == "" {
+		return
+	}
+	l.sink.metrics.erasures.Inc()
+	p.book.Erase(user, offset)
+	for _, f := range l.hand {
+		if f.part == p && f.row.User == user {
+			f.erased.Store(true)
+		}
+	}
+	p.sweep.erased = true
+	l.ask(p)
+}
+
+// due takes the deliveries whose time has come.
+func (l *laneRun) due(now int64) error {
+	if now < l.dueAt {
+		return nil
+	}
+	next, more := int64(math.MaxInt64), false
+	for _, p := range l.parts {
+		due, rest, err := p.book.Due(now, dueSize, len(l.hand), func(key string) bool { return l.hand[key] != nil })
+		if err != nil {
+			return err
+		}
+		more = more || rest
+		for _, d := range due {
+			if err := l.comes(p, d); err != nil {
+				return err
+			}
+		}
+		at, ok, err := p.book.NextDue()
+		if err != nil {
+			return err
+		}
+		if ok {
+			next = min(next, at)
+		}
+		if len(due) > 0 || p.book.Pending() > 0 {
+			l.cycle.touch()
+		}
+	}
+	// Timers of flights in hand stay in the index until those land.
+	if l.dueAt = max(next, now+cycleTime.Milliseconds()); more {
+		l.dueAt = now
+	}
+	return nil
+}
+
+// open reads a delivery out of its row.
+func (l *laneRun) open(p *part, d outbox.Delivery) (*flight, error) {
+	raw, err := p.book.Record(d.Key)
+	if err != nil {
+		return nil, err
+	}
+	t, err := record.ParseTrigger(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the trigger of %s: %w", d.Key, err)
+	}
+	_, replay := outbox.Split(d.Key)
+	return &flight{lane: l, part: p, key: d.Key, raw: raw, trigger: &t, replay: replay, attempts: d.Attempts, row: d, stored: true}, nil
+}
+
+// comes takes a delivery whose turn it is.
+func (l *laneRun) comes(p *part, d outbox.Delivery) error {
+	// Others that came before it may have made it one too many.
+	if _, waits, err := p.book.Delivery(d.Key); !waits || err != nil {
+		return err
+	}
+	f, err := l.open(p, d)
+	if err != nil {
+		return err
+	}
+	if p.book.Erased(d.User, d.Offset) {
+		return l.refused(f, policy.Dropped, erased, "")
+	}
+	if reason := l.sink.plan.Load().unknown(route{f.trigger.Campaign, f.trigger.Endpoint}); reason != "" && d.Stage == outbox.Unknown {
+		return l.refused(f, policy.Failed, reason, "no configuration within 10 minutes knew it")
+	}
+	return l.route(f)
+}
+
+// refill takes deliveries out of queues where there is room for them again.
+func (l *laneRun) refill() error {
+	for _, p := range l.parts {
+		if !p.book.Backlog() {
+			continue
+		}
+		for _, name := range p.book.Endpoints() {
+			for kind, stage := range [...]outbox.Stage{first: outbox.QueuedFirst, again: outbox.QueuedAgain} {
+				if !p.book.Queued(name, stage) {
+					continue
+				}
+				if err := l.pull(p, name, kind, stage); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// pullSize bounds what is taken out of a queue at a time.
+const pullSize = 256
+
+func (l *laneRun) pull(p *part, endpoint string, kind int, stage outbox.Stage) error {
+	room := pullSize
+	if o := l.sink.outlet(endpoint); o != nil {
+		if room = min(room, o.room(l, kind)); room <= 0 {
+			return nil
+		}
+	}
+	pulled, err := p.book.Pull(endpoint, stage, room)
+	for _, d := range pulled {
+		if err == nil {
+			err = l.comes(p, d)
+		}
+	}
+	return err
+}

@@ -1,0 +1,176 @@
+// Package control is the control topic: what is known of endpoints by all processes of a group, whether they run or not. Its
+// records have the endpoint's name as their key; of each key the newest holds.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/processor/campaign/calendar"
+)
+
+// Disabled is the state of an endpoint that has gone; any other state, and a record without a value, is that of one that has
+// not.
+const Disabled = "disabled"
+
+// State is what a record says.
+type State struct {
+	Endpoint string `json:"endpoint"`
+	State    string `json:"state"`
+	Cause    string `json:"cause,omitempty"`      // why: "410"
+	Print    string `json:"print,omitempty"`      // of the configuration that it holds for; another one is not disabled
+	Trigger  string `json:"trigger_id,omitempty"` // whose delivery met it
+	Time     string `json:"time,omitempty"`
+}
+
+// Record is the record that disables an endpoint from a moment on (ms since the epoch).
+func Record(topic, endpoint, cause, print, trigger string, now int64) *kgo.Record {
+	// Marshalling strings cannot fail.
+	value, _ := json.Marshal(State{Endpoint: endpoint, State: Disabled, Cause: cause, Print: print, Trigger: trigger, Time: calendar.FormatTime(now)})
+	return &kgo.Record{Topic: topic, Key: []byte(endpoint), Value: value, Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}}
+}
+
+// Parse reads a record.
+func Parse(r *kgo.Record) (State, error) {
+	s := State{Endpoint: string(r.Key), State: "active"}
+	if len(r.Value) == 0 {
+		return s, nil
+	}
+	if err := json.Unmarshal(r.Value, &s); err != nil {
+		return State{}, err
+	}
+	s.Endpoint = string(r.Key)
+	return s, nil
+}
+
+// Follower reads the control topic to its end and then on.
+type Follower struct {
+	Topic  string
+	Client []kgo.Opt
+	Log    *zap.Logger
+	Apply  func(State) // called for each record, by one goroutine
+	ready  chan struct{}
+}
+
+// NewFollower returns a follower of a topic.
+func NewFollower(topic string, client []kgo.Opt, log *zap.Logger, apply func(State)) *Follower {
+	return &Follower{Topic: topic, Client: client, Log: log, Apply: apply, ready: make(chan struct{})}
+}
+
+// Ready is closed when everything that was in the topic at the start was applied.
+func (f *Follower) Ready() <-chan struct{} { return f.ready }
+
+// Run makes the topic where it is missing and follows it until ctx ends. It goes on after every error: a broker that is away
+// comes back, and until Ready nothing is sent.
+func (f *Follower) Run(ctx context.Context) {
+	for tries := 0; ctx.Err() == nil; tries++ {
+		err := f.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		f.Log.Warn("the control topic is read again from its start", zap.String("topic", f.Topic), zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(30*time.Second, time.Second<<min(tries, 5))):
+		}
+	}
+}
+
+func (f *Follower) follow(ctx context.Context) error {
+	opts := append([]kgo.Opt{}, f.Client...)
+	client, err := kgo.NewClient(append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.MetadataMinAge(time.Second), kgo.DisableClientMetrics(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{f.Topic: {0: kgo.NewOffset().AtStart()}}))...)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	defer client.Close()
+	if err := f.create(ctx, client); err != nil {
+		return err
+	}
+	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, f.Topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("end of %s: %w", f.Topic, err)
+	}
+	end, _ := ends.Lookup(f.Topic, 0)
+	at := int64(0)
+	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, f.Topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("start of %s: %w", f.Topic, err)
+	}
+	if start, ok := starts.Lookup(f.Topic, 0); ok {
+		at = start.Offset
+	}
+	// Up to the end only what holds is applied: an endpoint that was disabled and is back was not disabled in between.
+	seen := map[string]State{}
+	for {
+		if at >= end.Offset && seen != nil {
+			for _, s := range seen {
+				f.Apply(s)
+			}
+			seen = nil
+			f.settled()
+		}
+		fetches := client.PollFetches(ctx)
+		if err := errors.Join(ctx.Err(), fetches.Err()); err != nil {
+			return fmt.Errorf("read %s: %w", f.Topic, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			at = r.Offset + 1
+			if s, ok := f.parse(r); ok && seen != nil {
+				seen[s.Endpoint] = s
+			} else if ok {
+				f.Apply(s)
+			}
+		})
+	}
+}
+
+func (f *Follower) settled() {
+	select {
+	case <-f.ready:
+	default:
+		close(f.ready)
+	}
+}
+
+func (f *Follower) parse(r *kgo.Record) (s State, ok bool) {
+	if r.Attrs.IsControl() {
+		return s, false
+	}
+	s, err := Parse(r)
+	if err != nil {
+		f.Log.Warn("a control record that cannot be read is left out", zap.String("topic", f.Topic), zap.Int64("offset", r.Offset), zap.Error(err))
+	}
+	return s, err == nil
+}
+
+// create makes the topic: one partition, so that its records have one order, and compacted.
+func (f *Follower) create(ctx context.Context, client *kgo.Client) error {
+	compact, lag := "compact", "86400000"
+	resp, err := kadm.NewClient(client).CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": &compact, "max.compaction.lag.ms": &lag}, f.Topic)
+	if err == nil {
+		err = resp.Err
+	}
+	switch {
+	case errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return nil // where it may not be made, somebody else has made it, or reading it fails
+	case err != nil:
+		return fmt.Errorf("create topic %s: %w", f.Topic, err)
+	}
+	return nil
+}

@@ -1,0 +1,409 @@
+//go:build synctests
+
+package sink
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/delivery"
+	"github.com/tripline/tripline/sink/policy"
+	"github.com/tripline/tripline/state"
+	"github.com/tripline/tripline/state/lane"
+)
+
+const partitions = 2
+
+// world is a broker and receivers, in a bubble of fake time.
+type world struct {
+	t         *testing.T
+	cluster   *kfake.Cluster
+	network   kfake.VirtualNetwork
+	client    *kgo.Client
+	receivers []*receiver
+}
+
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t}
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen),
+			kfake.SeedTopics(partitions, "triggers", "deliveries", "dead-letters"), kfake.GroupMinSessionTimeout(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.cluster = cluster
+		if w.client, err = kgo.NewClient(w.options(w.network.DialContext)...); err != nil {
+			t.Fatal(err)
+		}
+		test(t, w)
+		for _, r := range w.receivers {
+			r.server.Close()
+		}
+		w.client.Close()
+		cluster.Close()
+	})
+}
+
+func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers("localhost:9092"), kgo.Dialer(dial), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+}
+
+// got is a request as a receiver got it.
+type got struct {
+	id, path, body string
+	header         http.Header
+	at             time.Time
+}
+
+// receiver is a server at http://NAME.example:PORT.
+type receiver struct {
+	name   string
+	port   int
+	server *http.Server
+
+	mu     sync.Mutex
+	all    []got
+	answer func(n int, g got, w http.ResponseWriter) // n counts the requests with that id, from 1
+}
+
+// receive starts a receiver.
+func (w *world) receive(name string, answer func(n int, g got, w http.ResponseWriter)) *receiver {
+	w.t.Helper()
+	r := &receiver{name: name, port: 8001 + len(w.receivers), answer: answer}
+	w.receivers = append(w.receivers, r)
+	listener, err := w.network.Listen("tcp", fmt.Sprintf("localhost:%d", r.port))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.server = &http.Server{Handler: r}
+	go r.server.Serve(listener)
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return
+	}
+	g := got{id: req.Header.Get("webhook-id"), path: req.URL.Path, body: string(body), header: req.Header, at: time.Now()}
+	r.mu.Lock()
+	r.all = append(r.all, g)
+	n := 0
+	for _, other := range r.all {
+		if other.id == g.id {
+			n++
+		}
+	}
+	answer := r.answer
+	r.mu.Unlock()
+	if answer != nil {
+		answer(n, g, w)
+	}
+}
+
+func (r *receiver) requests() []got {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
+func (r *receiver) change(answer func(n int, g got, w http.ResponseWriter)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+// endpoint calls the receiver.
+func (r *receiver) endpoint() Endpoint {
+	return Endpoint{Name: r.name, URL: fmt.Sprintf("http://%s.example:%d/hook", r.name, r.port), AllowPrivate: true,
+		Retry: policy.Backoff{Schedule: []int64{5_000, 60_000, 3_600_000}}}
+}
+
+func status(code int) func(int, got, http.ResponseWriter) {
+	return func(_ int, _ got, w http.ResponseWriter) { w.WriteHeader(code) }
+}
+
+// delivers is a campaign that delivers to endpoints.
+func delivers(name string, to ...campaign.Delivery) campaign.Definition {
+	return campaign.Definition{Name: name, Deliver: to}
+}
+
+func to(r *receiver) campaign.Delivery { return campaign.Delivery{Endpoint: r.name} }
+
+func (w *world) plan(endpoints []Endpoint, campaigns ...campaign.Definition) *Plan {
+	w.t.Helper()
+	plan, problems := Compile(endpoints, campaigns)
+	if problems != nil {
+		w.t.Fatal(problems)
+	}
+	return plan
+}
+
+// simple is a plan with one campaign "c" that delivers to each of the receivers.
+func (w *world) simple(receivers ...*receiver) *Plan {
+	var endpoints []Endpoint
+	d := delivers("c")
+	for _, r := range receivers {
+		endpoints = append(endpoints, r.endpoint())
+		d.Deliver = append(d.Deliver, to(r))
+	}
+	return w.plan(endpoints, d)
+}
+
+// trigger is a trigger's record.
+func trigger(id, user, endpoint string) *kgo.Record {
+	now := time.Now().UnixMilli()
+	t := record.Trigger{ID: id, Campaign: "c", Version: "v1", User: user, Time: now, Endpoint: endpoint}
+	return &kgo.Record{Topic: "triggers", Key: []byte(user), Value: t.Append(nil, now)}
+}
+
+func (w *world) send(records ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// read returns the committed records of a topic.
+func (w *world) read(topic string) (records []*kgo.Record) {
+	w.t.Helper()
+	admin := kadm.NewClient(w.client)
+	ends, err := admin.ListCommittedOffsets(context.Background(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	starts := map[int32]kgo.Offset{}
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		starts[o.Partition] = kgo.NewOffset().AtStart()
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	reader, err := kgo.NewClient(append(w.options(w.network.DialContext), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer reader.Close()
+	for len(left) > 0 {
+		fetches := reader.PollFetches(context.Background())
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return records
+}
+
+// deliveries are the records of `deliveries`, by trigger, each trigger's in their order.
+func (w *world) deliveries() map[string][]delivery.Record {
+	w.t.Helper()
+	all := map[string][]delivery.Record{}
+	for _, r := range w.read("deliveries") {
+		d, err := delivery.Parse(r.Value)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if string(r.Key) != d.User {
+			w.t.Errorf("a record of %s under the key %s", d.User, r.Key)
+		}
+		all[d.TriggerID] = append(all[d.TriggerID], d)
+	}
+	return all
+}
+
+// short is a delivery's records in one line: attempt, outcome, reason or status of each.
+func short(records []delivery.Record) string {
+	text := ""
+	for _, r := range records {
+		if text != "" {
+			text += ", "
+		}
+		if r.Replay > 0 {
+			text += fmt.Sprintf("replay %d: ", r.Replay)
+		}
+		text += fmt.Sprintf("%d %s", r.Attempt, r.Outcome)
+		switch {
+		case r.Status != 0:
+			text += fmt.Sprint(" ", r.Status)
+		case r.Reason != "":
+			text += " " + r.Reason
+		}
+	}
+	return text
+}
+
+// until waits until something holds, for at most an hour of the bubble's time.
+func (w *world) until(what string, holds func() bool) {
+	w.t.Helper()
+	for range 36_000 {
+		if holds() {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	w.t.Fatalf("%s: not within an hour", what)
+}
+
+// expect waits until a trigger's deliveries are as described, and checks that they stay so.
+func (w *world) expect(id, want string) {
+	w.t.Helper()
+	last := ""
+	for tries := range 500 {
+		if last = short(w.deliveries()[id]); last == want {
+			time.Sleep(time.Second)
+			if last = short(w.deliveries()[id]); last == want {
+				return
+			}
+		}
+		time.Sleep(time.Second + time.Duration(max(0, tries-60))*time.Second)
+	}
+	w.t.Errorf("%s: %s, want %s", id, last, want)
+}
+
+// process is one sink on a disk that can crash and a network that can be cut.
+type process struct {
+	w      *world
+	sink   *Sink
+	disk   *vfs.MemFS
+	store  *state.Store
+	logs   *observer.ObservedLogs
+	cancel context.CancelFunc
+	ended  chan error
+
+	mu    sync.Mutex
+	down  bool
+	conns []net.Conn
+}
+
+func (w *world) launch(disk *vfs.MemFS, plan *Plan, change ...func(*Config)) *process {
+	w.t.Helper()
+	if disk == nil {
+		disk = vfs.NewCrashableMem()
+	}
+	store, err := state.Open(state.Config{Dir: "state", FS: disk, Memory: 32 << 20})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &process{w: w, disk: disk, store: store, ended: make(chan error, 1)}
+	core, logs := observer.New(zapcore.InfoLevel)
+	p.logs = logs
+	cfg := Config{Group: "g", Triggers: "triggers", Deliveries: "deliveries", DeadLetters: "dead-letters", Version: "test",
+		Lane: lane.Config{Client: w.options(p.dial), Store: store, Log: zap.New(core)},
+		Network: call.Network{
+			Lookup: func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("203.0.113.1")}, nil },
+			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				_, port, _ := net.SplitHostPort(address)
+				return p.dial(ctx, network, "localhost:"+port)
+			},
+		}}
+	for _, c := range change {
+		c(&cfg)
+	}
+	if p.sink, err = New(cfg, plan); err != nil {
+		w.t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	go func() { p.ended <- p.sink.Run(ctx) }()
+	return p
+}
+
+func (p *process) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	p.mu.Lock()
+	down := p.down
+	p.mu.Unlock()
+	if down {
+		return nil, fmt.Errorf("network is cut")
+	}
+	conn, err := p.w.network.DialContext(ctx, network, address)
+	if err == nil {
+		p.mu.Lock()
+		p.conns = append(p.conns, conn)
+		p.mu.Unlock()
+	}
+	return conn, err
+}
+
+// stop ends a process as SIGTERM does.
+func (p *process) stop() *vfs.MemFS {
+	p.w.t.Helper()
+	began := time.Now()
+	p.cancel()
+	if err := <-p.ended; err != nil {
+		p.w.t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		p.w.t.Errorf("stopping took %s", took)
+	}
+	if err := p.store.Close(); err != nil {
+		p.w.t.Error(err)
+	}
+	return p.disk
+}
+
+// crash ends a process as SIGKILL does: no byte leaves it any more. It returns the disk as a restart finds it.
+func (p *process) crash() *vfs.MemFS {
+	p.w.t.Helper()
+	disk := p.disk.CrashClone(vfs.CrashCloneCfg{})
+	p.mu.Lock()
+	p.down = true
+	for _, conn := range p.conns {
+		conn.Close()
+	}
+	p.mu.Unlock()
+	p.cancel()
+	<-p.ended
+	if err := p.store.Close(); err != nil {
+		p.w.t.Error(err)
+	}
+	return disk
+}
+
+// rows counts the rows of a kind in the process's state.
+func (p *process) rows(kind byte) (n int) {
+	p.w.t.Helper()
+	for number := range int32(partitions) {
+		part, err := p.store.Partition(number)
+		if err != nil {
+			p.w.t.Fatal(err)
+		}
+		if err := part.Scan(func(r state.Row) error {
+			if r.ID[0] == kind && r.Part == 0 {
+				n++
+			}
+			return nil
+		}); err != nil {
+			p.w.t.Fatal(err)
+		}
+	}
+	return n
+}

@@ -1,0 +1,300 @@
+package sink
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tripline/tripline/sink/outbox"
+	"github.com/tripline/tripline/sink/policy"
+	"github.com/tripline/tripline/state/lane"
+)
+
+const (
+	graceTime  = 3500 * time.Millisecond // of attempts in flight when a lane stops
+	stopTime   = 4300 * time.Millisecond // of a lane that stops, its last commit included
+	cycleTime  = 50 * time.Millisecond   // what ends is committed after so long at the latest,
+	cycleRows  = 2000                    // or at so many rows and records
+	cycleBytes = 8 << 20                 // or bytes
+	pollSize   = 500
+	dueSize    = 500
+	unsaved    = 500 // ms: how long a trigger in flight may hold the position back
+	unknownFor = 600_000
+)
+
+// laneRun is one life of a lane: what is in memory of it. All of it is lost with the lane, and found again by the next life.
+type laneRun struct {
+	sink    *Sink
+	lane    *lane.Lane
+	parts   []*part
+	sending context.Context // of its attempts
+
+	mu      sync.Mutex
+	results []result
+	wake    chan struct{} // there are results, or the sink has something new
+	news    bool          // of the plan or of endpoints' states
+
+	hand map[string]*flight // by key: waiting in an outlet, or in flight
+
+	cycle     cycle
+	committed chan error // of the commit that runs; nil: none runs
+	dueAt     int64      // ms: when to look for due timers
+	begun     int        // commits
+	done      int        // of them, those that are applied
+	heeded    bool       // heed was called
+	found     chan found
+	quit      chan struct{} // closed when walks must end
+	walking   sync.WaitGroup
+}
+
+// part is one partition of a lane.
+type part struct {
+	number   int32
+	book     *outbox.Book
+	window   outbox.Window
+	position int64 // as last committed, or being committed
+	sweep    sweep
+}
+
+// loop is lane.Loop.
+func (s *Sink) loop(ctx context.Context, ln *lane.Lane) error {
+	select {
+	case <-s.control.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	sending, cut := context.WithCancel(context.Background())
+	defer cut()
+	l := &laneRun{sink: s, lane: ln, sending: sending, wake: make(chan struct{}, 1), hand: map[string]*flight{}, found: make(chan found), quit: make(chan struct{})}
+	for _, p := range ln.Partitions() {
+		book, err := outbox.Open(p.State)
+		if err != nil {
+			return err
+		}
+		part := &part{number: p.Number, book: book, position: p.State.Position().Inputs[s.cfg.Triggers]}
+		part.window.Start(part.position)
+		l.parts = append(l.parts, part)
+		for _, name := range book.Endpoints() {
+			s.waits(name, book.Waiting(name))
+		}
+	}
+	s.enter(l)
+	err := l.run(ctx)
+	if err != nil {
+		cut()
+	}
+	err = l.stop(err, cut)
+	s.leave(l)
+	for _, p := range l.parts {
+		for _, name := range p.book.Endpoints() {
+			s.waits(name, -p.book.Waiting(name))
+		}
+	}
+	return err
+}
+
+// run works until ctx ends or something fails.
+func (l *laneRun) run(ctx context.Context) error {
+	polling, end := context.WithCancel(ctx)
+	polled, poller := l.poll(polling)
+	defer poller.Wait()
+	defer end()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	l.inform() // of what the last life did not get to
+	for {
+		if err := l.turn(); err != nil {
+			return err
+		}
+		timer.Reset(l.rest())
+		from, swept := polled, l.found
+		if l.full() {
+			from, swept = nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case batch := <-from:
+			if batch.err != nil {
+				return batch.err
+			}
+			for _, b := range batch.batches {
+				if err := l.admit(b); err != nil {
+					return err
+				}
+			}
+		case err := <-l.committed:
+			if err := l.applied(err); err != nil {
+				return err
+			}
+		case f := <-swept:
+			if err := l.sweptUp(f); err != nil {
+				return err
+			}
+		case <-l.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+type poll struct {
+	batches []lane.Batch
+	err     error
+}
+
+// poll fetches beside everything else, a batch ahead.
+func (l *laneRun) poll(ctx context.Context) (<-chan poll, *sync.WaitGroup) {
+	polled := make(chan poll)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for {
+			batches, err := l.lane.Poll(ctx, pollSize)
+			if ctx.Err() != nil {
+				return
+			}
+			select {
+			case polled <- poll{batches, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return polled, &wait
+}
+
+// turn does all that can be done without waiting.
+func (l *laneRun) turn() error {
+	now := time.Now().UnixMilli()
+	l.mu.Lock()
+	results, news := l.results, l.news
+	l.results, l.news = nil, false
+	l.mu.Unlock()
+	for i := range results {
+		if err := l.settle(&results[i]); err != nil {
+			return err
+		}
+	}
+	if news {
+		l.heed()
+	}
+	if !l.full() {
+		if err := l.due(now); err != nil {
+			return err
+		}
+		if err := l.refill(); err != nil {
+			return err
+		}
+	}
+	return l.commitIfDue(now)
+}
+
+// rest is how long there is nothing to do, as far as is known.
+func (l *laneRun) rest() time.Duration {
+	now := time.Now().UnixMilli()
+	until := min(l.dueAt, now+time.Minute.Milliseconds())
+	if l.committed == nil && l.cycle.since != 0 {
+		until = min(until, l.cycle.since+cycleTime.Milliseconds())
+	}
+	for _, p := range l.parts {
+		if p.book.Backlog() {
+			until = min(until, now+cycleTime.Milliseconds())
+		}
+	}
+	return time.Duration(max(0, until-now)) * time.Millisecond
+}
+
+// full says that what has to be committed is so much that nothing more is begun before.
+func (l *laneRun) full() bool {
+	return l.size() >= 4*cycleRows || l.cycle.bytes >= 2*cycleBytes
+}
+
+// tell is how the goroutine of a flight gives its results.
+func (l *laneRun) tell(r result) {
+	l.mu.Lock()
+	l.results = append(l.results, r)
+	l.mu.Unlock()
+	l.signal()
+}
+
+// inform says that the plan or an endpoint's state has changed.
+func (l *laneRun) inform() {
+	l.mu.Lock()
+	l.news = true
+	l.mu.Unlock()
+	l.signal()
+}
+
+func (l *laneRun) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the lane: what has not started does not start, what is in flight has its time, what has ended is committed. After a
+// failure nothing is committed.
+func (l *laneRun) stop(failed error, cut func()) error {
+	for _, o := range l.sink.all() {
+		for _, f := range o.withdraw(l) {
+			l.drop(f)
+		}
+	}
+	timer := time.AfterFunc(graceTime, cut)
+	defer timer.Stop()
+	for len(l.hand) > 0 {
+		l.mu.Lock()
+		results := l.results
+		l.results = nil
+		l.mu.Unlock()
+		for i := range results {
+			r := &results[i]
+			switch {
+			case failed == nil:
+				failed = l.settle(r)
+			case r.last:
+				l.drop(r.f)
+			}
+		}
+		if len(results) > 0 {
+			continue
+		}
+		select {
+		case <-l.wake:
+		case err := <-l.committed:
+			if err = l.applied(err); failed == nil {
+				failed = err
+			}
+		case <-l.found: // what a walk finds now, the next life's walk finds
+		}
+	}
+	l.stopWalks()
+	if l.committed != nil {
+		if err := l.applied(<-l.committed); failed == nil {
+			failed = err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return l.commitLast()
+}
+
+// drop lets go of a flight as if it had not begun: its row, or its record in `triggers`, brings it back.
+func (l *laneRun) drop(f *flight) { delete(l.hand, f.key) }
+
+// stageOf is the stage of a delivery that waits for room, by whether it was tried before.
+func stageOf(d *outbox.Delivery) outbox.Stage {
+	if d.Attempts > 0 {
+		return outbox.QueuedAgain
+	}
+	return outbox.QueuedFirst
+}
+
+// refused ends a delivery that is in nobody's hands.
+func (l *laneRun) refused(f *flight, outcome policy.Outcome, reason, detail string) error {
+	r := f.ends(outcome, reason, detail, time.Now().UnixMilli())
+	return l.settle(&r)
+}

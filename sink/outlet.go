@@ -1,0 +1,240 @@
+package sink
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tripline/tripline/sink/call"
+)
+
+// Which of an endpoint's two queues in memory a flight waits in.
+const (
+	first = iota // first attempts
+	again        // retries
+)
+
+// firstRoom is how many first attempts of one lane wait for an endpoint in memory; what comes beyond waits in rows.
+const firstRoom = 1024
+
+// outlet is one endpoint's share of the process: its attempts in flight, and the flights that wait for room, of all lanes. It
+// outlives plans.
+type outlet struct {
+	name    string
+	attempt func(*flight) // makes a flight's attempts; called on a goroutine of the outlet
+	wait    *sync.WaitGroup
+	metrics *metrics
+
+	waiting atomic.Int64 // rows of its deliveries, over all lanes
+
+	mu       sync.Mutex
+	endpoint *endpoint // of the plan; nil: the plan has none of this name
+	client   *call.Client
+	disabled string // print of the configuration that has gone; "": none
+	queues   [2][]*flight
+	lanes    map[*laneRun]*[2]int // flights of each lane, in flight or waiting
+	bytes    int                  // of their records
+	maxBytes int
+	flying   [2]int
+	held     int64       // ms: nothing is sent before
+	timer    *time.Timer // at held
+}
+
+// configure takes what a plan says of the endpoint; nil: nothing. It returns the client that is of no use any more, if any.
+func (o *outlet) configure(e *endpoint, client *call.Client, maxBytes int) (old *call.Client) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.client != client {
+		old = o.client
+	}
+	o.endpoint, o.client, o.maxBytes = e, client, maxBytes
+	o.metrics.disabled(o.name, o.gone())
+	o.pump()
+	return old
+}
+
+// gone reports whether the endpoint, as it is configured, is disabled.
+func (o *outlet) gone() bool { return o.endpoint != nil && o.disabled == o.endpoint.print }
+
+// isGone is gone for those who do not hold the lock.
+func (o *outlet) isGone() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gone()
+}
+
+// disable notes that the endpoint with the configuration of that print has gone; "" that none has. It reports whether that was
+// news for the endpoint as it is configured.
+func (o *outlet) disable(print string) (news bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was := o.gone()
+	o.disabled = print
+	o.metrics.disabled(o.name, o.gone())
+	o.pump()
+	return was != o.gone()
+}
+
+// current is the endpoint and its client, and whether it is disabled.
+func (o *outlet) current() (e *endpoint, client *call.Client, gone bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.endpoint, o.client, o.gone()
+}
+
+// hold keeps the endpoint from getting anything before a moment.
+func (o *outlet) hold(until int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = max(o.held, until)
+}
+
+// room is how many more flights of a lane the outlet takes.
+func (o *outlet) room(l *laneRun, kind int) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.roomFor(l, kind)
+}
+
+func (o *outlet) roomFor(l *laneRun, kind int) int {
+	limit := firstRoom
+	if kind == again {
+		limit = o.limit()
+	}
+	if counts := o.lanes[l]; counts != nil {
+		limit -= counts[kind]
+	}
+	if o.bytes >= o.maxBytes {
+		return 0
+	}
+	return limit
+}
+
+// limit is how many attempts there are at a time.
+func (o *outlet) limit() int {
+	if o.endpoint == nil {
+		return 1
+	}
+	return o.endpoint.MaxInFlight
+}
+
+// offer gives a flight to the outlet, which may start it at once. False: there is no room for it.
+func (o *outlet) offer(f *flight) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.roomFor(f.lane, f.kind) <= 0 {
+		return false
+	}
+	if o.lanes[f.lane] == nil {
+		o.lanes[f.lane] = new([2]int)
+	}
+	o.lanes[f.lane][f.kind]++
+	o.bytes += f.size()
+	o.queues[f.kind] = append(o.queues[f.kind], f)
+	o.pump()
+	return true
+}
+
+// pump starts what may start. The lock is held.
+func (o *outlet) pump() {
+	for {
+		f := o.take()
+		if f == nil {
+			return
+		}
+		o.wait.Go(func() {
+			for f := f; f != nil; f = o.landed(f) {
+				o.attempt(f)
+			}
+		})
+	}
+}
+
+// take takes the next flight that may start, first attempts before retries. Half of the places are not for retries.
+func (o *outlet) take() *flight {
+	limit := o.limit()
+	if o.flying[first]+o.flying[again] >= limit {
+		return nil
+	}
+	if !o.gone() && o.waits() {
+		return nil
+	}
+	for _, kind := range [...]int{first, again} {
+		if len(o.queues[kind]) == 0 || kind == again && o.flying[again] >= limit-limit/2 {
+			continue
+		}
+		f := o.queues[kind][0]
+		o.queues[kind][0] = nil
+		o.queues[kind] = o.queues[kind][1:]
+		o.flying[kind]++
+		o.metrics.inFlight(o.name, 1)
+		return f
+	}
+	return nil
+}
+
+// waits reports whether the endpoint is held, and sees to it that somebody pumps when it is not any more.
+func (o *outlet) waits() bool {
+	wait := o.held - time.Now().UnixMilli()
+	if wait <= 0 || len(o.queues[first])+len(o.queues[again]) == 0 {
+		return false
+	}
+	if o.timer == nil {
+		o.timer = time.AfterFunc(time.Duration(wait)*time.Millisecond, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.timer = nil
+			o.pump()
+		})
+	}
+	return true
+}
+
+// landed ends a flight and returns the next one for the same goroutine.
+func (o *outlet) landed(f *flight) *flight {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flying[f.kind]--
+	o.metrics.inFlight(o.name, -1)
+	o.forget(f)
+	return o.take()
+}
+
+func (o *outlet) forget(f *flight) {
+	o.bytes -= f.size()
+	counts := o.lanes[f.lane]
+	if counts[f.kind]--; *counts == [2]int{} {
+		delete(o.lanes, f.lane)
+	}
+}
+
+// withdraw takes a lane's flights that have not started back.
+func (o *outlet) withdraw(l *laneRun) (withdrawn []*flight) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for kind := range o.queues {
+		kept := o.queues[kind][:0:0]
+		for _, f := range o.queues[kind] {
+			if f.lane != l {
+				kept = append(kept, f)
+				continue
+			}
+			o.forget(f)
+			withdrawn = append(withdrawn, f)
+		}
+		o.queues[kind] = kept
+	}
+	return withdrawn
+}
+
+// stop ends the outlet when nothing is in flight any more.
+func (o *outlet) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	if o.client != nil {
+		o.client.Close()
+	}
+}

@@ -1,0 +1,298 @@
+package sink
+
+import (
+	"container/heap"
+	"errors"
+	"maps"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/sink/control"
+	"github.com/tripline/tripline/sink/outbox"
+	"github.com/tripline/tripline/sink/policy"
+)
+
+const (
+	sweptSize  = 128     // deliveries that a walk hands over at a time
+	maxOldest  = 100_000 // keys that are kept of what is to fail next
+	oldestPart = 8       // and at most so much of all that waits
+)
+
+// sweep is what has to be looked for among all that waits in a partition: by a walk over its rows, beside everything else. What
+// it finds is judged again when it is taken up, by what the rows are then.
+type sweep struct {
+	erased bool             // deliveries of erased users
+	news   bool             // deliveries of endpoints that have gone, or that are known now
+	oldest map[string]int   // by endpoint: how many of those that have waited longest
+	after  int              // the commit behind which all that is looked for is in the rows
+	walks  bool             // a walk runs
+	users  map[string]int64 // erased users whose deliveries are no longer in rows: offset of the tombstone
+	ripe   map[string][]outbox.Delivery
+}
+
+// found is what a walk hands over. done says that it has ended.
+type found struct {
+	part   *part
+	keys   []string
+	oldest map[string][]outbox.Delivery
+	done   bool
+	users  map[string]int64
+	err    error
+}
+
+// ask has a partition walked over once all that has changed so far is in its rows.
+func (l *laneRun) ask(p *part) {
+	p.sweep.after = l.begun
+	if p.book.Pending() > 0 {
+		p.sweep.after++
+		l.cycle.touch()
+	}
+	l.walk(p)
+}
+
+// walk begins a walk if one is asked for and may begin.
+func (l *laneRun) walk(p *part) {
+	w := &p.sweep
+	if w.walks || l.done < w.after || !w.erased && !w.news && len(w.oldest) == 0 {
+		return
+	}
+	sees := walker{l: l, p: p, oldest: map[string]*oldest{}, users: p.book.ErasedUsers(), news: w.news, plan: l.sink.plan.Load(), gone: l.sink.gone()}
+	for endpoint, n := range w.oldest {
+		sees.oldest[endpoint] = &oldest{most: n}
+	}
+	w.erased, w.news, w.oldest, w.walks = false, false, nil, true
+	l.walking.Go(sees.run)
+}
+
+// walker is a walk.
+type walker struct {
+	l      *laneRun
+	p      *part
+	users  map[string]int64
+	news   bool
+	plan   *Plan
+	gone   map[string]bool
+	oldest map[string]*oldest
+	keys   []string
+}
+
+func (w *walker) run() {
+	err := w.p.book.Walk(w.visit)
+	end := found{part: w.p, keys: w.keys, done: true, users: w.users, oldest: map[string][]outbox.Delivery{}}
+	if !errors.Is(err, errQuit) {
+		end.err = err
+	}
+	for endpoint, o := range w.oldest {
+		end.oldest[endpoint] = o.sorted()
+	}
+	w.hand(end)
+}
+
+var errQuit = errors.New("the lane stops")
+
+func (w *walker) visit(d outbox.Delivery) error {
+	offset, isErased := w.users[d.User]
+	if isErased && d.Offset < offset || w.news && (w.gone[d.Endpoint] || d.Stage == outbox.Unknown) {
+		w.keys = append(w.keys, d.Key)
+	} else if o := w.oldest[d.Endpoint]; o != nil {
+		o.add(d)
+	}
+	if len(w.keys) < sweptSize {
+		return nil
+	}
+	keys := w.keys
+	w.keys = nil
+	return w.hand(found{part: w.p, keys: keys})
+}
+
+func (w *walker) hand(f found) error {
+	select {
+	case w.l.found <- f:
+		return nil
+	case <-w.l.quit:
+		return errQuit
+	}
+}
+
+// stopWalks ends walks and waits for them.
+func (l *laneRun) stopWalks() {
+	close(l.quit)
+	l.walking.Wait()
+}
+
+// sweptUp takes up what a walk has found.
+func (l *laneRun) sweptUp(f found) error {
+	for _, key := range f.keys {
+		if err := l.swept(f.part, key); err != nil {
+			return err
+		}
+	}
+	if !f.done {
+		return nil
+	}
+	w := &f.part.sweep
+	w.walks = false
+	if f.err != nil {
+		return f.err
+	}
+	if w.users == nil {
+		w.users = map[string]int64{}
+	}
+	maps.Copy(w.users, f.users)
+	if len(f.users) > 0 {
+		l.cycle.touch()
+	}
+	if w.ripe == nil {
+		w.ripe = map[string][]outbox.Delivery{}
+	}
+	for endpoint, ripe := range f.oldest {
+		w.ripe[endpoint] = ripe
+		if err := l.bound(f.part, endpoint); err != nil {
+			return err
+		}
+	}
+	l.walk(f.part)
+	return nil
+}
+
+// swept judges a delivery that a walk has found.
+func (l *laneRun) swept(p *part, key string) error {
+	if l.hand[key] != nil {
+		return nil // it is judged when it is tried
+	}
+	d, waits, err := p.book.Delivery(key)
+	if !waits || err != nil {
+		return err
+	}
+	f, err := l.open(p, d)
+	if err != nil {
+		return err
+	}
+	o := l.sink.outlet(d.Endpoint)
+	switch {
+	case p.book.Erased(d.User, d.Offset):
+		return l.refused(f, policy.Dropped, erased, "")
+	case o != nil && o.isGone():
+		return l.refused(f, policy.Failed, disabled, "")
+	case d.Stage == outbox.Unknown && l.sink.plan.Load().unknown(route{f.trigger.Campaign, f.trigger.Endpoint}) == "":
+		return l.route(f)
+	}
+	return nil
+}
+
+// forget ends the notes of erased users of whom nothing is left, neither in rows nor in memory.
+func (p *part) forget(l *laneRun) {
+	for user, offset := range p.sweep.users {
+		if !l.holds(p, user) {
+			p.book.Forget(user, offset)
+			delete(p.sweep.users, user)
+		}
+	}
+}
+
+// holds reports whether a delivery of an erased user is in memory.
+func (l *laneRun) holds(p *part, user string) bool {
+	for _, f := range l.hand {
+		if f.part == p && f.row.User == user && f.erased.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// heed takes up what is new: a plan, or an endpoint that has gone or is back.
+func (l *laneRun) heed() {
+	first := !l.heeded
+	l.heeded = true
+	for _, p := range l.parts {
+		waits := false
+		for _, name := range p.book.Endpoints() {
+			waits = waits || p.book.Waiting(name) > 0
+		}
+		if p.sweep.news = waits; waits || first && len(p.book.ErasedUsers()) > 0 {
+			p.sweep.erased = p.sweep.erased || len(p.book.ErasedUsers()) > 0
+			l.ask(p)
+		}
+	}
+	if !first {
+		return
+	}
+	for name, print := range l.sink.unconfirmed() {
+		l.cycle.add(control.Record(l.sink.controlTopic(), name, "410", print, "", time.Now().UnixMilli()))
+	}
+}
+
+// bound lets the oldest deliveries of an endpoint fail where more of them wait than may.
+func (l *laneRun) bound(p *part, endpoint string) error {
+	excess := l.sink.excess(endpoint)
+	if excess <= 0 {
+		return nil
+	}
+	w := &p.sweep
+	for ; excess > 0 && len(w.ripe[endpoint]) > 0; w.ripe[endpoint] = w.ripe[endpoint][1:] {
+		oldest := w.ripe[endpoint][0]
+		d, waits, err := p.book.Delivery(oldest.Key)
+		if err != nil {
+			return err
+		}
+		if !waits || l.hand[d.Key] != nil || d.Since != oldest.Since {
+			continue
+		}
+		f, err := l.open(p, d)
+		if err != nil {
+			return err
+		}
+		if err := l.refused(f, policy.Failed, waitedTooLong, ""); err != nil {
+			return err
+		}
+		excess--
+	}
+	if excess <= 0 || w.walks {
+		return nil
+	}
+	if w.oldest == nil {
+		w.oldest = map[string]int{}
+	}
+	w.oldest[endpoint] = max(int(excess), min(maxOldest, int(p.book.Waiting(endpoint)/oldestPart)))
+	l.sink.log.Warn("more deliveries wait for an endpoint than may: the oldest fail", zap.String("endpoint", endpoint), zap.Int64("over", excess))
+	l.ask(p)
+	return nil
+}
+
+// oldest keeps those that have waited longest: the newest of them is on top of the heap.
+type oldest struct {
+	most int
+	kept []outbox.Delivery
+}
+
+func (o *oldest) add(d outbox.Delivery) {
+	if heap.Push(o, d); len(o.kept) > o.most {
+		heap.Pop(o)
+	}
+}
+
+func (o *oldest) sorted() []outbox.Delivery {
+	all := make([]outbox.Delivery, len(o.kept))
+	for i := len(all) - 1; i >= 0; i-- {
+		all[i] = heap.Pop(o).(outbox.Delivery)
+	}
+	return all
+}
+
+func (o *oldest) Len() int { return len(o.kept) }
+func (o *oldest) Less(i, j int) bool {
+	a, b := &o.kept[i], &o.kept[j]
+	if a.Since != b.Since {
+		return a.Since > b.Since
+	}
+	return a.Offset > b.Offset
+}
+func (o *oldest) Swap(i, j int) { o.kept[i], o.kept[j] = o.kept[j], o.kept[i] }
+func (o *oldest) Push(x any)    { o.kept = append(o.kept, x.(outbox.Delivery)) }
+func (o *oldest) Pop() any {
+	last := len(o.kept) - 1
+	d := o.kept[last]
+	o.kept = o.kept[:last]
+	return d
+}
