@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -135,7 +136,7 @@ func (r *Restorer) Finish(pos Position) error {
 // Abandon ends a restore without Finish. The partition is to be restored again.
 func (r *Restorer) Abandon() error {
 	r.p.store.restoring.Add(-1)
-	r.rows = sorter{}
+	r.rows.free()
 	if !r.whole {
 		return nil
 	}
@@ -148,7 +149,7 @@ func (r *Restorer) write(pos Position) error {
 	if err := p.store.health.check(p.number); err != nil {
 		return err
 	}
-	w := writer{Batch: p.store.db.NewBatchWithSize(len(r.rows.data)), number: p.number}
+	w := writer{Batch: p.store.db.NewBatchWithSize(r.rows.size), number: p.number}
 	err := r.rows.each(func(key, value []byte) error {
 		if err := p.restored(&w, key, value); err != nil {
 			return err
@@ -168,7 +169,7 @@ func (r *Restorer) write(pos Position) error {
 		return explain(p.store.cfg.Dir, err)
 	}
 	p.position, p.written = pos, true
-	r.rows.reset()
+	r.rows.free()
 	return nil
 }
 
@@ -214,10 +215,11 @@ func (r *Restorer) replace(pos Position) error {
 	if err == nil {
 		split, err = r.writeRows(&t, &timers)
 	}
-	r.rows = sorter{} // frees its memory
+	r.rows.free()
 	if err == nil {
 		err = timers.each(func(key, _ []byte) error { return t.set(kindTimer, key, nil) })
 	}
+	timers.free()
 	for i := 0; i < len(split) && err == nil; i++ {
 		err = t.set(kindSplit, split[i].key, binary.AppendUvarint(nil, uint64(split[i].pieces)))
 	}
@@ -314,6 +316,7 @@ func (t *tables) begin() error {
 		return err
 	}
 	o := t.store.opts.MakeWriterOptions(len(t.store.opts.Levels)-1, t.store.db.TableFormat())
+	o.Compression = block.NoCompression // the next compaction takes the time
 	t.w = sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)
 	t.paths, t.size = append(t.paths, path), 0
 	return nil

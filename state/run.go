@@ -3,13 +3,13 @@ package state
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -23,31 +23,51 @@ type sorter struct {
 	name  string // of the sorter within dir
 	limit int    // bytes in memory
 
-	data  []byte // records, oldest first: lengths, key, value
-	index []recordRef
-	runs  []string // oldest first
+	chunks [][]byte // records, oldest first: lengths, key, value
+	size   int      // bytes of them
+	index  []recordRef
+	runs   []string // oldest first
 }
 
-// recordRef finds a record. rank is 8 bytes of its key, so that most comparisons
-// need not look at the record.
+// recordRef finds a record: its chunk, and where in it. rank is 8 bytes of its
+// key, so that most comparisons need not look at the record.
 type recordRef struct {
-	rank uint64
-	at   uint32
+	rank      uint64
+	chunk, at uint32
 }
 
-// lengthSize is the size of a record's lengths: key and value, 4 bytes each.
-const lengthSize = 8
+const (
+	// lengthSize is the size of a record's lengths: key and value, 4 bytes each.
+	lengthSize = 8
+	// chunkSize is what memory for records is taken by.
+	chunkSize = 1 << 20
+)
+
+// chunkPool has memory for records that is not in use.
+var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // fits says that a record can be added without going over the limit.
 func (s *sorter) fits(key, value []byte) bool {
-	return len(s.index) == 0 || len(s.data)+lengthSize+len(key)+len(value) <= s.limit
+	return len(s.index) == 0 || s.size+lengthSize+len(key)+len(value) <= s.limit
 }
 
 func (s *sorter) add(key, value []byte) {
-	s.index = append(s.index, recordRef{at: uint32(len(s.data))})
-	s.data = binary.LittleEndian.AppendUint32(s.data, uint32(len(key)))
-	s.data = binary.LittleEndian.AppendUint32(s.data, uint32(len(value)))
-	s.data = append(append(s.data, key...), value...)
+	size := lengthSize + len(key) + len(value)
+	last := len(s.chunks) - 1
+	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < size {
+		chunk := chunkPool.Get().(*[chunkSize]byte)[:0]
+		if size > chunkSize {
+			chunk = make([]byte, 0, size)
+		}
+		s.chunks = append(s.chunks, chunk)
+		last++
+	}
+	chunk := s.chunks[last]
+	s.index = append(s.index, recordRef{chunk: uint32(last), at: uint32(len(chunk))})
+	chunk = binary.LittleEndian.AppendUint32(chunk, uint32(len(key)))
+	chunk = binary.LittleEndian.AppendUint32(chunk, uint32(len(value)))
+	s.chunks[last] = append(append(chunk, key...), value...)
+	s.size += size
 }
 
 // put is add, with room made in a file where it is needed.
@@ -61,17 +81,26 @@ func (s *sorter) put(key, value []byte) error {
 	return nil
 }
 
-func (s *sorter) key(at uint32) []byte {
-	size := binary.LittleEndian.Uint32(s.data[at:])
-	at += lengthSize
-	return s.data[at : at+size]
+func (s *sorter) key(ref recordRef) []byte {
+	record := s.chunks[ref.chunk][ref.at:]
+	return record[lengthSize : lengthSize+binary.LittleEndian.Uint32(record)]
 }
 
-func (s *sorter) record(at uint32) (key, value []byte) {
-	key = s.key(at)
-	size := binary.LittleEndian.Uint32(s.data[at+4:])
-	at += lengthSize + uint32(len(key))
-	return key, s.data[at : at+size]
+func (s *sorter) record(ref recordRef) (key, value []byte) {
+	record := s.chunks[ref.chunk][ref.at:]
+	end := lengthSize + binary.LittleEndian.Uint32(record)
+	return record[lengthSize:end], record[end : end+binary.LittleEndian.Uint32(record[4:])]
+}
+
+// free forgets what is in memory.
+func (s *sorter) free() {
+	for _, chunk := range s.chunks {
+		if cap(chunk) == chunkSize {
+			chunkPool.Put((*[chunkSize]byte)(chunk[:chunkSize]))
+		}
+	}
+	clear(s.chunks)
+	s.chunks, s.index, s.size = s.chunks[:0], s.index[:0], 0
 }
 
 // sort puts what is in memory in order of key, the newest of equal keys alone.
@@ -80,30 +109,67 @@ func (s *sorter) sort() {
 		return
 	}
 	// IDs often begin alike: the rank is taken behind what all keys share.
-	first := s.key(s.index[0].at)
+	first := s.key(s.index[0])
 	shared := len(first)
 	for _, ref := range s.index[1:] {
-		key := s.key(ref.at)
+		key := s.key(ref)
 		shared = min(shared, len(key))
 		for !bytes.Equal(key[:shared], first[:shared]) {
 			shared--
 		}
 	}
 	for i := range s.index {
-		s.index[i].rank = rank(s.key(s.index[i].at)[shared:])
+		s.index[i].rank = rank(s.key(s.index[i])[shared:])
 	}
-	slices.SortFunc(s.index, func(a, b recordRef) int {
-		if a.rank != b.rank {
-			return cmp.Compare(a.rank, b.rank)
+	sortByRank(s.index)
+	// Of one rank, the oldest is first. Among these keys decide, then age.
+	kept := s.index[:0]
+	for i := 0; i < len(s.index); {
+		end := i + 1
+		for end < len(s.index) && s.index[end].rank == s.index[i].rank {
+			end++
 		}
-		if c := bytes.Compare(s.key(a.at)[shared:], s.key(b.at)[shared:]); c != 0 {
-			return c
+		group := s.index[i:end]
+		slices.SortStableFunc(group, func(a, b recordRef) int {
+			return bytes.Compare(s.key(a), s.key(b))
+		})
+		for j, ref := range group {
+			if j+1 == len(group) || !bytes.Equal(s.key(ref), s.key(group[j+1])) {
+				kept = append(kept, ref)
+			}
 		}
-		return cmp.Compare(b.at, a.at)
-	})
-	s.index = slices.CompactFunc(s.index, func(a, b recordRef) bool {
-		return a.rank == b.rank && bytes.Equal(s.key(a.at), s.key(b.at))
-	})
+		i = end
+	}
+	s.index = kept
+}
+
+// sortByRank sorts by rank and leaves equals in their order: a radix sort by
+// byte, without the bytes in which all ranks are the same.
+func sortByRank(refs []recordRef) {
+	other := make([]recordRef, len(refs))
+	from, to := refs, other
+	for shift := 0; shift < 64; shift += 8 {
+		var starts [256]int
+		for i := range from {
+			starts[byte(from[i].rank>>shift)]++
+		}
+		if starts[byte(from[0].rank>>shift)] == len(from) {
+			continue
+		}
+		sum := 0
+		for i, n := range starts {
+			starts[i], sum = sum, sum+n
+		}
+		for i := range from {
+			digit := byte(from[i].rank >> shift)
+			to[starts[digit]] = from[i]
+			starts[digit]++
+		}
+		from, to = to, from
+	}
+	if &from[0] != &refs[0] {
+		copy(refs, from)
+	}
 }
 
 // rank is the first 8 bytes of key as a number, in the order of keys.
@@ -115,8 +181,6 @@ func rank(key []byte) uint64 {
 	copy(padded[:], key)
 	return binary.BigEndian.Uint64(padded[:])
 }
-
-func (s *sorter) reset() { s.data, s.index = s.data[:0], s.index[:0] }
 
 // spill writes what is in memory to a new run.
 func (s *sorter) spill() (err error) {
@@ -132,10 +196,10 @@ func (s *sorter) spill() (err error) {
 	s.runs = append(s.runs, name)
 	w := bufio.NewWriterSize(f, 256<<10)
 	for _, ref := range s.index {
-		key, value := s.record(ref.at)
-		w.Write(s.data[ref.at : int(ref.at)+lengthSize+len(key)+len(value)])
+		key, value := s.record(ref)
+		w.Write(s.chunks[ref.chunk][ref.at:][:lengthSize+len(key)+len(value)]) // Flush returns its error
 	}
-	s.reset()
+	s.free()
 	return errors.Join(w.Flush(), f.Close())
 }
 
@@ -145,7 +209,7 @@ func (s *sorter) each(visit func(key, value []byte) error) error {
 	s.sort()
 	if len(s.runs) == 0 {
 		for _, ref := range s.index {
-			if err := visit(s.record(ref.at)); err != nil {
+			if err := visit(s.record(ref)); err != nil {
 				return err
 			}
 		}
@@ -225,7 +289,7 @@ func (s *source) next() (ok bool, err error) {
 		if s.read == len(s.memory.index) {
 			return false, nil
 		}
-		s.key, s.value = s.memory.record(s.memory.index[s.read].at)
+		s.key, s.value = s.memory.record(s.memory.index[s.read])
 		s.read++
 		return true, nil
 	}

@@ -9,8 +9,10 @@ import (
 	"strings"
 )
 
-const (
-	boundFormat = 1
+const boundFormat = 1
+
+// Variables, so that tests can make them small.
+var (
 	// nearTimers is how many entries of the index are read at a time. Up to four
 	// times as many are kept in memory.
 	nearTimers = 1024
