@@ -103,7 +103,7 @@ func TestDamage(t *testing.T) {
 		questions(l)
 	}
 	for i := range head {
-		for _, change := range []byte{0x01, 0xff} {
+		for _, change := range []byte{0x01, 0x40, 0xff} {
 			broken := bytes.Clone(head)
 			broken[i] ^= change
 			try(broken, disk.part)
@@ -121,6 +121,102 @@ func TestDamage(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestOutOfRange has numbers that point just behind what they count.
+func TestOutOfRange(t *testing.T) {
+	b := built{hashes: []uint32{1, 2}}
+	content := (*index)(nil).with(func(uint32) bool { return true }, 1, &b)
+	if _, err := parseIndex(content); err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)-1] = 1 // the chunk that the second hash is of
+	if _, err := parseIndex(content); err == nil {
+		t.Error("a hash of a second chunk, of which there is none, was accepted")
+	}
+	for chunk, bad := range []bool{false, true} {
+		cut := reader{src: []byte{1, byte(chunk), 1, 0, 0}}
+		if cut.cuts(&tail{refs: []ref{{n: 2}}}); cut.bad != bad {
+			t.Errorf("a cut into chunk %d of one: bad is %v", chunk, cut.bad)
+		}
+	}
+	l, disk := shopLog(t, 100)
+	l.Add(shop(100), Limits{MaxEvents: 90})
+	r := &l.tail.refs[0]
+	if r.dead == 0 {
+		t.Fatal("the floor has not cut into the first chunk")
+	}
+	for name, change := range map[string]func() (undo func()){
+		"as many passed as there are": func() func() { dead := r.dead; r.dead = r.n; return func() { r.dead = dead } },
+		"a place behind the window": func() func() {
+			next := r.ahead.next
+			r.ahead.next = len(r.ahead.places) + 1
+			return func() { r.ahead.next = next }
+		},
+		"a name behind the last": func() func() {
+			c := &r.names[0]
+			word := c.word
+			c.word, l.tail.encoded = l.tail.names.n, nil
+			return func() { c.word, l.tail.encoded = word, nil }
+		},
+		"more dead than alive": func() func() {
+			dead := l.inline.dead
+			l.inline.dead = l.inline.n + 1
+			return func() { l.inline.dead = dead }
+		},
+	} {
+		if _, _, err := Decode(l.AppendHead(nil), disk.part); err != nil {
+			t.Fatalf("before %s: %v", name, err)
+		}
+		undo := change()
+		if _, _, err := Decode(l.AppendHead(nil), disk.part); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		undo()
+	}
+}
+
+// TestColumns spoils one column of a chunk after the other.
+func TestColumns(t *testing.T) {
+	l := &Log{}
+	for i := range inlineEvents {
+		l.Add(Event{Time: int64(i / 2), Name: "A", Properties: amount(1)}, Limits{})
+	}
+	content := l.tail.refs[0].content
+	for name, spoil := range map[string]func(c *layout){
+		"unknown name":      func(c *layout) { c.names[inlineEvents-1] = byte(c.words.n) },
+		"same place":        func(c *layout) { c.seqs[1] = 0 },
+		"earlier arrival":   func(c *layout) { c.seqs[1] = 1 },
+		"times too long":    func(c *layout) { c.times = append(c.times, 0) },
+		"seqs too long":     func(c *layout) { c.seqs = append(c.seqs, 0) },
+		"names too long":    func(c *layout) { c.names = append(c.names, 0) },
+		"sizes too long":    func(c *layout) { c.sizes = append(c.sizes, 0) },
+		"records too long":  func(c *layout) { c.bodies = append(c.bodies, 0) },
+		"records too short": func(c *layout) { c.bodies = c.bodies[1:] },
+		"times too short":   func(c *layout) { c.times = c.times[1:] },
+	} {
+		raw, err := parseLayout(bytes.Clone(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseChunk(raw.content()); err != nil {
+			t.Fatalf("before %s: %v", name, err)
+		}
+		spoil(&raw)
+		if _, err := parseChunk(raw.content()); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	raw, _ := parseLayout(bytes.Clone(content))
+	raw.bodies[2] = byte(raw.words.n) // the name of the first property
+	c, err := parseChunk(raw.content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.event(0); !c.broken {
+		t.Error("a property without a name was accepted")
+	}
+	build([]source{{table: &c.table}}, want{sums: true})
 }
 
 // TestBrokenProperties finds what only the decoding of an event can find.

@@ -14,7 +14,8 @@ import (
 // always lies behind all events.
 const always = int64(1) << 60
 
-// question is asked of shopLog(9000), and reads at most so many chunks and indexes of a log just opened.
+// question is asked of shopLog(9000), and reads at most so many chunks and indexes of a log just opened. Two of its
+// chunks are of the first level, which has no sums in its index.
 type question struct {
 	name            string
 	chunks, indexes int
@@ -30,8 +31,8 @@ var reads = []question{
 	{"count all", 0, 0, func(l *Log) bool { return countOf(l, "Charged", "", 0, always) == 1800 }},
 	{"count none", 0, 0, func(l *Log) bool { return countOf(l, "Other", "", 0, always) == 0 }},
 	{"count until", 1, 0, func(l *Log) bool { return countOf(l, "Charged", "", 0, shop(4_999).Time) == 1000 }},
-	{"sum all", fanout, 4, func(l *Log) bool { return countOf(l, "Charged", "amount", 0, always) == 1800 }},
-	{"sum since", fanout + 1, 4, func(l *Log) bool { return countOf(l, "Charged", "amount", shop(1000).Time, always) == 1600 }},
+	{"sum all", 2, 4, func(l *Log) bool { return countOf(l, "Charged", "amount", 0, always) == 1800 }},
+	{"sum since", 3, 4, func(l *Log) bool { return countOf(l, "Charged", "amount", shop(1000).Time, always) == 1600 }},
 	{"new id", 0, 4, func(l *Log) bool { return !l.HasID("2f1c4b1e-1111-4000-8000-000000000000") }},
 	{"old id", 1, 4, func(l *Log) bool { return l.HasID(shop(77).ID) }},
 	{"last", 1, 0, func(l *Log) bool {
