@@ -24,7 +24,7 @@ func open(json []byte) (*opened, error) {
 	}
 	r := value.NewReader(string(json))
 	r.EnterObject()
-	return &opened{Reader: &r}, nil
+	return &opened{Reader: &r, found: make([]string, 0, 12)}, nil
 }
 
 // next moves to the next member; at the end of the object it is false.

@@ -24,24 +24,20 @@ func (r *Reader) Properties() Properties {
 		if !ok {
 			break
 		}
+		if p == nil {
+			p = make(Properties, 0, min(few/2, 1+(len(r.text)-r.at)/20)) // a property takes about 20 bytes
+		}
 		v := r.Value()
-		// Names that differ in length or ends mostly have marks of their own; who has one is new.
-		mark := uint64(1) << (mark(name) % 64)
-		if i := -1; marks&mark != 0 {
-			if places == nil {
-				i = p.place(name)
-			} else if at, found := places[name]; found {
-				i = at
-			}
-			if i >= 0 {
+		// Names that differ in length or ends mostly have bits of their own; who sets a new one is new.
+		bit := uint64(1) << (mark(name) % 64)
+		if marks&bit != 0 {
+			if i := p.find(name, places); i >= 0 {
 				p[i].Value = v
 				continue
 			}
 		}
-		marks |= mark
+		marks |= bit
 		switch {
-		case p == nil:
-			p = make(Properties, 0, min(few/2, 1+(len(r.text)-r.at)/24)) // a property takes about 24 bytes
 		case places != nil:
 			places[name] = len(p)
 		case len(p) == few:
@@ -74,6 +70,17 @@ func (p Properties) place(name string) int {
 	return -1
 }
 
+// find is place, by the map once there is one.
+func (p Properties) find(name string, places map[string]int) int {
+	if places == nil {
+		return p.place(name)
+	}
+	if i, found := places[name]; found {
+		return i
+	}
+	return -1
+}
+
 func (p Properties) places() map[string]int {
 	places := make(map[string]int, len(p)+few)
 	for i := range p {
@@ -97,9 +104,12 @@ func (p Properties) Has(name string) bool { return p.place(name) >= 0 }
 // new slice; it does not keep the text alive that patch was parsed from.
 func (p Properties) Merge(patch Properties) Properties {
 	merged, owned, removed := p, false, false
-	place := p.placer(len(patch))
+	var places map[string]int
+	if len(p) > few && len(patch) > 1 {
+		places = p.places()
+	}
 	for _, change := range patch {
-		i := place(change.Name)
+		i := p.find(change.Name, places)
 		if i < 0 && change.Value.IsNil() || i >= 0 && p[i].Value == change.Value {
 			continue
 		}
@@ -118,20 +128,6 @@ func (p Properties) Merge(patch Properties) Properties {
 		merged = slices.DeleteFunc(merged, func(property Property) bool { return property.Value.IsNil() })
 	}
 	return merged
-}
-
-// placer is place for so many calls.
-func (p Properties) placer(calls int) func(name string) int {
-	if len(p) <= few || calls <= 1 {
-		return p.place
-	}
-	places := p.places()
-	return func(name string) int {
-		if i, found := places[name]; found {
-			return i
-		}
-		return -1
-	}
 }
 
 // Append writes the properties as a JSON object.
