@@ -56,6 +56,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			t.Fatal(err)
 		}
 		test(t, w)
+		time.Sleep(time.Minute) // for handlers that sleep
 		for _, r := range w.receivers {
 			r.server.Close()
 		}

@@ -179,7 +179,7 @@ func (m model) clone() model { return model{maps.Clone(m.waiting), maps.Clone(m.
 // TestAgainstModel does random things to a book, commits and crashes at random, and holds that every delivery that waits can be
 // found, in one place, with its record.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { walk(t, rand.New(rand.NewPCG(seed, 7))) })
 	}
 }
