@@ -92,6 +92,9 @@ func (us *users) open(part *lane.Partition, id string) (*user, error) {
 // rows emits what the touched users changed.
 func (us *users) rows(emit func(partition int32, r state.Row)) error {
 	for _, u := range us.touched {
+		if err := u.state.Err(); err != nil {
+			return fmt.Errorf("user %q: %w", u.id, err)
+		}
 		due, _ := u.state.Due()
 		head := false
 		u.state.Rows(func(part uint32, content []byte) {

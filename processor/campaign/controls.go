@@ -208,15 +208,13 @@ func (u *User) edge(name string, moment int64, first bool) (found *history.Event
 		}
 	}
 	visit := func(e *history.Event) bool {
-		if e.Name == name {
-			found = e
-		}
-		return found == nil
+		found = e
+		return false
 	}
 	if first {
-		u.log.Ascend(history.Position{}, after(moment), visit)
+		u.log.AscendOf(name, history.Position{}, after(moment), visit)
 	} else {
-		u.log.Descend(history.Position{}, after(moment), visit)
+		u.log.DescendOf(name, history.Position{}, after(moment), visit)
 	}
 	if found == nil && known != nil {
 		return known.first
@@ -248,8 +246,8 @@ func (s *step) identity(c *campaign, q *qualification) []byte {
 
 // ordinal counts the user's earlier arrivals of e's time and name.
 func (u *User) ordinal(e *history.Event) (n int64) {
-	u.log.Ascend(before(e.Time), position(e), func(x *history.Event) bool {
-		if x.Name == e.Name && x.Seq != e.Seq {
+	u.log.AscendOf(e.Name, before(e.Time), position(e), func(x *history.Event) bool {
+		if x.Seq != e.Seq {
 			n++
 		}
 		return true

@@ -181,7 +181,7 @@ func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64)
 		}
 		return list
 	}
-	s.user.log.Ascend(before(from-k.delay), after(to-k.delay), func(e *history.Event) bool {
+	s.user.log.AscendOf(k.did.event, before(from-k.delay), after(to-k.delay), func(e *history.Event) bool {
 		if _, ok := k.did.match(s, st.c, e); ok {
 			list = append(list, e.Time+k.delay)
 		}

@@ -78,11 +78,15 @@ func (u *User) Rows(emit func(part uint32, content []byte)) {
 	emit(0, u.appendHead(nil))
 }
 
+// Err is the first thing that was wrong with an older part of the user's history. What was decided since is void, and
+// nothing of the user may be written back.
+func (u *User) Err() error { return u.log.Err() }
+
 // Changed says whether Rows would emit a head.
 func (u *User) Changed() bool { return u.dirty }
 
 func (u *User) blank() bool {
-	return len(u.profile) == 0 && u.log.Len() == 0 && len(u.ever) == 0 && len(u.standings) == 0
+	return len(u.profile) == 0 && u.log.Empty() && len(u.ever) == 0 && len(u.standings) == 0
 }
 
 func (u *User) appendHead(dst []byte) []byte {

@@ -19,10 +19,9 @@ type User struct {
 	profile   value.Properties
 	zone      calendar.Zone
 	log       *history.Log
-	ever      []memory     // in order of name
-	standings []*standing  // in order of campaign; only those that hold something
-	erased    *history.Log // of the user before an erasure, until Rows has deleted its parts
-	dirty     bool         // the head differs from what Rows gave last
+	ever      []memory    // in order of name
+	standings []*standing // in order of campaign; only those that hold something
+	dirty     bool        // the head differs from what Rows gave last
 }
 
 // memory is what is kept of an event name for ever.
@@ -125,7 +124,8 @@ func (u *User) Profile(p *record.Profile, arrival int64, out *Output) {
 func (u *User) Erase(arrival int64, out *Output) {
 	s := step{set: u.set, user: u, out: out, arrival: arrival}
 	s.passed(arrival)
-	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: &history.Log{}, erased: u.log, dirty: true}
+	u.log.Clear() // and has its parts deleted
+	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, dirty: true}
 }
 
 func (s *step) profile(patch value.Properties) {

@@ -73,6 +73,7 @@ func (r *run) kill() {
 	r.mu.Lock()
 	r.killed = true
 	client := r.client
+	r.client = nil
 	r.mu.Unlock()
 	if client != nil {
 		client.Close()
@@ -186,7 +187,7 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("make a client: %w", err)
 	}
-	defer client.Close()
+	defer r.release(client)
 	if !r.adopt(client) {
 		return 0, context.Canceled
 	}
@@ -227,8 +228,24 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 func (r *run) adopt(client *kgo.Client) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.killed {
+		client.Close()
+		return false
+	}
 	r.client = client
-	return !r.killed
+	return true
+}
+
+// release closes a life's client, unless kill did: a client must not be closed
+// by two at once.
+func (r *run) release(client *kgo.Client) {
+	r.mu.Lock()
+	mine := r.client == client
+	r.client = nil
+	r.mu.Unlock()
+	if mine {
+		client.Close()
+	}
 }
 
 // fence takes the lane's transactional id over: what its old owner left open is

@@ -1,0 +1,129 @@
+package campaign_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+func mustCompile(t testing.TB, rules campaign.Rules, defs ...campaign.Definition) *campaign.Set {
+	t.Helper()
+	set, problems := campaign.Compile(rules, defs)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return set
+}
+
+func watch(name string, within campaign.Duration, same ...string) campaign.Definition {
+	return campaign.Definition{Name: name, Deliver: []campaign.Delivery{{Endpoint: "e"}},
+		Trigger: campaign.Trigger{InactionWithinTime: &campaign.InactionWithinTime{After: &campaign.Pattern{Event: "A"},
+			Without: &campaign.Pattern{Event: "B"}, Within: &within, Same: same}}}
+}
+
+// rows keeps a user's rows as a store would.
+type rows map[uint32][]byte
+
+func (r rows) keep(u *campaign.User) {
+	u.Rows(func(n uint32, content []byte) {
+		if content == nil {
+			delete(r, n)
+			return
+		}
+		r[n] = append([]byte(nil), content...)
+	})
+}
+
+func (r rows) open(t testing.TB, set *campaign.Set) *campaign.User {
+	t.Helper()
+	u, err := set.Open("ann", r[0], func(n uint32) []byte { return r[n] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func event(n int, name string) *record.Event {
+	return &record.Event{ID: fmt.Sprint(n), User: "ann", Name: name, Time: int64(n) * 1000, Properties: value.Properties{{Name: "k", Value: value.OfNumber(float64(n))}}}
+}
+
+// An erased user leaves no row behind, however long the history was, and comes back as a new one.
+func TestEraseLeavesNothing(t *testing.T) {
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40, MaxEvents: 10000}, watch("w", 1e9))
+	kept := rows{}
+	var out campaign.Output
+	for n := 1; n <= 400; n++ {
+		u := kept.open(t, set)
+		u.Event(event(n, "A"), int64(n)*1000, &out)
+		kept.keep(u)
+	}
+	if len(kept) < 2 {
+		t.Fatalf("a history of 400 events is in %d rows: the test shows nothing", len(kept))
+	}
+	u := kept.open(t, set)
+	u.Erase(500_000, &out)
+	kept.keep(u)
+	if len(kept) != 0 {
+		t.Fatalf("%d rows are left after the erasure", len(kept))
+	}
+	if _, ok := u.Due(); ok {
+		t.Fatal("an erased user has a timer")
+	}
+	u.Event(event(7, "A"), 600_000, &out) // an id from before the erasure is no duplicate
+	if out.Counts.Duplicates != 0 {
+		t.Fatal("a new user remembers the erased one's ids")
+	}
+}
+
+// Above max_open the watch that is due last is dropped, and counted.
+func TestMaxOpen(t *testing.T) {
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40, MaxOpen: 3}, watch("w", 10_000, "k"))
+	u := rows{}.open(t, set)
+	var out campaign.Output
+	for n := 1; n <= 5; n++ {
+		u.Event(event(n, "A"), int64(n)*1000, &out)
+	}
+	if got := out.Counts.Campaigns[0].DroppedOpen; got != 2 {
+		t.Fatalf("%d watches were counted as dropped, not 2", got)
+	}
+	u.Passed(1<<40, &out)
+	if len(out.Triggers) != 3 || out.Triggers[2].Time != 13_000 {
+		t.Fatalf("the three watches due first were to fire: %v", out.Triggers)
+	}
+}
+
+// A campaign that is gone takes its open state along; one with another trigger begins anew.
+func TestCampaignsChange(t *testing.T) {
+	rules := campaign.Rules{MaxAge: 1 << 40}
+	kept := rows{}
+	var out campaign.Output
+	u := kept.open(t, mustCompile(t, rules, watch("gone", 10_000), watch("kept", 10_000), watch("other", 10_000)))
+	u.Event(event(1, "A"), 1000, &out)
+	kept.keep(u)
+	u = kept.open(t, mustCompile(t, rules, watch("kept", 10_000), watch("other", 20_000)))
+	u.Passed(1<<40, &out)
+	if len(out.Triggers) != 1 || out.Triggers[0].Campaign != "kept" {
+		t.Fatalf("only the campaign that stayed as it was has an open watch: %v", out.Triggers)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	set := mustCompile(f, campaign.Rules{MaxAge: 1 << 40}, watch("w", 10_000, "k"))
+	kept := rows{}
+	u := kept.open(f, set)
+	var out campaign.Output
+	u.Event(event(1, "A"), 1000, &out)
+	kept.keep(u)
+	f.Add(kept[0])
+	f.Fuzz(func(t *testing.T, head []byte) {
+		u, err := set.Open("ann", head, func(uint32) []byte { return nil })
+		if err != nil {
+			return
+		}
+		u.Passed(1<<40, &campaign.Output{})
+		u.Rows(func(uint32, []byte) {})
+	})
+}
