@@ -85,6 +85,22 @@ func (p *pattern) fits(s *step, c *campaign, e *history.Event, key string) bool 
 	return ok && got == key
 }
 
+// keyOf is a text that is equal for two events exactly if the named properties have equal values of equal type.
+func keyOf(e *history.Event, names []string) (string, bool) {
+	if len(names) == 0 {
+		return "", true
+	}
+	var key []byte
+	for _, name := range names {
+		v := e.Properties.Get(name)
+		if v.IsNil() {
+			return "", false
+		}
+		key = v.AppendKey(key)
+	}
+	return string(key), true
+}
+
 // holds evaluates a where on an event; what fails at run time is false, and counted.
 func (s *step) holds(c *campaign, p *expr.Program, e *history.Event) bool {
 	s.env = expr.Env{Event: e.Properties, HasEvent: true, User: s.user.id, Now: e.Time}

@@ -161,6 +161,10 @@ func (t *timer) append(dst []byte) []byte {
 	return dst
 }
 
+func appendText(dst []byte, text string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
+}
+
 func appendPosition(dst []byte, p history.Position) []byte {
 	return binary.AppendUvarint(binary.AppendVarint(dst, p.Time), p.Seq)
 }
