@@ -45,6 +45,7 @@ type line struct {
 	cfg     *loaded
 	client  *kgo.Client
 	group   string
+	config  string // the text of tripline.yaml
 }
 
 const lineCampaigns = `
@@ -94,6 +95,7 @@ http: {listen: "127.0.0.1:0"}
 endpoints:
   - {name: hook, url: '%s', allow_private: true, retry: {schedule: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s], jitter: 0%%, quick: 0}}
 `, quoted, g, g, g, g, g, g, g, hook)
+	l.config = text
 	l.write("tripline.yaml", text)
 	l.write("campaigns.yaml", lineCampaigns)
 	cfg, _, problems := config.Load(filepath.Join(l.dir, "tripline.yaml"), options())
@@ -131,11 +133,7 @@ type process struct {
 func (l *line) start(command, folder string) *process {
 	l.t.Helper()
 	file := filepath.Join(l.dir, "tripline-"+folder+".yaml")
-	text, err := os.ReadFile(filepath.Join(l.dir, "tripline.yaml"))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.write(filepath.Base(file), strings.Replace(string(text), "dir: state", "dir: state-"+folder, 1))
+	l.write(filepath.Base(file), strings.Replace(l.config, "dir: state", "dir: state-"+folder, 1))
 	p := &process{t: l.t, cmd: exec.Command(os.Args[0], command, "--config", file), output: &bytes.Buffer{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "TRIPLINE_TEST_COMMAND=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
