@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -20,38 +19,71 @@ const (
 	boundKey = "b"
 )
 
-// buffer holds the rows that are applied and not yet in Pebble. Their position
-// is the partition's.
+// buffer holds the rows that are applied and not yet in Pebble, the newest of
+// each. Their position is the partition's.
 type buffer struct {
-	rows  map[Key]bufferedRow
-	used  bool  // something was applied, if only a position
-	since int64 // WrittenAt of the first Apply in it
+	rows  []bufferedRow
+	index map[Key]int32 // in rows
+	used  bool          // something was applied, if only a position
+	since int64         // WrittenAt of the first Apply in it
 	bytes int64
 }
 
 type bufferedRow struct {
+	Key
 	due     int64
 	content []byte // nil: deleted
 	pieces  int    // that the row may have in Pebble, where more than one
 }
 
-func (b *buffer) put(k Key, r bufferedRow) {
-	if b.rows == nil {
-		b.rows = make(map[Key]bufferedRow)
+func (r *bufferedRow) bytes() int64 { return int64(len(r.ID) + len(r.content) + rowOverhead) }
+
+// find returns a buffered row, nil if it is not buffered.
+func (b *buffer) find(k Key) *bufferedRow {
+	if i, ok := b.index[k]; ok {
+		return &b.rows[i]
 	}
-	if old, ok := b.rows[k]; ok {
-		r.pieces = max(r.pieces, old.pieces)
-		b.bytes -= int64(len(k.ID) + len(old.content) + rowOverhead)
-	}
-	b.bytes += int64(len(k.ID) + len(r.content) + rowOverhead)
-	b.rows[k] = r
+	return nil
 }
 
-func compareKeys(a, b Key) int {
-	if c := strings.Compare(a.ID, b.ID); c != 0 {
-		return c
+func (b *buffer) put(r bufferedRow) {
+	b.bytes += r.bytes()
+	if old := b.find(r.Key); old != nil {
+		b.bytes -= old.bytes()
+		r.pieces = max(r.pieces, old.pieces)
+		*old = r
+		return
 	}
-	return cmp.Compare(a.Part, b.Part)
+	if b.index == nil {
+		b.index = make(map[Key]int32)
+	}
+	b.index[r.Key] = int32(len(b.rows))
+	b.rows = append(b.rows, r)
+}
+
+// sorted returns the rows in order of key.
+func (b *buffer) sorted() []recordRef {
+	refs := make([]recordRef, len(b.rows))
+	for i := range refs {
+		refs[i].at = uint32(i)
+	}
+	sortRefs(refs, func(ref recordRef) string { return b.rows[ref.at].ID })
+	for i := 0; i < len(refs); {
+		end := i + 1
+		for end < len(refs) && b.rows[refs[end].at].ID == b.rows[refs[i].at].ID {
+			end++
+		}
+		slices.SortFunc(refs[i:end], func(x, y recordRef) int { return cmp.Compare(b.rows[x.at].Part, b.rows[y.at].Part) })
+		i = end
+	}
+	return refs
+}
+
+// empty forgets the rows and keeps their room.
+func (b *buffer) empty() {
+	clear(b.rows)
+	clear(b.index)
+	b.rows, b.bytes, b.used = b.rows[:0], 0, false
 }
 
 // writer fills a batch with the keys of one partition. Keys come in order, which
@@ -126,18 +158,16 @@ func (p *Partition) flush() error {
 	if err := p.store.health.check(p.number); err != nil {
 		return err
 	}
-	keys := make([]Key, 0, len(p.buffer.rows))
-	for k := range p.buffer.rows {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compareKeys)
 	w := writer{Batch: p.store.db.NewBatchWithSize(int(p.buffer.bytes)), number: p.number}
 	err := w.state(p.position, &p.timers)
-	for _, k := range keys {
-		b := p.buffer.rows[k]
-		err = errors.Join(err, w.row(&Row{Key: k, Due: b.due, Content: b.content}, b.pieces))
-		if n := p.split[k]; n > 1 || b.pieces > 1 {
-			err = errors.Join(err, w.split(k, n))
+	rows := p.buffer.sorted()
+	for i := 0; i < len(rows) && err == nil; i++ {
+		b := &p.buffer.rows[rows[i].at]
+		err = w.row(&Row{Key: b.Key, Due: b.due, Content: b.content}, b.pieces)
+	}
+	for i := 0; i < len(rows) && err == nil; i++ {
+		if b := &p.buffer.rows[rows[i].at]; b.pieces > 1 || len(b.content) > pieceSize {
+			err = w.split(b.Key, p.split[b.Key])
 		}
 	}
 	if err == nil {
@@ -147,8 +177,7 @@ func (p *Partition) flush() error {
 		return explain(p.store.cfg.Dir, err)
 	}
 	p.written = true
-	clear(p.buffer.rows)
-	p.buffer.bytes, p.buffer.used = 0, false
+	p.buffer.empty()
 	return nil
 }
 

@@ -129,7 +129,7 @@ func appendDue(dst []byte, ms int64) []byte {
 // decodeTimerKey is the inverse of appendTimerKey.
 func decodeTimerKey(src []byte) (Timer, error) {
 	if len(src) < 8 {
-		return Timer{}, fmt.Errorf("timer key %x: too short", src)
+		return Timer{}, fmt.Errorf("timer key %x: %w: too short", src, ErrDamaged)
 	}
 	return Timer{Due: int64(binary.BigEndian.Uint64(src) ^ 1<<63), ID: string(src[8:])}, nil
 }

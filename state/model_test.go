@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -155,6 +156,13 @@ func (m *model) compare(t testing.TB, p *Partition) {
 	if err := sameRows(got, m.rows); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func compareKeys(a, b Key) int {
+	if c := strings.Compare(a.ID, b.ID); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Part, b.Part)
 }
 
 func sameRows(got, want map[Key]Row) error {

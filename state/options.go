@@ -70,7 +70,7 @@ func options(cfg Config, lock *pebble.Lock, h *health) *pebble.Options {
 		// A flush is cut at 2 MB of a sublevel, so that compactions of different
 		// partitions run side by side.
 		FlushSplitBytes:             2 << 20,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       64,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
 		MaxConcurrentDownloads:      func() int { return 1 },
@@ -91,7 +91,7 @@ func options(cfg Config, lock *pebble.Lock, h *health) *pebble.Options {
 	o.TargetFileSizes[0] = 8 << 20
 	for i := range o.Levels {
 		level := &o.Levels[i]
-		level.BlockSize, level.IndexBlockSize = 16<<10, 64<<10
+		level.BlockSize, level.IndexBlockSize = 8<<10, 64<<10
 		level.FilterPolicy, level.FilterType = bloom.FilterPolicy(10), pebble.TableFilter
 		level.Compression = func() *block.CompressionProfile { return block.NoCompression }
 	}

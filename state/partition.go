@@ -61,7 +61,7 @@ func (p *Partition) Head(id string) (content []byte, due int64, found bool, err 
 }
 
 func (p *Partition) get(k Key) (content []byte, due int64, found bool, err error) {
-	if r, ok := p.buffer.rows[k]; ok {
+	if r := p.buffer.find(k); r != nil {
 		return slices.Clone(r.content), r.due, r.content != nil, nil
 	}
 	value, ok := p.heads[k.ID]
@@ -112,7 +112,7 @@ func (p *Partition) read(k Key, piece uint32) (value []byte, found bool, err err
 
 // appliedDue returns the Due of a head as last applied, 0 if it has none.
 func (p *Partition) appliedDue(id string) (int64, error) {
-	if r, ok := p.buffer.rows[Key{ID: id}]; ok {
+	if r := p.buffer.find(Key{ID: id}); r != nil {
 		return r.due, nil
 	}
 	if p.known != nil {
@@ -157,7 +157,8 @@ func (p *Partition) Apply(rows []Row, pos Position) error {
 		p.buffer.used, p.buffer.since = true, pos.WrittenAt
 	}
 	p.position = pos
-	if p.buffer.bytes < p.bufferLimit.Load() && pos.WrittenAt-p.buffer.since < bufferInterval {
+	bytes := p.buffer.bytes + int64(len(p.timers.puts))*rowOverhead
+	if bytes < p.bufferLimit.Load() && pos.WrittenAt-p.buffer.since < bufferInterval {
 		return nil
 	}
 	if err := p.flush(); err != nil {
@@ -167,29 +168,23 @@ func (p *Partition) Apply(rows []Row, pos Position) error {
 }
 
 func (p *Partition) applyRow(r *Row) {
-	n := 0
-	if r.Content != nil {
-		n = pieces(len(r.Content))
-	}
-	before := p.split[r.Key]
-	if n > 1 {
-		p.split[r.Key] = n
-	} else if before > 0 {
-		delete(p.split, r.Key)
-	}
-	due := int64(0)
-	if r.Part == 0 {
-		if n > 0 {
-			due = r.Due
+	b := bufferedRow{Key: r.Key, content: r.Content}
+	if len(p.split) > 0 || len(r.Content) > pieceSize {
+		b.pieces = p.split[r.Key]
+		if n := pieces(len(r.Content)); n > 1 {
+			p.split[r.Key] = n
+		} else {
+			delete(p.split, r.Key)
 		}
-		oldDue := r.OldDue
-		if old, ok := p.buffer.rows[r.Key]; ok {
-			oldDue = old.due
+	}
+	if r.Part == 0 {
+		if r.Content != nil {
+			b.due = r.Due
 		}
 		delete(p.heads, r.ID)
-		p.timers.change(r.ID, oldDue, due)
+		p.timers.change(r.ID, r.OldDue, b.due)
 	}
-	p.buffer.put(r.Key, bufferedRow{due: due, content: r.Content, pieces: before})
+	p.buffer.put(b)
 }
 
 // Flush hands what is buffered to Pebble. Only Store.Flush makes it durable.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -105,42 +106,56 @@ func (s *sorter) free() {
 
 // sort puts what is in memory in order of key, the newest of equal keys alone.
 func (s *sorter) sort() {
-	if len(s.index) == 0 {
+	sortRefs(s.index, s.key)
+	kept := s.index[:0]
+	for i, ref := range s.index {
+		if i+1 < len(s.index) && s.index[i+1].rank == ref.rank && bytes.Equal(s.key(ref), s.key(s.index[i+1])) {
+			continue
+		}
+		kept = append(kept, ref)
+	}
+	s.index = kept
+}
+
+// sortRefs sorts by key and leaves equals in their order.
+func sortRefs[K string | []byte](refs []recordRef, key func(recordRef) K) {
+	if len(refs) == 0 {
 		return
 	}
 	// IDs often begin alike: the rank is taken behind what all keys share.
-	first := s.key(s.index[0])
+	first := key(refs[0])
 	shared := len(first)
-	for _, ref := range s.index[1:] {
-		key := s.key(ref)
-		shared = min(shared, len(key))
-		for !bytes.Equal(key[:shared], first[:shared]) {
+	for _, ref := range refs[1:] {
+		k := key(ref)
+		shared = min(shared, len(k))
+		for string(k[:shared]) != string(first[:shared]) {
 			shared--
 		}
 	}
-	for i := range s.index {
-		s.index[i].rank = rank(s.key(s.index[i])[shared:])
+	for i := range refs {
+		refs[i].rank = rank(key(refs[i])[shared:])
 	}
-	sortByRank(s.index)
-	// Of one rank, the oldest is first. Among these keys decide, then age.
-	kept := s.index[:0]
-	for i := 0; i < len(s.index); {
+	sortByRank(refs)
+	for i := 0; i < len(refs); {
 		end := i + 1
-		for end < len(s.index) && s.index[end].rank == s.index[i].rank {
+		for end < len(refs) && refs[end].rank == refs[i].rank {
 			end++
 		}
-		group := s.index[i:end]
-		slices.SortStableFunc(group, func(a, b recordRef) int {
-			return bytes.Compare(s.key(a), s.key(b))
-		})
-		for j, ref := range group {
-			if j+1 == len(group) || !bytes.Equal(s.key(ref), s.key(group[j+1])) {
-				kept = append(kept, ref)
-			}
+		if end > i+1 {
+			slices.SortStableFunc(refs[i:end], func(a, b recordRef) int {
+				return strings.Compare(string(key(a)), string(key(b)))
+			})
 		}
 		i = end
 	}
-	s.index = kept
+}
+
+// rank is the first 8 bytes of key as a number, in the order of keys.
+func rank[K string | []byte](key K) (n uint64) {
+	for i := range min(8, len(key)) {
+		n |= uint64(key[i]) << (56 - 8*i)
+	}
+	return n
 }
 
 // sortByRank sorts by rank and leaves equals in their order: a radix sort by
@@ -170,16 +185,6 @@ func sortByRank(refs []recordRef) {
 	if &from[0] != &refs[0] {
 		copy(refs, from)
 	}
-}
-
-// rank is the first 8 bytes of key as a number, in the order of keys.
-func rank(key []byte) uint64 {
-	if len(key) >= 8 {
-		return binary.BigEndian.Uint64(key)
-	}
-	var padded [8]byte
-	copy(padded[:], key)
-	return binary.BigEndian.Uint64(padded[:])
 }
 
 // spill writes what is in memory to a new run.

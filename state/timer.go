@@ -3,6 +3,7 @@ package state
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -15,7 +16,7 @@ const boundFormat = 1
 var (
 	// nearTimers is how many entries of the index are read at a time. Up to four
 	// times as many are kept in memory.
-	nearTimers = 1024
+	nearTimers = 2048
 	// usedTimers is how many entries are used up before their range is deleted.
 	usedTimers = 1 << 16
 )
@@ -119,34 +120,39 @@ func (p *Partition) checkNext() error {
 
 // loadTimers reads the next entries of the index into near.
 func (p *Partition) loadTimers() error {
-	// Entries that are only in the buffer would be passed by.
-	if err := p.flush(); err != nil {
-		return err
-	}
 	x := &p.timers
+	from := x.horizon
 	options := p.span(kindTimer)
-	options.LowerBound = appendTimerKey(options.LowerBound, x.horizon)
+	options.LowerBound = appendTimerKey(options.LowerBound, from)
 	it, err := p.store.db.NewIter(options)
 	if err != nil {
 		return explain(p.store.cfg.Dir, err)
 	}
-	n := 0
-	x.whole = true
-	for ok := it.First(); ok; ok = it.Next() {
-		at, err := decodeTimerKey(it.Key()[prefixSize:])
-		if err != nil {
-			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w: %w", ErrDamaged, err, it.Close()))
-		}
-		if n++; n > nearTimers {
-			x.horizon, x.whole = at, false
+	loaded, horizon, whole := make([]Timer, 0, nearTimers), from, true
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var t Timer
+		if t, err = decodeTimerKey(it.Key()[prefixSize:]); len(loaded) == nearTimers {
+			horizon, whole = t, false
 			break
 		}
 		if r := (reader{rest: it.Value()}); len(r.rest) > 0 {
-			at.Due = r.varint()
+			t.Due = r.varint()
 		}
-		x.push(at)
+		loaded = append(loaded, t)
 	}
-	return explain(p.store.cfg.Dir, it.Close())
+	if err = errors.Join(err, it.Close()); err != nil {
+		return explain(p.store.cfg.Dir, err)
+	}
+	x.horizon, x.whole = horizon, whole
+	for _, t := range loaded {
+		x.push(t) // which may take the horizon back again
+	}
+	for _, put := range x.puts { // these are not on disk yet
+		if !put.t.less(from) && (x.whole || put.t.less(x.horizon)) {
+			x.push(put.t)
+		}
+	}
+	return nil
 }
 
 // timerIndex is the timers of a partition in order. Most of it is on disk, in
