@@ -65,9 +65,13 @@ const (
 	createTimeout = 5 * time.Second
 	// reachTimeout is how long the start waits for any broker to answer.
 	reachTimeout = 8 * time.Second
-	// rebalanceTimeout is how long the group waits for members to give lanes up
-	// and join again. A lane takes up to StopTimeout.
-	rebalanceTimeout = 15 * time.Second
+	// joinMargin is how much longer than StopTimeout the group waits for members to
+	// give lanes up and join again.
+	joinMargin = 4 * time.Second
+	// memberOverhead is how much longer than that a member waits for the answer.
+	// A broker may put the end off with each member that asks again, so that the
+	// longest pause between two of them must be longer than the wait itself.
+	memberOverhead = 10 * time.Second
 	// closeTimeout bounds each of the last things said to the group.
 	closeTimeout = 300 * time.Millisecond
 	// fetchWait is how long a fetch stays at the broker when there is nothing,

@@ -83,6 +83,9 @@ func (w *world) read(topic string) map[int32][]*kgo.Record {
 		asks = append(asks, ask{spot{topic, p}, atEnd})
 	}
 	for tries := 0; len(ends) < len(asks); tries++ {
+		if tries > 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
 		for _, a := range list(context.Background(), w.client, asStable, asks) {
 			if a.err == nil {
 				ends[a.spot] = a.offset
