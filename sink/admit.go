@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"time"
@@ -52,7 +53,7 @@ func (l *laneRun) take(p *part, r *kgo.Record) error {
 		return nil
 	}
 	key := outbox.Key(t.ID, replay)
-	known, err := l.known(p, key)
+	known, err := l.known(p, key, t.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -61,8 +62,8 @@ func (l *laneRun) take(p *part, r *kgo.Record) error {
 		return nil
 	}
 	now := time.Now().UnixMilli()
-	f := &flight{lane: l, part: p, key: key, raw: r.Value, trigger: &t, replay: replay, admitted: now,
-		row: outbox.Delivery{Key: key, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now}}
+	f := &flight{lane: l, part: p, key: key, raw: bytes.Clone(r.Value), trigger: &t, replay: replay, admitted: now,
+		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now}}
 	if p.book.Erased(t.User, r.Offset) { // it was in memory when the last life ended
 		return l.refused(f, policy.Dropped, erased, "")
 	}
@@ -70,7 +71,7 @@ func (l *laneRun) take(p *part, r *kgo.Record) error {
 }
 
 // known reports whether a delivery is in memory, waits, or has ended.
-func (l *laneRun) known(p *part, key string) (bool, error) {
+func (l *laneRun) known(p *part, key, endpoint string) (bool, error) {
 	if _, ok := l.hand[key]; ok {
 		return true, nil
 	}
@@ -78,35 +79,36 @@ func (l *laneRun) known(p *part, key string) (bool, error) {
 	if ended || err != nil {
 		return ended, err
 	}
+	if p.book.Waiting(endpoint) == 0 {
+		return false, nil
+	}
 	_, waits, err := p.book.Delivery(key)
 	return waits, err
 }
 
-// route gives a delivery that may be tried now to its outlet, or keeps it where there is none or no room.
+// route gives a delivery that may be tried now to its outlet, or keeps it where there is none or no room. A flight that is stored
+// may have no record yet; it is read where there is room.
 func (l *laneRun) route(f *flight) error {
-	to := route{campaign: f.trigger.Campaign, endpoint: f.trigger.Endpoint}
-	if l.sink.plan.Load().unknown(to) != "" {
-		return l.keepUnknown(f)
-	}
 	o := l.sink.outlet(f.row.Endpoint)
-	if o == nil {
+	if o == nil || l.sink.plan.Load().unknown(route{f.row.Campaign, f.row.Endpoint}) != "" {
 		return l.keepUnknown(f)
 	}
-	if f.row.Attempts == 0 {
-		f.kind = first
-	} else {
-		f.kind = again
+	stage := outbox.QueuedFirst
+	if f.kind = first; f.row.Attempts > 0 {
+		f.kind, stage = again, outbox.QueuedAgain
 	}
 	f.attempts, f.place = f.row.Attempts, f.row.Place
-	if !f.stored {
-		// What waits longer in a queue goes first.
-		if f.part.book.Queued(f.row.Endpoint, outbox.QueuedFirst) || !l.board(o, f) {
-			return l.keep(f, outbox.QueuedFirst, 0)
+	// What waits in a queue goes before what has just come.
+	if !f.stored && f.part.book.Queued(f.row.Endpoint, stage) || o.room(l, f.kind) <= 0 {
+		return l.keep(f, stage, 0)
+	}
+	if f.raw == nil {
+		if err := l.load(f); err != nil {
+			return err
 		}
-		return nil
 	}
 	if !l.board(o, f) {
-		return l.keep(f, stageOf(&f.row), 0)
+		return l.keep(f, stage, 0)
 	}
 	return nil
 }
@@ -204,18 +206,24 @@ func (l *laneRun) due(now int64) error {
 	return nil
 }
 
-// open reads a delivery out of its row.
-func (l *laneRun) open(p *part, d outbox.Delivery) (*flight, error) {
-	raw, err := p.book.Record(d.Key)
+// flight is a delivery out of its row, without its record.
+func (l *laneRun) flight(p *part, d outbox.Delivery) *flight {
+	_, replay := outbox.Split(d.Key)
+	return &flight{lane: l, part: p, key: d.Key, replay: replay, attempts: d.Attempts, row: d, stored: true}
+}
+
+// load reads the record of a flight that has a row.
+func (l *laneRun) load(f *flight) error {
+	raw, err := f.part.book.Record(f.key)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t, err := record.ParseTrigger(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the trigger of %s: %w", d.Key, err)
+		return fmt.Errorf("the trigger of %s: %w", f.key, err)
 	}
-	_, replay := outbox.Split(d.Key)
-	return &flight{lane: l, part: p, key: d.Key, raw: raw, trigger: &t, replay: replay, attempts: d.Attempts, row: d, stored: true}, nil
+	f.raw, f.trigger = raw, &t
+	return nil
 }
 
 // comes takes a delivery whose turn it is.
@@ -224,21 +232,18 @@ func (l *laneRun) comes(p *part, d outbox.Delivery) error {
 	if _, waits, err := p.book.Delivery(d.Key); !waits || err != nil {
 		return err
 	}
-	f, err := l.open(p, d)
-	if err != nil {
-		return err
-	}
+	f := l.flight(p, d)
 	if p.book.Erased(d.User, d.Offset) {
 		return l.refused(f, policy.Dropped, erased, "")
 	}
-	if reason := l.sink.plan.Load().unknown(route{f.trigger.Campaign, f.trigger.Endpoint}); reason != "" && d.Stage == outbox.Unknown {
+	if reason := l.sink.plan.Load().unknown(route{d.Campaign, d.Endpoint}); reason != "" && d.Stage == outbox.Unknown {
 		return l.refused(f, policy.Failed, reason, "no configuration within 10 minutes knew it")
 	}
 	return l.route(f)
 }
 
 // refill takes deliveries out of queues where there is room for them again.
-func (l *laneRun) refill() error {
+func (l *laneRun) refill(int64) error {
 	for _, p := range l.parts {
 		if !p.book.Backlog() {
 			continue

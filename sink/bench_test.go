@@ -21,8 +21,14 @@ import (
 )
 
 // BenchmarkDeliver is the way of a trigger from its topic to a receiver on the same machine and to its record in `deliveries`,
-// with a broker in the same process.
+// with a broker in the same process: as triggers come, and when all of them are there at once, so that most wait in state.
 func BenchmarkDeliver(b *testing.B) {
+	b.Run("steady", func(b *testing.B) { deliver(b, 2000) })
+	b.Run("backlog", func(b *testing.B) { deliver(b, b.N) })
+}
+
+// deliver has at most so many triggers on their way.
+func deliver(b *testing.B, ahead int) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "triggers", "deliveries", "dead-letters"))
 	if err != nil {
 		b.Fatal(err)
@@ -39,11 +45,15 @@ func BenchmarkDeliver(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer client.Close()
-	for i := range b.N {
-		now := time.Now().UnixMilli()
-		t := record.Trigger{ID: fmt.Sprintf("trg_%d", i), Campaign: "c", Version: "v1", User: fmt.Sprint(i % 1000), Time: now, Endpoint: "ops"}
-		client.Produce(context.Background(), &kgo.Record{Topic: "triggers", Key: []byte(t.User), Value: t.Append(nil, now)}, nil)
+	produce := func(from, to int) {
+		for i := from; i < to; i++ {
+			now := time.Now().UnixMilli()
+			t := record.Trigger{ID: fmt.Sprintf("trg_%d", i), Campaign: "c", Version: "v1", User: fmt.Sprint(i % 1000), Time: now, Endpoint: "ops"}
+			client.Produce(context.Background(), &kgo.Record{Topic: "triggers", Key: []byte(t.User), Value: t.Append(nil, now)}, nil)
+		}
 	}
+	sent := min(b.N, ahead)
+	produce(0, sent)
 	if err := client.Flush(context.Background()); err != nil {
 		b.Fatal(err)
 	}
@@ -71,7 +81,12 @@ func BenchmarkDeliver(b *testing.B) {
 	before := cpu(b)
 	b.ResetTimer()
 	for received.Load() < int64(b.N) {
-		time.Sleep(time.Millisecond)
+		if more := min(b.N, int(received.Load())+ahead); more-sent >= 100 || more == b.N && more > sent {
+			produce(sent, more)
+			sent = more
+		} else {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")

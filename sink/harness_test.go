@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -178,6 +179,13 @@ func trigger(id, user, endpoint string) *kgo.Record {
 	return &kgo.Record{Topic: "triggers", Key: []byte(user), Value: t.Append(nil, now)}
 }
 
+// padded is a trigger whose profile has so many bytes more.
+func padded(id, user, endpoint string, bytes int) *kgo.Record {
+	r := trigger(id, user, endpoint)
+	r.Value = []byte(strings.Replace(string(r.Value), `"profile":{}`, `"profile":{"pad":"`+strings.Repeat("x", bytes)+`"}`, 1))
+	return r
+}
+
 func (w *world) send(records ...*kgo.Record) {
 	w.t.Helper()
 	if err := w.client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
@@ -320,7 +328,9 @@ func (w *world) launch(disk *vfs.MemFS, plan *Plan, change ...func(*Config)) *pr
 	cfg := Config{Group: "g", Triggers: "triggers", Deliveries: "deliveries", DeadLetters: "dead-letters", Version: "test",
 		Lane: lane.Config{Client: w.options(p.dial), Store: store, Log: zap.New(core)},
 		Network: call.Network{
-			Lookup: func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("203.0.113.1")}, nil },
+			Lookup: func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr("203.0.113.1")}, nil
+			},
 			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 				_, port, _ := net.SplitHostPort(address)
 				return p.dial(ctx, network, "localhost:"+port)

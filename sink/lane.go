@@ -43,6 +43,7 @@ type laneRun struct {
 	done      int        // of them, those that are applied
 	heeded    bool       // heed was called
 	found     chan found
+	taking    *found        // what a walk has found, while it is taken up
 	quit      chan struct{} // closed when walks must end
 	walking   sync.WaitGroup
 }
@@ -109,7 +110,10 @@ func (l *laneRun) run(ctx context.Context) error {
 		timer.Reset(l.rest())
 		from, swept := polled, l.found
 		if l.full() {
-			from, swept = nil, nil
+			from = nil
+		}
+		if l.taking != nil {
+			swept = nil
 		}
 		select {
 		case <-ctx.Done():
@@ -128,9 +132,7 @@ func (l *laneRun) run(ctx context.Context) error {
 				return err
 			}
 		case f := <-swept:
-			if err := l.sweptUp(f); err != nil {
-				return err
-			}
+			l.taking = &f
 		case <-l.wake:
 		case <-timer.C:
 		}
@@ -178,13 +180,15 @@ func (l *laneRun) turn() error {
 		}
 	}
 	if news {
-		l.heed()
-	}
-	if !l.full() {
-		if err := l.due(now); err != nil {
+		if err := l.heed(); err != nil {
 			return err
 		}
-		if err := l.refill(); err != nil {
+	}
+	for _, do := range [...]func(now int64) error{l.takeUp, l.trim, l.due, l.refill} {
+		if l.full() {
+			break
+		}
+		if err := do(now); err != nil {
 			return err
 		}
 	}
@@ -197,6 +201,9 @@ func (l *laneRun) rest() time.Duration {
 	until := min(l.dueAt, now+time.Minute.Milliseconds())
 	if l.committed == nil && l.cycle.since != 0 {
 		until = min(until, l.cycle.since+cycleTime.Milliseconds())
+	}
+	if !l.full() && (l.taking != nil || l.ripe()) {
+		until = now
 	}
 	for _, p := range l.parts {
 		if p.book.Backlog() {
@@ -283,18 +290,18 @@ func (l *laneRun) stop(failed error, cut func()) error {
 }
 
 // drop lets go of a flight as if it had not begun: its row, or its record in `triggers`, brings it back.
-func (l *laneRun) drop(f *flight) { delete(l.hand, f.key) }
-
-// stageOf is the stage of a delivery that waits for room, by whether it was tried before.
-func stageOf(d *outbox.Delivery) outbox.Stage {
-	if d.Attempts > 0 {
-		return outbox.QueuedAgain
-	}
-	return outbox.QueuedFirst
+func (l *laneRun) drop(f *flight) {
+	delete(l.hand, f.key)
+	f.part.sweep.vain = false
 }
 
 // refused ends a delivery that is in nobody's hands.
 func (l *laneRun) refused(f *flight, outcome policy.Outcome, reason, detail string) error {
+	if f.raw == nil {
+		if err := l.load(f); err != nil {
+			return err
+		}
+	}
 	r := f.ends(outcome, reason, detail, time.Now().UnixMilli())
 	return l.settle(&r)
 }

@@ -102,7 +102,9 @@ func Compile(endpoints []Endpoint, campaigns []campaign.Definition) (*Plan, []Pr
 		for _, w := range wrong {
 			problems = append(problems, Problem{i, -1, w.Path, w.Line, w.Column, w.Message, w.Suggestion})
 		}
-		p.endpoints[e.Name] = read
+		if _, twice := p.endpoints[e.Name]; !twice {
+			p.endpoints[e.Name] = read
+		}
 	}
 	for i, d := range campaigns {
 		p.campaigns[d.Name] = true
@@ -173,6 +175,9 @@ func (p *Plan) content(d campaign.Delivery) (*request.Content, []request.Problem
 // nearest is an endpoint whose name differs in case or by what one of the two has more.
 func (p *Plan) nearest(name string) string {
 	for _, candidate := range slices.Sorted(maps.Keys(p.endpoints)) {
+		if candidate == "" {
+			continue
+		}
 		if strings.EqualFold(candidate, name) || strings.Contains(candidate, name) || strings.Contains(name, candidate) {
 			return candidate
 		}

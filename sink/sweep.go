@@ -29,6 +29,7 @@ type sweep struct {
 	walks  bool             // a walk runs
 	users  map[string]int64 // erased users whose deliveries are no longer in rows: offset of the tombstone
 	ripe   map[string][]outbox.Delivery
+	vain   bool // nothing that was found could fail, since all of it is in memory; until some of that lands
 }
 
 // found is what a walk hands over. done says that it has ended.
@@ -121,13 +122,23 @@ func (l *laneRun) stopWalks() {
 	l.walking.Wait()
 }
 
-// sweptUp takes up what a walk has found.
-func (l *laneRun) sweptUp(f found) error {
-	for _, key := range f.keys {
+// takeUp takes up what a walk has found, as much as one cycle holds.
+func (l *laneRun) takeUp(int64) error {
+	f := l.taking
+	if f == nil {
+		return nil
+	}
+	for len(f.keys) > 0 && !l.full() {
+		key := f.keys[0]
+		f.keys = f.keys[1:]
 		if err := l.swept(f.part, key); err != nil {
 			return err
 		}
 	}
+	if len(f.keys) > 0 {
+		return nil
+	}
+	l.taking = nil
 	if !f.done {
 		return nil
 	}
@@ -137,21 +148,12 @@ func (l *laneRun) sweptUp(f found) error {
 		return f.err
 	}
 	if w.users == nil {
-		w.users = map[string]int64{}
+		w.users, w.ripe = map[string]int64{}, map[string][]outbox.Delivery{}
 	}
-	maps.Copy(w.users, f.users)
-	if len(f.users) > 0 {
+	if maps.Copy(w.users, f.users); len(f.users) > 0 {
 		l.cycle.touch()
 	}
-	if w.ripe == nil {
-		w.ripe = map[string][]outbox.Delivery{}
-	}
-	for endpoint, ripe := range f.oldest {
-		w.ripe[endpoint] = ripe
-		if err := l.bound(f.part, endpoint); err != nil {
-			return err
-		}
-	}
+	maps.Copy(w.ripe, f.oldest)
 	l.walk(f.part)
 	return nil
 }
@@ -165,17 +167,13 @@ func (l *laneRun) swept(p *part, key string) error {
 	if !waits || err != nil {
 		return err
 	}
-	f, err := l.open(p, d)
-	if err != nil {
-		return err
-	}
-	o := l.sink.outlet(d.Endpoint)
+	f, o := l.flight(p, d), l.sink.outlet(d.Endpoint)
 	switch {
 	case p.book.Erased(d.User, d.Offset):
 		return l.refused(f, policy.Dropped, erased, "")
 	case o != nil && o.isGone():
 		return l.refused(f, policy.Failed, disabled, "")
-	case d.Stage == outbox.Unknown && l.sink.plan.Load().unknown(route{f.trigger.Campaign, f.trigger.Endpoint}) == "":
+	case d.Stage == outbox.Unknown && l.sink.plan.Load().unknown(route{d.Campaign, d.Endpoint}) == "":
 		return l.route(f)
 	}
 	return nil
@@ -202,13 +200,16 @@ func (l *laneRun) holds(p *part, user string) bool {
 }
 
 // heed takes up what is new: a plan, or an endpoint that has gone or is back.
-func (l *laneRun) heed() {
+func (l *laneRun) heed() error {
 	first := !l.heeded
 	l.heeded = true
 	for _, p := range l.parts {
 		waits := false
 		for _, name := range p.book.Endpoints() {
 			waits = waits || p.book.Waiting(name) > 0
+			if err := l.bound(p, name); err != nil {
+				return err
+			}
 		}
 		if p.sweep.news = waits; waits || first && len(p.book.ErasedUsers()) > 0 {
 			p.sweep.erased = p.sweep.erased || len(p.book.ErasedUsers()) > 0
@@ -216,22 +217,48 @@ func (l *laneRun) heed() {
 		}
 	}
 	if !first {
-		return
+		return nil
 	}
 	for name, print := range l.sink.unconfirmed() {
 		l.cycle.add(control.Record(l.sink.controlTopic(), name, "410", print, "", time.Now().UnixMilli()))
 	}
+	return nil
 }
 
-// bound lets the oldest deliveries of an endpoint fail where more of them wait than may.
+// bound has the oldest deliveries of an endpoint found where more of them wait than may.
 func (l *laneRun) bound(p *part, endpoint string) error {
 	excess := l.sink.excess(endpoint)
-	if excess <= 0 {
+	w := &p.sweep
+	if excess <= 0 || w.vain || len(w.ripe[endpoint]) > 0 || w.walks || w.oldest[endpoint] > 0 || p.book.Waiting(endpoint) == 0 {
 		return nil
 	}
+	if w.oldest == nil {
+		w.oldest = map[string]int{}
+	}
+	w.oldest[endpoint] = max(int(min(excess, maxOldest)), min(maxOldest, int(p.book.Waiting(endpoint)/oldestPart)))
+	l.sink.log.Warn("more deliveries wait for an endpoint than may: the oldest fail", zap.String("endpoint", endpoint), zap.Int64("over", excess))
+	l.ask(p)
+	return nil
+}
+
+// trim lets those fail that have waited longest, as many as there are too many.
+func (l *laneRun) trim(int64) error {
+	for _, p := range l.parts {
+		for endpoint := range p.sweep.ripe {
+			if err := l.trimOne(p, endpoint); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *laneRun) trimOne(p *part, endpoint string) error {
 	w := &p.sweep
-	for ; excess > 0 && len(w.ripe[endpoint]) > 0; w.ripe[endpoint] = w.ripe[endpoint][1:] {
+	failed := false
+	for len(w.ripe[endpoint]) > 0 && !l.full() && l.sink.excess(endpoint) > 0 {
 		oldest := w.ripe[endpoint][0]
+		w.ripe[endpoint] = w.ripe[endpoint][1:]
 		d, waits, err := p.book.Delivery(oldest.Key)
 		if err != nil {
 			return err
@@ -239,25 +266,29 @@ func (l *laneRun) bound(p *part, endpoint string) error {
 		if !waits || l.hand[d.Key] != nil || d.Since != oldest.Since {
 			continue
 		}
-		f, err := l.open(p, d)
-		if err != nil {
+		if err := l.refused(l.flight(p, d), policy.Failed, waitedTooLong, ""); err != nil {
 			return err
 		}
-		if err := l.refused(f, policy.Failed, waitedTooLong, ""); err != nil {
-			return err
-		}
-		excess--
+		failed = true
 	}
-	if excess <= 0 || w.walks {
-		return nil
+	if len(w.ripe[endpoint]) == 0 {
+		w.vain = !failed
+		delete(w.ripe, endpoint)
+		return l.bound(p, endpoint)
 	}
-	if w.oldest == nil {
-		w.oldest = map[string]int{}
-	}
-	w.oldest[endpoint] = max(int(excess), min(maxOldest, int(p.book.Waiting(endpoint)/oldestPart)))
-	l.sink.log.Warn("more deliveries wait for an endpoint than may: the oldest fail", zap.String("endpoint", endpoint), zap.Int64("over", excess))
-	l.ask(p)
 	return nil
+}
+
+// ripe reports whether deliveries are known that are too many.
+func (l *laneRun) ripe() bool {
+	for _, p := range l.parts {
+		for endpoint, ripe := range p.sweep.ripe {
+			if len(ripe) > 0 && l.sink.excess(endpoint) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // oldest keeps those that have waited longest: the newest of them is on top of the heap.

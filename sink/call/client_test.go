@@ -219,7 +219,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Store(true) }))
 	defer inner.Close()
 	for _, to := range []string{"http://169.254.169.254/latest/meta-data", inner.URL} {
-		server := httptest.NewServer(http.RedirectHandler(to, 307))
+		server := httptest.NewServer(http.RedirectHandler(to, http.StatusTemporaryRedirect))
 		a := one(t, inside, server.URL)
 		server.Close()
 		if a.Status != 307 || called.Load() {

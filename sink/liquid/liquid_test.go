@@ -94,6 +94,14 @@ func TestRender(t *testing.T) {
 		{`{{ (1..3) | join: "," }} {{ (1..x) }} {{ (1..3) | size }}`, `1,2,3 1..5 3`},
 		{`{{ User.id }} {{ User }}`, `u-17 {"id":"u-17"}`},
 		{`{{ "a" | json | json }}`, `"\"a\""`},
+		{`{% for i in (1..2) %}{{ forloop | json }}{% endfor %}`, `{"index":1,"index0":0,"rindex":2,"rindex0":1,"first":true,"last":false,"length":2}` +
+			`{"index":2,"index0":1,"rindex":1,"rindex0":0,"first":false,"last":true,"length":2}`},
+		{`{% assign l = Event.items | map: "gift" %}{{ l | json }} {{ l | compact | json }} {{ Event.items | compact: "gift" | size }} {{ Event.items | uniq: "gift" | size }}`, `[true,null] [true] 1 2`},
+		{`{{ Event.items | find: "n", 9 | json }} {{ Event.items | find_index: "n", 9 | json }} {{ Profile.tags | where: "x" | json }}`, `null null []`},
+		{`{{ "a b" | truncatewords: 5 }} {{ "" | capitalize }}{{ Profile.address.size }} {{ Profile.nothing | size }} {{ (1..9) | slice: 1 }}`, `a b 2 0 .`},
+		{`{% if x > "4" %}a{% endif %}{% if y < "z" %}b{% endif %}{% if x <> 4 %}c{% endif %}{% if x <= 5.0 %}d{% endif %}`, `bcd`},
+		{`{% for c in "text" %}{{ c }}{% endfor %}{% capture "n" %}{% for i in (1..3) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}{% endcapture %}{{ n }}`, `text1`},
+		{`{{ 007 }} {{ 10000000000000000 | times: 10000000000000000 }} {{ 3.0 | abs }}`, `7 1e+32 3`},
 		{`{% if list[0] == 3 and list.size == 5 %}ok{% endif %}`, `ok`},
 	} {
 		tmpl, problems := Parse(c.template, scope)

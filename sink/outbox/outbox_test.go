@@ -57,7 +57,7 @@ func TestKey(t *testing.T) {
 }
 
 func TestRowsRoundTrip(t *testing.T) {
-	d := Delivery{Key: "trg_1", Endpoint: "ops", User: "ü", Offset: 1 << 40, Attempts: 3, Place: 2, Since: 7, Stage: Unknown, Due: -1}
+	d := Delivery{Key: "trg_1", Campaign: "c", Endpoint: "ops", User: "ü", Offset: 1 << 40, Attempts: 3, Place: 2, Since: 7, Stage: Unknown, Due: -1}
 	got, err := decodeDelivery("trg_1", d.append(nil))
 	if err != nil || got != d {
 		t.Errorf("%+v %v", got, err)

@@ -34,6 +34,7 @@ const (
 // Delivery is a delivery that waits. Times are ms since the epoch.
 type Delivery struct {
 	Key      string // see Key
+	Campaign string
 	Endpoint string
 	User     string
 	Offset   int64 // of its record in `triggers`
@@ -82,7 +83,7 @@ func (d *Delivery) append(dst []byte) []byte {
 	for _, n := range []int64{d.Offset, int64(d.Attempts), int64(d.Place), d.Since, d.Due} {
 		dst = binary.AppendVarint(dst, n)
 	}
-	return appendText(appendText(dst, d.Endpoint), d.User)
+	return appendText(appendText(appendText(dst, d.Campaign), d.Endpoint), d.User)
 }
 
 func decodeDelivery(key string, content []byte) (d Delivery, err error) {
@@ -91,7 +92,7 @@ func decodeDelivery(key string, content []byte) (d Delivery, err error) {
 	d.Key = key
 	d.Stage = Stage(r.byte())
 	d.Offset, d.Attempts, d.Place, d.Since, d.Due = r.varint(), int(r.varint()), int(r.varint()), r.varint(), r.varint()
-	d.Endpoint, d.User = r.text(), r.text()
+	d.Campaign, d.Endpoint, d.User = r.text(), r.text(), r.text()
 	return d, r.end(waitingRow, key)
 }
 

@@ -1,0 +1,32 @@
+// Package sink reads `triggers`, sends webhooks, and writes `deliveries`.
+//
+// # The life of a delivery
+//
+//  1. lane.go polls a record; admit.go reads it, asks the outbox whether it is known, and finds its endpoint's outlet.
+//  2. outlet.go has two queues in memory and as many goroutines as attempts may be in flight: first attempts go before retries,
+//     and half of the places are not for retries. What has no room goes into the endpoint's queue in state.
+//  3. attempt.go renders the request (package request), sends it (package call) and judges the answer (package policy). It tells
+//     the lane; it decides nothing that has to be committed.
+//  4. settle.go turns that into a record of `deliveries`, and a row: a wait with its timer, or a note that it has ended. What
+//     failed becomes a dead letter (deadletter.go).
+//  5. cycle.go commits records, rows and position in one transaction (package state/lane), beside everything else.
+//  6. admit.go takes what is due out of its row, and what waits for room out of its queue; sweep.go finds what must not wait any
+//     longer: of erased users, of endpoints that have gone, of more than may wait.
+//
+// # Guarantees
+//
+//   - A delivery that was consumed either holds the position back, for half a second, or has a row. A crash at any moment brings
+//     it back; an attempt whose outcome was not committed is made again, with the same webhook-id.
+//   - A delivery's final record and the note that it has ended are one transaction. A trigger never has two final records for one
+//     replay number, nor none.
+//   - An attempt in flight holds back nobody's record, and no endpoint another one's attempts. Memory is bounded by endpoint.
+//
+// # Non-obvious
+//
+//   - The position may stand before records that have ended already. A crash reads them again, and they are skipped as known.
+//   - A record that is no trigger has no id by which to know it. Its dead letter waits for the position to go over it.
+//   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the
+//     memory finds it so. Whoever asks for due timers leaves out what is in hand.
+//   - Erasure is noted in a row until nothing of the user is left in rows or memory: the walk that looks for it may be cut short.
+//   - A 410 holds for the endpoint as it was configured: the control record names a print of method and url.
+package sink
