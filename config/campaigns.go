@@ -67,7 +67,7 @@ func (s *Source) checkNames(defs []campaign.Definition) {
 func (s *Source) checkEndpoints(defs []campaign.Definition, cfg *Config) {
 	var names []string
 	for _, e := range cfg.Endpoints {
-		if e.Name != "" {
+		if e.Name != "" && !slices.Contains(names, e.Name) {
 			names = append(names, e.Name)
 		}
 	}

@@ -142,7 +142,7 @@ func LoadTests(name string) (*Suite, Problems) {
 	}
 	s := &Suite{File: name}
 	d.decodeDocument(s)
-	if !f.broken {
+	if !f.broken && (d.root != nil || len(f.problems) == 0) {
 		s.check(d)
 	}
 	src := &Source{files: []*file{f}}

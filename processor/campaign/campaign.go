@@ -183,6 +183,24 @@ func (c *compiler) problem(path, message string) {
 	c.problems = append(c.problems, Problem{Campaign: c.index, Path: path, Message: message})
 }
 
+// choice notes a value that is none of the allowed ones.
+func (c *compiler) choice(path, got string, allowed ...string) {
+	if slices.Contains(allowed, got) {
+		return
+	}
+	listed := strings.Join(allowed, ", ")
+	if last := len(allowed) - 1; last > 0 {
+		listed = strings.Join(allowed[:last], ", ") + " or " + allowed[last]
+	}
+	meant := expr.Nearest(got, allowed)
+	for _, a := range allowed {
+		if meant == "" && got != "" && (strings.HasPrefix(strings.ToLower(got), a) || strings.HasPrefix(a, strings.ToLower(got))) {
+			meant = a // monday, year
+		}
+	}
+	c.problems = append(c.problems, Problem{Campaign: c.index, Path: path, Message: fmt.Sprintf("expected %s, not %q", listed, got), Suggestion: meant})
+}
+
 func (c *compiler) campaign() *campaign {
 	d := c.def
 	out := &campaign{index: c.index, def: d, hash: hashOf(d.Name), stale: 24 * 3600_000}

@@ -46,17 +46,11 @@ func (c *compiler) dateTimeProperty(d *DateTimeProperty) kind {
 	if d.Property == "" && d.ProfileProperty == "" && k.offset <= 0 && (k.at == nil || k.offset < 0) {
 		c.problem(path+".offset", "without property the moment counts from the event's own time: give a positive offset, or at")
 	}
-	switch d.Repeat {
-	case "", "yearly":
-		k.yearly = d.Repeat == "yearly"
-	default:
-		c.problem(path+".repeat", "expected yearly")
+	if k.yearly = d.Repeat == "yearly"; d.Repeat != "" {
+		c.choice(path+".repeat", d.Repeat, "yearly")
 	}
-	switch d.IfPast {
-	case "", "skip", "fire":
-		k.ifPast = d.IfPast == "fire"
-	default:
-		c.problem(path+".if_past", "expected skip or fire")
+	if k.ifPast = d.IfPast == "fire"; d.IfPast != "" {
+		c.choice(path+".if_past", d.IfPast, "skip", "fire")
 	}
 	return k
 }

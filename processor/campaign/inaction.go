@@ -38,8 +38,12 @@ func (c *compiler) inaction(d *Inaction) kind {
 	k := &inaction{inLast: c.lookBack(path+".in_last", d.InLast)}
 	k.did = c.pattern(path+".did", d.Did, nil, true)
 	k.didNot = c.pattern(path+".did_not", d.DidNot, nil, true)
-	if d.Check == nil || (d.Check.Every == nil) == (d.Check.After == nil) {
+	switch {
+	case d.Check == nil || d.Check.Every == nil && d.Check.After == nil:
 		c.problem(path+".check", "is required, in one of two forms: {every: 1d, at: \"09:00\"} or {after: 2h}")
+		return k
+	case d.Check.Every != nil && d.Check.After != nil:
+		c.problem(path+".check", "has two forms, {every: 1d, at: \"09:00\"} and {after: 2h}: leave one of them out")
 		return k
 	}
 	if d.Check.After != nil {
@@ -62,11 +66,8 @@ func (c *compiler) grid(path string, d *Check) calendar.Grid {
 		g.At = calendar.TimeOfDay(*d.At)
 	}
 	if d.On != "" {
-		weekday, ok := weekdays[d.On]
-		if !ok {
-			c.problem(path+".on", "expected one of mon, tue, wed, thu, fri, sat, sun")
-		}
-		g.Weekly, g.Weekday = true, weekday
+		c.choice(path+".on", d.On, "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+		g.Weekly, g.Weekday = true, weekdays[d.On]
 		if g.Every != 7*day {
 			c.problem(path+".on", "belongs to every: 7d")
 			return g

@@ -27,13 +27,10 @@ func (c *compiler) inactionWithinTime(d *InactionWithinTime) kind {
 	c.same(path+".same", d.Same)
 	k.after = c.pattern(path+".after", d.After, d.Same, false)
 	k.without = c.pattern(path+".without", d.Without, d.Same, false)
-	switch k.repeat {
-	case "":
+	if k.repeat == "" {
 		k.repeat = restart
-	case restart, ignore, separate:
-	default:
-		c.problem(path+".on_repeat", "expected restart, ignore or separate")
 	}
+	c.choice(path+".on_repeat", k.repeat, restart, ignore, separate)
 	return k
 }
 

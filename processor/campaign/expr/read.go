@@ -154,7 +154,7 @@ func (r *reading) nameFor(name string) string {
 		return meant
 	}
 	known := append([]string{"event", "profile", "user_id", "true", "false", "nil"}, r.lets...)
-	if meant := nearest(name, known); meant != "" {
+	if meant := Nearest(name, known); meant != "" {
 		return meant
 	}
 	if strings.HasPrefix(name, "$") {
@@ -170,7 +170,7 @@ func (r *reading) functions() []string {
 
 // functionFor is the function that was probably meant where name does not exist.
 func (r *reading) functionFor(name string) string {
-	meant := nearest(name, slices.Concat(r.functions(), sorted(functionsElsewhere)))
+	meant := Nearest(name, slices.Concat(r.functions(), sorted(functionsElsewhere)))
 	if here, ok := functionsElsewhere[meant]; ok {
 		return here
 	}
@@ -183,7 +183,7 @@ func (r *reading) call(n *ast.CallNode) {
 		r.node(callee.Node)
 		name, ok := callee.Property.(*ast.StringNode)
 		if !ok || !isMethod(name.Value) {
-			r.problem(callee, fmt.Sprintf("there is no method %q", name.Value), nearest(name.Value, allMethods()))
+			r.problem(callee, fmt.Sprintf("there is no method %q", name.Value), Nearest(name.Value, allMethods()))
 		}
 	case *ast.IdentifierNode:
 		if l := r.history(n); l != nil {

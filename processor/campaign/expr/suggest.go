@@ -67,7 +67,7 @@ func unexpected(p parsed, wrong *problem, rest string) {
 	if meant, ok := elsewhere[strings.ToLower(token)]; ok {
 		wrong.suggestion = meant
 	} else if strings.HasPrefix(rest, "Identifier") {
-		wrong.suggestion = nearest(token, operatorWords)
+		wrong.suggestion = Nearest(token, operatorWords)
 	}
 }
 
@@ -188,9 +188,9 @@ func allMethods() (names []string) {
 	return slices.Compact(names)
 }
 
-// nearest is the known name at the least distance from name, at most one edit for each three letters; "" if there is
+// Nearest is the known name at the least distance from name, at most one edit for each three letters; "" if there is
 // none. Case does not count.
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	best, least := "", max(1, len(name)/3)+1
 	for _, k := range known {
 		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(k))); d < least {
