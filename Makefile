@@ -24,8 +24,12 @@ lint:
 	$(GO) vet -tags synctests ./...
 	$(GO) tool staticcheck -tags synctests ./...
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/
+# The bars: micro-benchmarks, then the reference workload with a processor of its own, against the embedded broker and, with
+# KAFKA_BROKERS, or BENCH_KAFKA=1 to start one (as for test-kafka), Apache Kafka. BENCH_FLAGS: see tripline bench --help.
+BENCH_EVENTS ?= 1000000
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/ | \
+	  ./tripline bench --micro --events $(BENCH_EVENTS) $(if $(BENCH_KAFKA),--kafka deploy/kafka/kafka) $(BENCH_FLAGS)
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

@@ -45,7 +45,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	c.AddCommand(devCommand(), processorCommand(), sinkCommand(), initCommand(), checkCommand(), testCommand(), backtestCommand(),
-		sendCommand(), tailCommand(), topicsCommand(), schemaCommand(), versionCommand())
+		sendCommand(), tailCommand(), topicsCommand(), schemaCommand(), versionCommand(), benchCommand())
 	return c
 }
 
