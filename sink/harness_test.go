@@ -138,7 +138,7 @@ func (r *receiver) change(answer func(n int, g got, w http.ResponseWriter)) {
 // endpoint calls the receiver.
 func (r *receiver) endpoint() Endpoint {
 	return Endpoint{Name: r.name, URL: fmt.Sprintf("http://%s.example:%d/hook", r.name, r.port), AllowPrivate: true,
-		Retry: policy.Backoff{Schedule: []int64{5_000, 60_000, 3_600_000}}}
+		Retry: policy.Backoff{Schedule: []int64{5_000, 60_000, 600_000}}}
 }
 
 func status(code int) func(int, got, http.ResponseWriter) {

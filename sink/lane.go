@@ -184,6 +184,9 @@ func (l *laneRun) turn() error {
 			return err
 		}
 	}
+	for _, p := range l.parts {
+		l.walk(p)
+	}
 	for _, do := range [...]func(now int64) error{l.takeUp, l.trim, l.due, l.refill} {
 		if l.full() {
 			break
@@ -206,6 +209,9 @@ func (l *laneRun) rest() time.Duration {
 		until = now
 	}
 	for _, p := range l.parts {
+		if p.sweep.wanted() && !p.sweep.walks && l.done >= p.sweep.after {
+			until = min(until, p.sweep.rest)
+		}
 		if p.book.Backlog() {
 			until = min(until, now+cycleTime.Milliseconds())
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/delivery"
 )
 
@@ -50,7 +51,7 @@ func TestSchedule(t *testing.T) {
 		w.send(trigger("trg_1", "u", "ops"))
 		w.expect("trg_1", "1 retry 500, 2 retry 500, 3 retry 500, 4 delivered 200")
 		all := ops.requests()
-		for i, wait := range []time.Duration{5 * time.Second, time.Minute, time.Hour} {
+		for i, wait := range []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute} {
 			gap := all[i+1].at.Sub(all[i].at) - 2*time.Second
 			if gap < wait || gap > wait+time.Second {
 				t.Errorf("wait %d: %s, want %s", i, gap, wait)
@@ -108,6 +109,25 @@ func TestFailed(t *testing.T) {
 		ops.change(status(422))
 		w.send(trigger("trg_2", "u", "ops"))
 		w.expect("trg_2", "1 failed 422")
+		p.stop()
+	})
+}
+
+// TestLarge holds that the largest trigger that there can be is kept, tried again, and set aside whole.
+func TestLarge(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ops := w.receive("ops", func(n int, _ got, rw http.ResponseWriter) {
+			rw.WriteHeader([]int{500, 422}[n-1])
+			rw.Write([]byte(strings.Repeat("\x01", 2000))) // six bytes each in JSON
+		})
+		p := w.launch(nil, w.simple(ops))
+		r := padded("trg_1", "u", "ops", 0)
+		r = padded("trg_1", "u", "ops", record.MaxBytes-len(r.Value))
+		w.send(r)
+		w.expect("trg_1", "1 retry 500, 2 failed 422")
+		if letters := w.read("dead-letters"); len(letters) != 1 || string(letters[0].Value) != string(r.Value) || len(r.Value) != record.MaxBytes {
+			t.Errorf("%d dead letters of %d bytes", len(letters), len(r.Value))
+		}
 		p.stop()
 	})
 }
@@ -400,7 +420,7 @@ func TestExpires(t *testing.T) {
 			t.Errorf("dropped %d ms after the first attempt", late)
 		}
 		old := trigger("trg_old", "u", "ops")
-		time.Sleep(time.Hour)
+		time.Sleep(3 * time.Minute)
 		w.send(old)
 		w.expect("trg_old", "0 dropped expired")
 		p.stop()

@@ -29,7 +29,8 @@ type sweep struct {
 	walks  bool             // a walk runs
 	users  map[string]int64 // erased users whose deliveries are no longer in rows: offset of the tombstone
 	ripe   map[string][]outbox.Delivery
-	vain   bool // nothing that was found could fail, since all of it is in memory; until some of that lands
+	rest   int64 // ms: when the next walk may begin, so that walks take a tenth of the time at most
+	vain   bool  // nothing that was found could fail, since all of it is in memory; until some of that lands
 }
 
 // found is what a walk hands over. done says that it has ended.
@@ -39,6 +40,7 @@ type found struct {
 	oldest map[string][]outbox.Delivery
 	done   bool
 	users  map[string]int64
+	rest   int64
 	err    error
 }
 
@@ -52,10 +54,12 @@ func (l *laneRun) ask(p *part) {
 	l.walk(p)
 }
 
+func (w *sweep) wanted() bool { return w.erased || w.news || len(w.oldest) > 0 }
+
 // walk begins a walk if one is asked for and may begin.
 func (l *laneRun) walk(p *part) {
 	w := &p.sweep
-	if w.walks || l.done < w.after || !w.erased && !w.news && len(w.oldest) == 0 {
+	if w.walks || l.done < w.after || !w.wanted() || time.Now().UnixMilli() < w.rest {
 		return
 	}
 	sees := walker{l: l, p: p, oldest: map[string]*oldest{}, users: p.book.ErasedUsers(), news: w.news, plan: l.sink.plan.Load(), gone: l.sink.gone()}
@@ -79,8 +83,10 @@ type walker struct {
 }
 
 func (w *walker) run() {
+	began := time.Now()
 	err := w.p.book.Walk(w.visit)
 	end := found{part: w.p, keys: w.keys, done: true, users: w.users, oldest: map[string][]outbox.Delivery{}}
+	end.rest = time.Now().UnixMilli() + 9*time.Since(began).Milliseconds()
 	if !errors.Is(err, errQuit) {
 		end.err = err
 	}
@@ -143,7 +149,7 @@ func (l *laneRun) takeUp(int64) error {
 		return nil
 	}
 	w := &f.part.sweep
-	w.walks = false
+	w.walks, w.rest = false, f.rest
 	if f.err != nil {
 		return f.err
 	}
@@ -181,22 +187,21 @@ func (l *laneRun) swept(p *part, key string) error {
 
 // forget ends the notes of erased users of whom nothing is left, neither in rows nor in memory.
 func (p *part) forget(l *laneRun) {
+	if len(p.sweep.users) == 0 {
+		return
+	}
+	held := map[string]bool{}
+	for _, f := range l.hand {
+		if f.part == p && f.erased.Load() {
+			held[f.row.User] = true
+		}
+	}
 	for user, offset := range p.sweep.users {
-		if !l.holds(p, user) {
+		if !held[user] {
 			p.book.Forget(user, offset)
 			delete(p.sweep.users, user)
 		}
 	}
-}
-
-// holds reports whether a delivery of an erased user is in memory.
-func (l *laneRun) holds(p *part, user string) bool {
-	for _, f := range l.hand {
-		if f.part == p && f.row.User == user && f.erased.Load() {
-			return true
-		}
-	}
-	return false
 }
 
 // heed takes up what is new: a plan, or an endpoint that has gone or is back.

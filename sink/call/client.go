@@ -41,7 +41,8 @@ type Client struct {
 	secrets   *Secrets
 }
 
-// Request is what is sent. Sign is called before each attempt with a header of its own and the moment (ms since the epoch).
+// Request is what is sent. Sign is called before each attempt with the moment (ms since the epoch) and a header of its own, in which
+// it sets what it sets each time; Header itself belongs to the first attempt.
 type Request struct {
 	Method, URL string
 	Header      http.Header
@@ -125,9 +126,11 @@ func (c *Client) Do(ctx context.Context, r Request, ended func(Answer) (wait tim
 }
 
 // begin is called before each attempt. The transport may still be writing the header of the one before.
-func (x *exchange) begin(_ retryablehttp.Logger, req *http.Request, _ int) {
+func (x *exchange) begin(_ retryablehttp.Logger, req *http.Request, n int) {
 	x.started = time.Now().UnixMilli()
-	req.Header = x.header.Clone()
+	if req.Header = x.header; n > 0 {
+		req.Header = x.header.Clone()
+	}
 	x.sign(req.Header, x.started)
 }
 

@@ -343,7 +343,7 @@ func TestAgain(t *testing.T) {
 	c := New(Config{AllowPrivate: true, Timeout: 10 * time.Second, Secrets: NewSecrets(nil)})
 	r := request(server.URL)
 	n := 0
-	r.Sign = func(h http.Header, now int64) { n++; h.Add("Signature", string(rune('0'+n))) }
+	r.Sign = func(h http.Header, now int64) { n++; h.Set("Signature", string(rune('0'+n))) }
 	told := 0
 	c.Do(t.Context(), r, func(a Answer) (time.Duration, bool) {
 		told++

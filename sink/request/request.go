@@ -46,11 +46,12 @@ type Rendered struct {
 func Render(t *Target, c *Content, trigger *record.Trigger, raw []byte, replay int64) (*Rendered, error) {
 	r := renderer{env: liquid.Env{Look: look(trigger), Now: trigger.EmittedAt, Strict: c.strict}}
 	out := &Rendered{}
-	out.Method, out.Header = t.method, http.Header{}
-	var err error
-	if out.URL, out.Shown, err = r.url(t); err != nil {
+	out.Method, out.Header = t.method, make(http.Header, len(t.headers)+8)
+	u, err := r.url(t)
+	if err != nil {
 		return nil, err
 	}
+	out.URL, out.Shown = u.whole, u.shown
 	if err = r.headers(t, out.Header); err != nil {
 		return nil, err
 	}
@@ -132,9 +133,12 @@ func (r *renderer) headers(t *Target, header http.Header) error {
 }
 
 // url renders the url. Every output is percent-encoded as one segment of the path or one value of the query.
-func (r *renderer) url(t *Target) (whole, shown string, err error) {
+func (r *renderer) url(t *Target) (rendering, error) {
+	if t.fixedURL != nil {
+		return *t.fixedURL, nil
+	}
 	var s segments
-	err = t.url.Parts(r.env, func(text string, output bool) error {
+	err := t.url.Parts(r.env, func(text string, output bool) error {
 		if output {
 			return s.output(call.EscapeValue(text))
 		}
@@ -144,13 +148,13 @@ func (r *renderer) url(t *Target) (whole, shown string, err error) {
 		err = s.end()
 	}
 	if err != nil {
-		return "", "", dropped(err)
+		return rendering{}, dropped(err)
 	}
-	whole = s.b.String()
+	whole := s.b.String()
 	shown, _, queried := strings.Cut(whole, "?")
 	u, err := url.Parse(whole)
 	if err != nil || u.Host != t.host {
-		return "", "", &DroppedError{BadURL, "the rendered url is not one"}
+		return rendering{}, &DroppedError{BadURL, "the rendered url is not one"}
 	}
 	for _, q := range t.query {
 		var b strings.Builder
@@ -159,7 +163,7 @@ func (r *renderer) url(t *Target) (whole, shown string, err error) {
 			return nil
 		})
 		if err != nil {
-			return "", "", dropped(err)
+			return rendering{}, dropped(err)
 		}
 		separator := "&"
 		if !queried {
@@ -167,7 +171,7 @@ func (r *renderer) url(t *Target) (whole, shown string, err error) {
 		}
 		whole += separator + call.EscapeValue(q.name) + "=" + b.String()
 	}
-	return whole, shown, nil
+	return rendering{whole, shown}, nil
 }
 
 // segments builds a url and looks at each segment of its path in which there is an output: whole, it must not be one that means

@@ -41,7 +41,11 @@ type Target struct {
 	contentType bool // headers has one
 	keys        [][]byte
 	secrets     []string
+	fixedURL    *rendering // where no template is in url and query
 }
+
+// rendering is a rendered url.
+type rendering struct{ whole, shown string }
 
 // named is a template with a name.
 type named struct {
@@ -71,6 +75,11 @@ func NewTarget(e Endpoint) (*Target, []Problem) {
 	}
 	if len(r.problems) > 0 {
 		return nil, r.problems
+	}
+	if r.t.url.Constant() && !slices.ContainsFunc(r.t.query, func(n named) bool { return !n.template.Constant() }) {
+		if u, err := (&renderer{}).url(r.t); err == nil {
+			r.t.fixedURL = &u
+		}
 	}
 	return r.t, nil
 }
