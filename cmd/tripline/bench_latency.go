@@ -20,7 +20,6 @@ const (
 
 // latency measures from the moment before an event is produced to the moment its trigger can be read, at a steady rate.
 func (b *benched) latency(ctx context.Context) error {
-	b.load.gap()
 	p, err := b.start(ctx, "keep", "")
 	if err != nil {
 		return err

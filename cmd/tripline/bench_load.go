@@ -42,7 +42,7 @@ type benchLoad struct {
 	step    float64 // between two
 	open    []int64 // by user: the deadline of the open watch; 0: none
 	made    int     // events
-	fired   int     // triggers, all open watches included
+	fired   int     // triggers, those of open watches included
 	partial float64 // of a millisecond
 }
 
@@ -56,12 +56,23 @@ func newBenchLoad(o *benchOptions, kind, topic string) *benchLoad {
 	return l
 }
 
-// gap lets all open watches pass, so that what was fired before counts as fired in any order.
-func (l *benchLoad) gap() {
-	l.now += benchWindow.Milliseconds() + 60_000
-	for i := range l.open {
-		l.open[i] = 0
+// tail goes on with n events of the last seconds: by now stream time has passed whatever is older, and would fire their
+// watches before what ends them is read. Those of before have fired, and those of now will not during the run.
+func (l *benchLoad) tail(n int) {
+	clear(l.open)
+	l.now = time.Now().Add(-10 * time.Second).UnixMilli()
+	l.step = 9000 / float64(n)
+}
+
+// due is how many triggers are to be there by now.
+func (l *benchLoad) due() (n int) {
+	n = l.fired
+	for _, deadline := range l.open {
+		if deadline > time.Now().UnixMilli() {
+			n--
+		}
 	}
+	return n
 }
 
 // produce appends n events and returns when the broker has them.

@@ -157,8 +157,9 @@ func (b *benched) whole(ctx context.Context) error {
 
 // restart measures a start on a warm disk, with records waiting, until the first of them is committed.
 func (b *benched) restart(ctx context.Context) error {
-	b.load.gap()
-	if err := b.load.produce(ctx, b.client, max(1000, b.o.events/100)); err != nil {
+	n := max(1000, b.o.events/100)
+	b.load.tail(n)
+	if err := b.load.produce(ctx, b.client, n); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -181,8 +182,8 @@ func moving(m sample) bool { return m["tripline_processor_records_total"] > 0 }
 
 // kill measures from a SIGKILL under load to the first record that the next process has committed.
 func (b *benched) kill(ctx context.Context) error {
-	b.load.gap()
 	n := max(5000, b.o.events/5)
+	b.load.tail(n)
 	if err := b.load.produce(ctx, b.client, n); err != nil {
 		return err
 	}
@@ -254,8 +255,8 @@ func (b *benched) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if got != b.load.fired {
-		return fmt.Errorf("%s, %s: %d triggers committed, %d expected", b.broker, b.kind, got, b.load.fired)
+	if want := b.load.due(); got != want {
+		return fmt.Errorf("%s, %s: %d triggers committed, %d expected", b.broker, b.kind, got, want)
 	}
 	fmt.Fprintf(b.progress, "  %d triggers, as expected\n", got)
 	return nil
