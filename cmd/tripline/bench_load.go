@@ -59,7 +59,11 @@ func newBenchLoad(o *benchOptions, kind, topic string) *benchLoad {
 // tail goes on with n events of the last seconds: by now stream time has passed whatever is older, and would fire their
 // watches before what ends them is read. Those of before have fired, and those of now will not during the run.
 func (l *benchLoad) tail(n int) {
-	clear(l.open)
+	for u, deadline := range l.open {
+		if deadline < time.Now().UnixMilli() {
+			l.open[u] = 0
+		}
+	}
 	l.now = time.Now().Add(-10 * time.Second).UnixMilli()
 	l.step = 9000 / float64(n)
 }
