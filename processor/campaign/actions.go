@@ -172,8 +172,12 @@ func (k *actions) chosen(set []candidate, newest *history.Event) (events []*hist
 	limit := int64(math.MaxInt64)
 	for i := len(k.all) - 1; i >= 0; i-- {
 		n, oldest := 0, limit
+		own := k.reuse && k.inOrder && i == len(k.all)-1
+		if own { // newest stands here, also where others of its time stand after it
+			n, oldest = 1, newest.Time
+		}
 		for j := len(set) - 1; j >= 0 && n < k.all[i].atLeast; j-- {
-			if set[j].fits&(1<<i) != 0 && (!k.inOrder || set[j].event.Time <= limit) {
+			if set[j].fits&(1<<i) != 0 && !(own && set[j].event.Seq == newest.Seq) && (!k.inOrder || set[j].event.Time <= limit) {
 				taken[j], oldest = true, set[j].event.Time
 				n++
 			}

@@ -175,7 +175,7 @@ func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
 			next.year++
 			next.passed = false
 			next.moment = k.moment(s, base, next.year)
-			st.open1(s, withDue(next, next.moment+s.set.rules.AllowedLateness))
+			st.openDue(s, withDue(next, next.moment+s.set.rules.AllowedLateness))
 		}
 	}
 	s.qualify(st, q)
@@ -195,7 +195,7 @@ func (k *dateTimeProperty) profileChanged(s *step, st *standing, was value.Prope
 	}
 }
 
-// zoneChanged re-aims the open timers. Those that if_past has let through keep at least their due moment.
+// zoneChanged re-aims the open timers. Those that if_past has let through keep their due moment while they are past.
 func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 	var moved []timer
 	st.drop(s, func(t *timer) bool {
@@ -204,8 +204,9 @@ func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 			return false
 		}
 		if t.passed {
-			t.moment = k.moment(s, base, t.year)
-			t.due = max(t.due, t.moment+s.set.rules.AllowedLateness)
+			if t.moment = k.moment(s, base, t.year); t.moment >= s.arrival {
+				t.passed, t.due = false, t.moment+s.set.rules.AllowedLateness
+			}
 			return false
 		}
 		was := t.moment

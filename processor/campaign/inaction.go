@@ -14,9 +14,9 @@ const day = 24 * 3600_000
 
 // inaction qualifies at check moments at which one event lies in the window and another does not.
 //
-// Its timers are ranges of check moments [from, moment]: the next check is a range of one, flagged next; a late event
-// opens the range of past checks that it would have been in time for, due when the event's backlog has settled. Each
-// qualification leaves a mark: its moment and the newest `did` event that it saw.
+// Its timers are looks. Those flagged next are to come: on the grid the next one, else one for each `did` event. When a
+// look's moment has passed and its condition holds it stands, and waits to leave; a late event may end it, or make past
+// looks stand. Each qualification leaves a mark: its moment and the newest `did` event that it saw.
 type inaction struct {
 	did, didNot pattern
 	inLast      int64
@@ -87,45 +87,41 @@ func (c *compiler) grid(path string, d *Check) calendar.Grid {
 func (k *inaction) names() []string { return []string{k.did.event, k.didNot.event} }
 
 func (k *inaction) event(s *step, st *standing, e *history.Event) {
-	if _, ok := k.did.match(s, st.c, e); !ok {
-		return
+	_, did := k.did.match(s, st.c, e)
+	if did {
+		k.saw(s, st, e)
 	}
+	if _, not := k.didNot.match(s, st.c, e); (did || not) && e.Time < s.arrival {
+		k.review(s, st, e.Time)
+	}
+	switch {
+	case !did:
+	case k.delay == 0:
+		if m := k.grid.AtOrAfter(max(e.Time, s.arrival), s.user.zone); m < e.Time+k.inLast {
+			k.next(s, st, m)
+		}
+	case e.Time+k.delay >= s.arrival:
+		m := e.Time + k.delay
+		if !slices.ContainsFunc(st.open, func(t timer) bool { return t.next && t.moment == m }) {
+			st.openDue(s, timer{moment: m, due: m, next: true})
+		}
+	}
+}
+
+// saw notes a did event.
+func (k *inaction) saw(s *step, st *standing, e *history.Event) {
+	s.user.dirty = true
 	if st.newest == (history.Position{}) || less(st.newest, position(e)) {
 		st.newest = position(e)
 	}
-	s.user.dirty = true
 	for i := range st.marks { // what was in time for a look that has qualified makes nobody eligible again
 		if m := &st.marks[i]; e.Time <= m.moment && e.Time > m.moment-k.inLast && less(m.newest, position(e)) {
 			m.newest = position(e)
 		}
 	}
-	if k.first(s, e) < s.arrival {
-		last := min(e.Time+k.inLast-1, s.arrival-1)
-		st.open1(s, timer{from: e.Time, moment: last, due: s.arrival + s.set.rules.Settle})
-	}
-	if k.delay > 0 {
-		if m := e.Time + k.delay; m >= s.arrival {
-			st.add(s, timer{from: m, moment: m})
-		}
-		return
-	}
-	if m := k.grid.AtOrAfter(max(e.Time, s.arrival), s.user.zone); m < e.Time+k.inLast {
-		k.next(s, st, m)
-	}
 }
 
-// first is the earliest check that could see e.
-func (k *inaction) first(s *step, e *history.Event) int64 {
-	if k.delay == 0 {
-		return k.grid.AtOrAfter(e.Time, s.user.zone)
-	}
-	if e.Time < s.arrival {
-		return e.Time // the checks of other events may lie anywhere behind it
-	}
-	return s.arrival
-}
-
-// next makes m the next check on the grid, unless an earlier one is set.
+// next makes m the next look on the grid, unless an earlier one is set.
 func (k *inaction) next(s *step, st *standing, m int64) {
 	for i := range st.open {
 		if t := &st.open[i]; t.next {
@@ -136,49 +132,106 @@ func (k *inaction) next(s *step, st *standing, m int64) {
 			break
 		}
 	}
-	st.open1(s, timer{from: m, moment: m, due: m + s.set.rules.AllowedLateness, next: true})
+	st.openDue(s, timer{moment: m, due: m, next: true})
 }
 
 func (k *inaction) zoneChanged(s *step, st *standing) {
 	if k.delay > 0 {
 		return
 	}
-	for i := range st.open {
-		if t := &st.open[i]; t.next && t.moment >= s.arrival {
-			m := k.grid.AtOrAfter(max(s.arrival, st.newest.Time), s.user.zone)
-			if m != t.moment {
-				st.remove(s, i)
-				k.next(s, st, m)
-			}
-			return
-		}
+	st.drop(s, func(t *timer) bool { return t.next })
+	k.goOn(s, st, s.arrival)
+}
+
+// goOn sets the next look from a moment on, as long as it could see what no look that has left has seen.
+func (k *inaction) goOn(s *step, st *standing, from int64) {
+	if !less(st.lastMark(maxTime), st.newest) {
+		return
+	}
+	if m := k.grid.AtOrAfter(from, s.user.zone); m < st.newest.Time+k.inLast {
+		k.next(s, st, m)
 	}
 }
 
 func (k *inaction) profileChanged(*step, *standing, value.Properties) {}
 
 func (k *inaction) fire(s *step, st *standing, t *timer) {
-	for _, m := range k.moments(s, st, t.from, t.moment) {
-		if due := m + s.set.rules.AllowedLateness; due > t.due {
-			st.open1(s, timer{from: m, moment: t.moment, due: due, next: t.next})
-			return
+	if t.next {
+		k.looks(s, st, []int64{t.moment}, func(m int64, did []*history.Event) {
+			if less(k.seen(s, st, m), position(did[len(did)-1])) {
+				st.openDue(s, timer{moment: m, due: m + s.set.rules.AllowedLateness})
+			}
+		})
+		if k.delay == 0 {
+			k.goOn(s, st, t.moment+1)
 		}
-		k.judge(s, st, m, t.due)
-	}
-	if !t.next {
 		return
 	}
-	m := k.grid.AtOrAfter(t.moment+1, s.user.zone)
-	if less(st.lastMark(maxTime), st.newest) && m < st.newest.Time+k.inLast {
-		k.next(s, st, m)
+	k.looks(s, st, []int64{t.moment}, func(m int64, did []*history.Event) {
+		s.user.dirty = true
+		st.remember(mark{moment: m, newest: position(did[len(did)-1])}, s.horizon().Time-k.inLast)
+		if k.delay == 0 && !less(st.lastMark(maxTime), st.newest) {
+			st.drop(s, func(t *timer) bool { return t.next })
+		}
+		s.qualify(st, qualification{moment: m, left: t.due, events: did[len(did)-k.did.atLeast:]})
+	})
+}
+
+// review goes again through the looks of the past from a late event's time on: some do not stand any more, others
+// have begun to, and settle.
+func (k *inaction) review(s *step, st *standing, from int64) {
+	past := k.moments(s, st, from, s.arrival-1)
+	if len(past) == 0 {
+		return
+	}
+	seen, marks := k.seen(s, st, from), st.marks
+	var stand []int64
+	k.looks(s, st, past, func(m int64, did []*history.Event) {
+		for len(marks) > 0 && marks[0].moment < m {
+			seen, marks = later(seen, marks[0].newest), marks[1:]
+		}
+		if newest := position(did[len(did)-1]); less(seen, newest) && (len(marks) == 0 || marks[0].moment != m) {
+			seen, stand = newest, append(stand, m)
+		}
+	})
+	st.drop(s, func(t *timer) bool {
+		if t.next || t.moment < from {
+			return false
+		}
+		i, ok := slices.BinarySearch(stand, t.moment)
+		if ok {
+			stand = slices.Delete(stand, i, i+1)
+		}
+		return !ok
+	})
+	for _, m := range stand {
+		st.add(s, timer{moment: m})
 	}
 }
 
-// moments lists the checks in [from, to].
+// seen is the newest did event of the looks before m that have qualified or stand.
+func (k *inaction) seen(s *step, st *standing, m int64) history.Position {
+	newest := st.lastMark(m)
+	for i := range st.open {
+		if t := &st.open[i]; !t.next && t.moment < m {
+			k.looks(s, st, []int64{t.moment}, func(_ int64, did []*history.Event) {
+				newest = later(newest, position(did[len(did)-1]))
+			})
+		}
+	}
+	return newest
+}
+
+// moments lists the looks in [from, to]; on the grid each in the zone that the user had then.
 func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64) {
 	if k.delay == 0 {
-		for m := k.grid.AtOrAfter(from, s.user.zone); m <= to; m = k.grid.AtOrAfter(m+1, s.user.zone) {
-			list = append(list, m)
+		for from <= to {
+			zone, until := s.user.zoneAt(from)
+			m := k.grid.AtOrAfter(from, zone)
+			if m < until && m <= to {
+				list = append(list, m)
+			}
+			from = min(m+1, until)
 		}
 		return list
 	}
@@ -191,72 +244,47 @@ func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64)
 	return slices.Compact(list)
 }
 
-// judge looks at check moment m.
-func (k *inaction) judge(s *step, st *standing, m, due int64) {
-	for i := range st.marks {
-		if st.marks[i].moment == m {
-			return
-		}
-	}
-	did := k.look(s, st, m)
-	if did == nil {
-		return
-	}
-	newest := position(did[len(did)-1])
-	if !less(st.lastMark(m), newest) {
-		return
-	}
-	if wait, ok := k.pending(s, st, m, newest); ok {
-		st.open1(s, timer{from: m, moment: m, due: max(wait, due)})
-		return
-	}
-	st.remember(mark{moment: m, newest: newest}, s.horizon().Time-k.inLast)
-	s.user.dirty = true
-	s.qualify(st, qualification{moment: m, left: due, events: did[len(did)-k.did.atLeast:]})
-}
-
-// look returns the did events in the window at m if the condition holds there, else nil.
-func (k *inaction) look(s *step, st *standing, m int64) (did []*history.Event) {
-	others := 0
-	s.user.log.Ascend(after(m-k.inLast), after(m), func(e *history.Event) bool {
-		if _, ok := k.didNot.match(s, st.c, e); ok {
-			if others++; others == k.didNot.atLeast {
-				return false
-			}
-		}
+// looks visits, of some moments in order, those at which the condition holds, with the did events in the window.
+func (k *inaction) looks(s *step, st *standing, moments []int64, visit func(m int64, did []*history.Event)) {
+	var did []*history.Event
+	var not []int64
+	s.user.log.Ascend(after(moments[0]-k.inLast), after(moments[len(moments)-1]), func(e *history.Event) bool {
 		if _, ok := k.did.match(s, st.c, e); ok {
 			did = append(did, e)
 		}
+		if _, ok := k.didNot.match(s, st.c, e); ok {
+			not = append(not, e.Time)
+		}
 		return true
 	})
-	if others == k.didNot.atLeast || len(did) < k.did.atLeast {
-		return nil
+	var d, d0, n, n0 int // did[d0:d] and not[n0:n] are in the window
+	for _, m := range moments {
+		for ; d < len(did) && did[d].Time <= m; d++ {
+		}
+		for ; d0 < d && did[d0].Time <= m-k.inLast; d0++ {
+		}
+		for ; n < len(not) && not[n] <= m; n++ {
+		}
+		for ; n0 < n && not[n0] <= m-k.inLast; n0++ {
+		}
+		if d-d0 >= k.did.atLeast && n-n0 < k.didNot.atLeast {
+			visit(m, did[d0:d])
+		}
 	}
-	return did
 }
 
-// pending says whether an earlier check that still settles would, as things stand, qualify with the same events; and
-// until when.
-func (k *inaction) pending(s *step, st *standing, m int64, newest history.Position) (due int64, ok bool) {
-	for i := range st.open {
-		t := &st.open[i]
-		if t.next || t.from >= m {
-			continue
-		}
-		for _, earlier := range k.moments(s, st, t.from, min(t.moment, m-1)) {
-			if did := k.look(s, st, earlier); did != nil && !less(position(did[len(did)-1]), newest) {
-				return t.due, true
-			}
-		}
+func later(a, b history.Position) history.Position {
+	if less(a, b) {
+		return b
 	}
-	return 0, false
+	return a
 }
 
 // lastMark is the newest event of the last qualification before m.
 func (st *standing) lastMark(m int64) (newest history.Position) {
 	for _, k := range st.marks {
-		if k.moment < m && less(newest, k.newest) {
-			newest = k.newest
+		if k.moment < m {
+			newest = later(newest, k.newest)
 		}
 	}
 	return newest

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/history"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// rowVersion is the format of a user's head row. A reader keeps the previous one readable.
-const rowVersion = 1
+// rowVersion is the format of a user's head row. The previous one, 1, is readable: it knew no earlier zones of a user, and
+// looks of inaction were ranges of moments.
+const rowVersion = 2
 
 var errRow = errors.New("corrupt user row")
 
@@ -22,7 +24,8 @@ func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, e
 		return u, nil
 	}
 	r := reader{src: head}
-	if v := r.byte(); v != rowVersion {
+	v := r.byte()
+	if r.old = v == rowVersion-1; !r.old && v != rowVersion {
 		return nil, fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
 	}
 	u.profile = r.properties()
@@ -40,6 +43,7 @@ func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, e
 			u.ever = append(u.ever, m)
 		}
 	}
+	u.moved = r.zones()
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		hash, trigger := r.fixed(), r.fixed()
 		st := r.standing()
@@ -86,7 +90,7 @@ func (u *User) Err() error { return u.log.Err() }
 func (u *User) Changed() bool { return u.dirty }
 
 func (u *User) blank() bool {
-	return len(u.profile) == 0 && u.log.Empty() && len(u.ever) == 0 && len(u.standings) == 0
+	return len(u.profile) == 0 && u.log.Empty() && len(u.ever) == 0 && len(u.moved) == 0 && len(u.standings) == 0
 }
 
 func (u *User) appendHead(dst []byte) []byte {
@@ -101,6 +105,10 @@ func (u *User) appendHead(dst []byte) []byte {
 		} else {
 			dst = appendEvent(append(dst, 1), m.last)
 		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(u.moved)))
+	for _, m := range u.moved {
+		dst = appendText(binary.AppendVarint(dst, m.until), m.zone.String())
 	}
 	held := 0
 	for _, st := range u.standings {
@@ -152,7 +160,6 @@ func (t *timer) append(dst []byte) []byte {
 	dst = append(dst, flags)
 	dst = binary.AppendVarint(dst, t.moment)
 	dst = binary.AppendVarint(dst, t.due-t.moment)
-	dst = binary.AppendVarint(dst, t.from)
 	dst = binary.AppendUvarint(dst, uint64(t.year))
 	dst = appendText(dst, t.key)
 	if t.event != nil {
@@ -188,6 +195,7 @@ func (s *Set) order(u *User) {
 type reader struct {
 	src []byte
 	err error
+	old bool // the previous format
 }
 
 func (r *reader) fail() { r.src, r.err = nil, errRow }
@@ -270,13 +278,30 @@ func (r *reader) event() *history.Event {
 	return e
 }
 
+// zones reads which zones a user had before. One that is not known any more is left out.
+func (r *reader) zones() (list []moved) {
+	if r.old {
+		return nil
+	}
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		until, name := r.signed(), r.text()
+		if zone, ok := calendar.LoadZone(name); ok {
+			list = append(list, moved{until: until, zone: zone})
+		}
+	}
+	return list
+}
+
 func (r *reader) standing() (st standing) {
 	st.count, st.newest = r.signed(), r.position()
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		flags := r.byte()
 		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.signed()}
 		t.due = t.moment + r.signed()
-		t.from, t.year, t.key = r.signed(), int(r.unsigned()), r.text()
+		if r.old {
+			r.signed()
+		}
+		t.year, t.key = int(r.unsigned()), r.text()
 		if flags&4 > 0 {
 			t.event = r.event()
 		}

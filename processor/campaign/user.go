@@ -18,10 +18,17 @@ type User struct {
 	id        string
 	profile   value.Properties
 	zone      calendar.Zone
+	moved     []moved // in order of time
 	log       *history.Log
 	ever      []memory    // in order of name
 	standings []*standing // in order of campaign; only those that hold something
 	dirty     bool        // the head differs from what Rows gave last
+}
+
+// moved is a zone that the user had until an arrival.
+type moved struct {
+	until int64
+	zone  calendar.Zone
 }
 
 // memory is what is kept of an event name for ever.
@@ -134,6 +141,11 @@ func (s *step) profile(patch value.Properties) {
 	u.profile = was.Merge(patch)
 	u.dirty = true
 	u.zone = s.set.zoneOf(u.profile)
+	changed := u.zone != zone && u.zone.String() != zone.String()
+	if changed && (len(was) > 0 || !u.log.Empty()) {
+		kept := slices.DeleteFunc(u.moved, func(m moved) bool { return m.until < s.horizon().Time })
+		u.moved = append(kept[max(0, len(kept)-maxMoved+1):], moved{until: s.arrival, zone: zone})
+	}
 	name := u.profile.Get(s.set.rules.TimezoneProperty)
 	if !name.IsNil() && !value.Equal(name, was.Get(s.set.rules.TimezoneProperty)) {
 		if _, ok := calendar.LoadZone(name.Text()); !ok || name.Kind() != value.String {
@@ -147,13 +159,26 @@ func (s *step) profile(patch value.Properties) {
 		}
 		st, known := u.standing(c)
 		k.profileChanged(s, st, was)
-		if u.zone != zone && u.zone.String() != zone.String() {
+		if changed {
 			k.zoneChanged(s, st)
 		}
 		if !known && !st.empty() {
 			u.standings = slices.Insert(u.standings, u.place(c), st)
 		}
 	}
+}
+
+// maxMoved bounds how many earlier zones of a user are known.
+const maxMoved = 16
+
+// zoneAt is the zone that the user had, or has, at a moment, and until when (not including it).
+func (u *User) zoneAt(moment int64) (zone calendar.Zone, until int64) {
+	for _, m := range u.moved {
+		if moment < m.until {
+			return m.zone, m.until
+		}
+	}
+	return u.zone, maxTime
 }
 
 // zoneOf is the zone of a user with this profile.

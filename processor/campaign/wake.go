@@ -10,12 +10,11 @@ import (
 // timer is something of a campaign that is open for a user until a moment: a watch, a date, checks.
 type timer struct {
 	due    int64          // fires once time is strictly beyond it
-	moment int64          // the deadline; of a range of checks the last one
-	from   int64          // of a range of checks the first one
+	moment int64          // the deadline
 	key    string         // the values of same
 	event  *history.Event // what set it; nil: the profile, or a check
 	year   int            // of a yearly repetition
-	next   bool           // the next check on the grid
+	next   bool           // a check that is to come
 	passed bool           // was past when it was set, and if_past lets it fire
 }
 
@@ -42,7 +41,7 @@ func (st *standing) add(s *step, t timer) {
 	if t.moment < s.arrival {
 		t.due = max(t.due, s.arrival+r.Settle)
 	}
-	st.open1(s, t)
+	st.openDue(s, t)
 }
 
 func withDue(t timer, due int64) timer {
@@ -50,8 +49,8 @@ func withDue(t timer, due int64) timer {
 	return t
 }
 
-// open1 opens a timer whose due moment is known. Above max_open the one due last is dropped.
-func (st *standing) open1(s *step, t timer) {
+// openDue opens a timer whose due moment is known. Above max_open the one due last is dropped.
+func (st *standing) openDue(s *step, t timer) {
 	s.user.dirty = true
 	t.event = s.set.kept(t.event)
 	st.open = append(st.open, t)
@@ -94,13 +93,20 @@ func (st *standing) each(visit func(*timer)) {
 	}
 }
 
-// earliest finds the timer that is due first; of one due moment the campaign's name, then the moment and the order in which
-// they were set decide.
+// firesBefore orders timers of one campaign and due moment: by moment, then by what set them.
+func (t *timer) firesBefore(o *timer) bool {
+	if t.moment != o.moment || t.event == nil || o.event == nil {
+		return t.moment < o.moment
+	}
+	return less(position(t.event), position(o.event))
+}
+
+// earliest finds the timer that is due first; of one due moment the campaign's name decides, then firesBefore.
 func (u *User) earliest() (st *standing, index int) {
 	for _, s := range u.standings {
 		for i := range s.open {
 			t := &s.open[i]
-			if st == nil || t.due < st.open[index].due || t.due == st.open[index].due && s == st && t.moment < st.open[index].moment {
+			if st == nil || t.due < st.open[index].due || t.due == st.open[index].due && s == st && t.firesBefore(&st.open[index]) {
 				st, index = s, i
 			}
 		}

@@ -23,6 +23,10 @@ func (k DateTimeProperty) aim(u *user, m *memory, arrived *event, before map[str
 	if zoneChanged { // "A changed user's zone re-aims open timers."
 		old := u.zones[len(u.zones)-2].zone
 		for _, a := range m.aims {
+			if a.late != 0 && k.moment(a, a.next, u.zone()) >= u.now {
+				a.late = 0 // it is not past any more
+				continue
+			}
 			if !a.closed && a.late == 0 && k.moment(a, a.next, old) != k.moment(a, a.next, u.zone()) {
 				k.start(u, a, a.next)
 			}
