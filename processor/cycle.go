@@ -2,7 +2,6 @@ package processor
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,56 +20,81 @@ type cycle struct {
 	users  *users
 	clock  *clock
 
-	began   time.Time
 	count   int // records applied since the last commit
-	bytes   int // of records and rows to be produced
+	bytes   int // of records to be produced and of the rows of touched users
 	out     campaign.Output
 	records []*kgo.Record
-	moved   bool            // stream time has moved
-	written time.Time       // last commit
-	more    bool            // timers that were due are left for the next cycle
-	warned  map[string]bool // what was logged once per campaign
+	letters map[string]int // dead letters by reason
+	moved   bool           // stream time has moved
+	written time.Time      // last commit
+	shown   time.Time      // last look at the gauges
+	ready   bool           // records were left that could have been applied
+	more    bool           // timers that were due were left
+	turn    int            // whose input is first
+	due     []state.Timer  // room for those of one look
 }
 
-func newCycle(p *Processor, l *lane.Lane) (*cycle, error) {
-	c := &cycle{p: p, lane: l, clock: newClock(p, l), users: newUsers(p, l), moved: true}
-	for _, part := range l.Partitions() {
-		in := newInput(p, part)
-		c.inputs = append(c.inputs, in)
+func newCycle(p *Processor, l *lane.Lane) *cycle {
+	c := &cycle{p: p, lane: l, clock: newClock(p, l), letters: map[string]int{}}
+	for i, part := range l.Partitions() {
+		c.inputs = append(c.inputs, newInput(p, i, part))
 	}
-	return c, nil
+	c.users = newUsers(p, c.inputs)
+	c.written = c.clock.now.machine
+	return c
+}
+
+func (c *cycle) close() {
+	c.clock.close()
+	c.users.close()
+	c.p.metrics.forget(c)
 }
 
 // fill polls and steps until the input is drained or the cycle is full. It waits a little for the first record only.
 func (c *cycle) fill(ctx context.Context) error {
-	c.began = c.p.cfg.Now()
-	wait := c.clock.patience(c.inputs, c.began)
+	var began time.Time
+	wait := c.clock.patience(c.inputs)
 	if c.more {
 		wait = time.Millisecond
 	}
 	for {
-		until, cancel := context.WithTimeout(ctx, wait)
-		batches, err := c.lane.Poll(until, pollRecords)
-		cancel()
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		batches, err := c.poll(ctx, wait)
+		if err != nil {
 			return err
 		}
-		now := c.p.cfg.Now()
+		now := c.clock.read()
+		if began.IsZero() {
+			began = now.machine
+		}
 		for i := range batches {
-			c.input(batches[i].Partition).add(&batches[i], now)
+			c.input(batches[i].Partition).add(&batches[i], now.machine)
 		}
-		c.clock.ask(ctx, c.inputs, now)
-		if c.clock.learn(c.inputs) {
-			c.moved = true
-		}
-		if err := c.apply(now); err != nil {
+		c.clock.ask(ctx, c.inputs)
+		c.clock.hear(c.inputs)
+		c.learn()
+		if err := c.apply(began.Add(cycleTime)); err != nil {
 			return err
 		}
-		if len(batches) == 0 || ctx.Err() != nil || c.count >= cycleRecords || c.bytes >= cycleBytes || now.Sub(c.began) >= cycleTime {
-			return ctx.Err()
+		c.learn()
+		if c.ready || len(batches) == 0 || now.machine.Sub(began) >= cycleTime {
+			return nil
 		}
 		wait = time.Millisecond
 	}
+}
+
+// poll waits no longer than that for records, and not at all while there are some to be applied.
+func (c *cycle) poll(ctx context.Context, wait time.Duration) ([]lane.Batch, error) {
+	if c.ready {
+		return nil, ctx.Err()
+	}
+	until, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	batches, err := c.lane.Poll(until, pollRecords)
+	if err != nil && ctx.Err() == nil && err == until.Err() { // not one that wraps it: that is a fetch's
+		err = nil
+	}
+	return batches, err
 }
 
 func (c *cycle) input(number int32) *input {
@@ -82,24 +106,53 @@ func (c *cycle) input(number int32) *input {
 	return nil
 }
 
-// apply steps what the inputs have ready, in the order that merging gives.
-func (c *cycle) apply(now time.Time) error {
-	wall := c.clock.wall(now)
+func (c *cycle) learn() {
 	for _, in := range c.inputs {
-		for c.count < cycleRecords && c.bytes < cycleBytes {
-			r := in.next()
-			if r == nil {
+		c.moved = in.learn() || c.moved
+	}
+}
+
+// full says whether the cycle has to end. Time is looked at now and then only.
+func (c *cycle) full(n int, until time.Time) bool {
+	return c.count >= cycleRecords || c.bytes >= cycleBytes || n%64 == 63 && time.Now().After(until)
+}
+
+// apply steps what the inputs have ready, in the order that merging gives. Where not all of it has room, another input is
+// first the next time.
+func (c *cycle) apply(until time.Time) error {
+	c.ready = false
+	n := 0
+	for i := range c.inputs {
+		in := c.inputs[(c.turn+i)%len(c.inputs)]
+		for !c.ready {
+			r, ok := in.next()
+			if !ok {
 				break
 			}
-			in.arrive(r, wall)
+			in.arrive(&r, c.clock.now.wall)
 			c.count++
-			if err := c.step(in, r); err != nil {
+			if err := c.step(in, r.Record); err != nil {
 				return err
 			}
+			c.ready = c.full(n, until)
+			n++
 		}
 		in.flow(c.lane)
 	}
+	if c.ready {
+		c.turn++
+	}
 	return nil
+}
+
+// open finds a user for a step. The first step of a cycle counts the row that it will write.
+func (c *cycle) open(in *input, id string) (*user, error) {
+	before := len(c.users.touched)
+	u, err := c.users.open(in, id)
+	if err == nil && len(c.users.touched) > before {
+		c.bytes += int(u.size) - userOverhead
+	}
+	return u, err
 }
 
 // step decides one record.
@@ -111,18 +164,18 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 			c.deadLetter(r, bad)
 			return nil
 		}
-		u, err := c.users.open(in.part, profile.User)
+		u, err := c.open(in, profile.User)
 		if err != nil {
 			return err
 		}
 		if erase {
 			u.state.Erase(in.arrival, &c.out)
-			c.emit(in)
+			c.emit()
 			c.erased(profile.User)
-			return nil
+			return c.users.fault
 		}
 		u.state.Profile(&profile, in.arrival, &c.out)
-		c.emit(in)
+		c.emit()
 		return c.users.fault
 	}
 	event, bad := cfg.Envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli())
@@ -130,54 +183,59 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 		c.deadLetter(r, bad)
 		return nil
 	}
-	u, err := c.users.open(in.part, event.User)
+	u, err := c.open(in, event.User)
 	if err != nil {
 		return err
 	}
 	u.state.Event(&event, in.arrival, &c.out)
-	c.emit(in)
+	c.emit()
 	return c.users.fault
 }
 
-// fire lets the timers fire that stream time has passed.
+// fire lets the timers fire that stream time has passed. Of many it leaves some to the next cycle; some fire in each,
+// however full it is of records.
 func (c *cycle) fire() error {
 	c.more = false
+	fired, bytes, until := 0, c.bytes+cycleBytes/2, time.Now().Add(cycleTime)
 	for _, in := range c.inputs {
 		if in.stream == 0 {
 			continue
 		}
-		due, err := in.part.State.Due(in.stream, dueUsers, nil)
-		if err != nil {
+		var err error
+		if c.due, err = in.part.State.Due(in.stream, dueUsers-fired, c.due[:0]); err != nil {
 			return err
 		}
-		c.more = c.more || len(due) == dueUsers
-		for _, t := range due {
-			u, err := c.users.open(in.part, t.ID)
+		for _, t := range c.due {
+			u, err := c.open(in, t.ID)
 			if err != nil {
 				return err
 			}
 			u.state.Passed(in.stream, &c.out)
-			c.emit(in)
+			c.emit()
 			if c.users.fault != nil {
 				return c.users.fault
+			}
+			if fired++; fired == dueUsers || c.bytes >= bytes || fired%64 == 0 && time.Now().After(until) {
+				c.more = true
+				return nil
 			}
 		}
 	}
 	return nil
 }
 
-// worthwhile says whether there is something to commit: records, fired timers, or, now and then, a stream time that moved.
+// worthwhile says whether there is something to commit: records, fired timers, positions, or, now and then, a stream time
+// that moved.
 func (c *cycle) worthwhile() bool {
-	return c.count > 0 || len(c.records) > 0 || len(c.users.touched) > 0 || c.moved && c.p.cfg.Now().Sub(c.written) >= time.Second || c.positionMoved()
-}
-
-func (c *cycle) positionMoved() bool {
+	if c.count > 0 || len(c.records) > 0 || len(c.users.touched) > 0 {
+		return true
+	}
 	for _, in := range c.inputs {
 		if in.moved {
 			return true
 		}
 	}
-	return false
+	return c.moved && c.clock.now.machine.Sub(c.written) >= time.Second
 }
 
 // commit makes the cycle true, or returns an error after which all of it must be forgotten.
@@ -186,25 +244,20 @@ func (c *cycle) commit() error {
 	for i, in := range c.inputs {
 		changes[i] = lane.Change{Partition: in.part.Number, Position: in.position()}
 	}
-	if err := c.users.rows(func(number int32, r state.Row) {
-		for i := range changes {
-			if changes[i].Partition == number {
-				changes[i].Rows = append(changes[i].Rows, r)
-			}
-		}
-	}); err != nil {
+	if err := c.users.rows(func(in *input, r state.Row) { changes[in.index].Rows = append(changes[in.index].Rows, r) }); err != nil {
 		return err
 	}
 	if err := c.lane.Commit(lane.Cycle{Records: c.records, Changes: changes}); err != nil {
 		return err
 	}
-	c.clock.committed()
-	c.p.metrics.cycle(c)
+	c.p.metrics.committed(c)
 	for _, in := range c.inputs {
 		in.moved = false
 	}
 	clear(c.records)
-	c.records, c.count, c.bytes, c.moved, c.written = c.records[:0], 0, 0, false, c.p.cfg.Now()
+	clear(c.letters)
+	c.out.Reset()
+	c.records, c.count, c.bytes, c.moved, c.written = c.records[:0], 0, 0, false, c.clock.now.machine
 	c.users.settle()
 	return nil
 }

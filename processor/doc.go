@@ -21,5 +21,11 @@
 //   - The log end is asked for, not the high watermark: with a dead follower the latter is seconds behind.
 //   - Stream time comes from the wall clock at asking, never from timestamps in records: one dated in the future moves nothing.
 //   - The wall clock is held against the broker's append times; the earlier one counts (watermark.go).
-//   - The first cycle of a lane writes only its position: its append time tells the broker's clock before any timer fires.
+//   - The lane's first commit, before the loop, writes only its positions: its append time tells the broker's clock before any
+//     timer fires.
+//   - A record that the broker stamped keeps its timestamp as its arrival though this machine's clock be behind: only so does
+//     every run over the topic decide the same.
+//   - A client gives a record up whose timestamp is older than its delivery timeout: triggers carry this machine's clock, not
+//     the broker's.
+//   - What a step counts is added to the metrics at the commit: a cycle that is done again would count twice.
 package processor

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -44,12 +45,13 @@ type world struct {
 	network    kfake.VirtualNetwork
 	client     *kgo.Client
 	set        *campaign.Set
+	rng        *rand.Rand
 }
 
 func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, partitions: partitions, set: compile(t)}
+		w := &world{t: t, partitions: partitions, set: compile(t), rng: rand.New(rand.NewPCG(1, 2))}
 		topics := append([]string{"triggers", "decisions", "dead-letters"}, inputs...)
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen),
 			kfake.SeedTopics(partitions, topics...), kfake.GroupMinSessionTimeout(time.Second))
@@ -67,7 +69,7 @@ func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) 
 }
 
 func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers("localhost:9092"), kgo.Dialer(dial), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+	return []kgo.Opt{kgo.SeedBrokers("localhost:9092"), kgo.Dialer(dial), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0)}
 }
 
 // compile gives the campaigns of all tests: a cart that is not paid within a minute, and each launch.
@@ -187,7 +189,9 @@ func (w *world) modelled(envelope record.Envelope) map[string][]string {
 		all = append(all, w.read(topic)...)
 	}
 	// Of one partition number by timestamp; those of one topic keep their order.
-	slices.SortStableFunc(all, func(a, b *kgo.Record) int { return cmp.Or(cmp.Compare(a.Partition, b.Partition), a.Timestamp.Compare(b.Timestamp)) })
+	slices.SortStableFunc(all, func(a, b *kgo.Record) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), a.Timestamp.Compare(b.Timestamp))
+	})
 	decided := map[string][]string{}
 	var line *virtual.Line
 	var arrival int64
@@ -308,7 +312,9 @@ func (w *world) launch(disk *vfs.MemFS, change ...func(*Config)) *process {
 }
 
 // merged is an input of two event topics and the profiles.
-func merged(cfg *Config) { cfg.EventTopics, cfg.ProfileTopic = []string{"events", "payments"}, "profiles" }
+func merged(cfg *Config) {
+	cfg.EventTopics, cfg.ProfileTopic = []string{"events", "payments"}, "profiles"
+}
 
 // stop ends a process as SIGTERM does.
 func (p *process) stop() *vfs.MemFS {
@@ -375,11 +381,19 @@ func (n *wire) DialContext(ctx context.Context, network, address string) (net.Co
 	return conn, err
 }
 
+// cut takes the network away, drop what is open of it.
 func (n *wire) cut() {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.down = true
+	n.mu.Unlock()
+	n.drop()
+}
+
+func (n *wire) drop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, conn := range n.conns {
 		conn.Close()
 	}
+	n.conns = nil
 }

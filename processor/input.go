@@ -13,30 +13,46 @@ import (
 // input is one partition number over all topics: what is fetched and not applied, and how far it is.
 type input struct {
 	part    *lane.Partition
+	index   int // in the cycle
 	topics  []*queue
-	arrival int64 // of the last record applied, ms
-	stream  int64 // stream time, ms; 0: not known yet
-	moved   bool  // a position moved since the last commit
+	users   map[string]*user // in memory
+	sights  []sight          // of log ends that the positions have not all reached, oldest first
+	arrival int64            // of the last record applied, ms
+	stream  int64            // stream time, ms; 0: not known yet
+	moved   bool             // a position moved since the last commit
 }
 
 // queue is one topic's share of an input.
 type queue struct {
 	topic    string
-	records  []*kgo.Record // fetched, not applied
-	polled   []time.Time   // when each was
+	records  []queued // fetched; those from head on are not applied
 	head     int
-	reached  int64     // the offset behind the last record polled, and behind what needs no applying
-	position int64     // the next offset to apply
-	empty    time.Time // everything appended before then has been fetched
+	bytes    int   // of those not applied
+	reached  int64 // the offset behind the last record polled, and behind what needs no applying
+	position int64 // the next offset to apply
 	paused   bool
+
+	// All that was appended before these has been fetched: by this machine's clock, and by the one that stamps, in ms.
+	asked  time.Time
+	before int64
 }
 
-// maxQueued bounds what is held of one topic while another of the same number is waited for.
-const maxQueued = 2 * pollRecords
+// queued is a record that waits to be applied.
+type queued struct {
+	*kgo.Record
+	polled  time.Time
+	stamped bool // its timestamp is when the broker appended it
+}
 
-func newInput(p *Processor, part *lane.Partition) *input {
+const (
+	// A topic of which so much is held, while another of the same number is waited for, is not fetched for a while.
+	maxQueued      = 2 * pollRecords
+	maxQueuedBytes = 4 << 20
+)
+
+func newInput(p *Processor, index int, part *lane.Partition) *input {
 	at := part.State.Position()
-	in := &input{part: part, arrival: at.Arrival, stream: at.Stream}
+	in := &input{part: part, index: index, arrival: at.Arrival, stream: at.Stream}
 	for _, topic := range p.cfg.Lane.Topics {
 		position, known := at.Inputs[topic]
 		if !known {
@@ -56,81 +72,107 @@ func (in *input) queue(topic string) *queue {
 	return nil
 }
 
+func size(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return n
+}
+
 // add takes a polled batch in.
 func (in *input) add(b *lane.Batch, now time.Time) {
 	q := in.queue(b.Topic)
-	if q.head > 0 && q.head == len(q.records) {
-		q.records, q.polled, q.head = q.records[:0], q.polled[:0], 0
+	if q.head > len(q.records)/2 {
+		n := copy(q.records, q.records[q.head:])
+		clear(q.records[n:])
+		q.records, q.head = q.records[:n], 0
 	}
 	for _, r := range b.Records {
-		q.records = append(q.records, r)
-		q.polled = append(q.polled, now)
+		q.records = append(q.records, queued{r, now, r.Attrs.TimestampType() == 1})
+		q.bytes += size(r)
 	}
 	q.reached = b.Next
 	in.settle(q)
 }
 
+func (q *queue) drained() bool { return q.head == len(q.records) }
+
 // settle moves the position over what needs no applying once nothing is queued before it.
 func (in *input) settle(q *queue) {
-	if q.head == len(q.records) && q.position != q.reached {
+	if q.drained() && q.position != q.reached {
 		q.position = q.reached
 		in.moved = true
 	}
 }
 
-// next takes the record that comes next: the smallest Kafka timestamp of the topics' first ones. A topic with nothing
-// fetched is waited for, unless it was seen to have nothing after the candidate had been fetched.
-func (in *input) next() *kgo.Record {
+// next takes the record that comes next: the smallest Kafka timestamp of the topics' first ones, of equals that of the
+// topic named first. A topic with nothing fetched is waited for, unless it is known to have nothing that was there
+// before the candidate.
+func (in *input) next() (r queued, ok bool) {
 	var first *queue
 	for _, q := range in.topics {
-		if q.head < len(q.records) && (first == nil || q.records[q.head].Timestamp.Before(first.records[first.head].Timestamp)) {
+		if !q.drained() && (first == nil || q.records[q.head].Timestamp.Before(first.records[first.head].Timestamp)) {
 			first = q
 		}
 	}
 	if first == nil {
-		return nil
+		return queued{}, false
 	}
+	r = first.records[first.head]
 	for _, q := range in.topics {
-		if q.head == len(q.records) && q != first && q.empty.Before(first.polled[first.head]) {
-			return nil
+		if q.drained() && !q.without(&r) {
+			return queued{}, false
 		}
 	}
-	r := first.records[first.head]
-	first.records[first.head] = nil
+	first.records[first.head] = queued{}
 	first.head++
+	first.bytes -= size(r.Record)
 	first.position = r.Offset + 1
 	in.moved = true
 	in.settle(first)
-	return r
+	return r, true
+}
+
+// without says that all is fetched that was in the topic when r was polled, or, where it is known, when it was appended.
+// In a backlog that is so long before a new answer comes.
+func (q *queue) without(r *queued) bool {
+	return !q.asked.Before(r.polled) || r.stamped && q.before >= r.Timestamp.UnixMilli()
 }
 
 // waits says whether records are held back until another topic is known to have none before them.
 func (in *input) waits() bool {
 	for _, q := range in.topics {
-		if q.head < len(q.records) {
+		if !q.drained() {
 			return true
 		}
 	}
 	return false
 }
 
-// flow pauses a topic that is far ahead of the others, and resumes it.
+// flow says of each topic whether it is to be paused, or to go on: one that is far ahead of the others is not fetched.
 func (in *input) flow(l *lane.Lane) {
 	for _, q := range in.topics {
 		held := len(q.records) - q.head
-		if !q.paused && held > maxQueued {
+		switch {
+		case !q.paused && (held > maxQueued || q.bytes > maxQueuedBytes):
 			q.paused = true
 			l.Pause(q.topic, in.part.Number)
-		} else if q.paused && held < maxQueued/2 {
+		case q.paused && held < maxQueued/2 && q.bytes < maxQueuedBytes/2:
 			q.paused = false
 			l.Resume(q.topic, in.part.Number)
 		}
 	}
 }
 
-// arrive settles a record's arrival: its Kafka timestamp, no later than the wall clock, no earlier than the arrival before.
-func (in *input) arrive(r *kgo.Record, wall int64) {
-	in.arrival = max(in.arrival, min(r.Timestamp.UnixMilli(), wall))
+// arrive settles a record's arrival: no earlier than the arrival before, and its Kafka timestamp. A producer's own is cut
+// to the wall clock; one of the broker is taken as it is, so that every run over the topic gives the same arrivals.
+func (in *input) arrive(r *queued, wall int64) {
+	at := r.Timestamp.UnixMilli()
+	if !r.stamped {
+		at = min(at, wall)
+	}
+	in.arrival = max(in.arrival, at)
 }
 
 // position is the input's position as the state keeps it.

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,9 +11,10 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 )
 
-// metrics are the processor's numbers. Campaigns are labelled by name.
+// metrics are the processor's numbers. Campaigns are labelled by name. What is counted is counted when it is committed.
 type metrics struct {
 	names       []string
+	log         *zap.Logger
 	records     prometheus.Counter
 	triggers    *prometheus.CounterVec
 	suppressed  *prometheus.CounterVec
@@ -20,47 +22,77 @@ type metrics struct {
 	oddities    *prometheus.CounterVec
 	trouble     *prometheus.CounterVec
 	behind      *prometheus.GaugeVec
+	oldest      *prometheus.GaugeVec
 	ahead       prometheus.Gauge
+	warned      sync.Map // what was logged once per campaign
 }
 
-func newMetrics(to prometheus.Registerer, set *campaign.Set) *metrics {
+func newMetrics(to prometheus.Registerer, set *campaign.Set, log *zap.Logger) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "tripline", Subsystem: "processor", Name: name, Help: help}, labels)
 	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "tripline", Subsystem: "processor", Name: name, Help: help}, labels)
+	}
+	ahead := gauge("clock_ahead_seconds", "How far this machine's clock is ahead of the broker's.")
 	m := &metrics{
-		names:       set.Names(),
-		records:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tripline_processor_records_total", Help: "Input records applied in committed cycles."}),
-		triggers:    counter("triggers_total", "Triggers decided.", "campaign"),
+		names: set.Names(), log: log,
+		records:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tripline_processor_records_total", Help: "Input records applied."}),
+		triggers:    counter("triggers_total", "Qualifications that triggered.", "campaign"),
 		suppressed:  counter("suppressed_total", "Qualifications that did not trigger.", "campaign", "reason"),
 		deadLetters: counter("dead_letters_total", "Records that could not be read.", "reason"),
 		oddities:    counter("input_oddities_total", "Events dropped as duplicates, times too far ahead, unknown zones, history above its cap.", "what"),
 		trouble:     counter("campaign_trouble_total", "Dates that are none, expressions that failed, timers above max_open.", "campaign", "what"),
-		behind: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tripline_processor_stream_time_behind_seconds",
-			Help: "Wall clock less stream time."}, []string{"partition"}),
-		ahead: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tripline_processor_clock_ahead_seconds", Help: "How far this clock is ahead of the broker's."}),
+		behind:      gauge("stream_time_behind_seconds", "Wall clock less stream time.", "partition"),
+		oldest:      gauge("oldest_due_timer_seconds", "How long ago the oldest timer was due that has not fired; 0: there is none.", "partition"),
+		ahead:       ahead.WithLabelValues(),
 	}
 	if to != nil {
-		to.MustRegister(m.records, m.triggers, m.suppressed, m.deadLetters, m.oddities, m.trouble, m.behind, m.ahead)
+		to.MustRegister(m.records, m.triggers, m.suppressed, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead)
 	}
 	return m
 }
 
-func (m *metrics) skew(ahead time.Duration) { m.ahead.Set(ahead.Seconds()) }
-
-func (m *metrics) deadLetter(reason string) { m.deadLetters.WithLabelValues(reason).Inc() }
-
-func (m *metrics) cycle(c *cycle) {
-	m.records.Add(float64(c.count))
-	wall := c.clock.wall(c.clock.now())
+// show sets the gauges of a lane's partitions, once a second: also, and above all, while nothing moves.
+func (m *metrics) show(c *cycle) error {
+	now := c.clock.now
+	if now.machine.Sub(c.shown) < time.Second {
+		return nil
+	}
+	c.shown = now.machine
 	for _, in := range c.inputs {
+		label := strconv.Itoa(int(in.part.Number))
 		if in.stream > 0 {
-			m.behind.WithLabelValues(strconv.Itoa(int(in.part.Number))).Set(float64(wall-in.stream) / 1000)
+			m.behind.WithLabelValues(label).Set(float64(now.wall-in.stream) / 1000)
 		}
+		first, err := in.part.State.Due(now.wall, 1, nil)
+		if err != nil {
+			return err
+		}
+		age := 0.0
+		if len(first) > 0 {
+			age = float64(now.wall-first[0].Due) / 1000
+		}
+		m.oldest.WithLabelValues(label).Set(age)
+	}
+	return nil
+}
+
+// forget takes a lane's partitions out of the gauges.
+func (m *metrics) forget(c *cycle) {
+	for _, in := range c.inputs {
+		label := strconv.Itoa(int(in.part.Number))
+		m.behind.DeleteLabelValues(label)
+		m.oldest.DeleteLabelValues(label)
 	}
 }
 
-// counted adds what a step counted apart from its records, and logs what an author should see, once per campaign.
-func (m *metrics) counted(c *cycle, in *input) {
+// committed adds what a cycle counted, and logs what an author should see, once per campaign.
+func (m *metrics) committed(c *cycle) {
+	m.records.Add(float64(c.count))
+	for reason, n := range c.letters {
+		m.deadLetters.WithLabelValues(reason).Add(float64(n))
+	}
 	n := &c.out.Counts
 	m.odd("duplicate", n.Duplicates)
 	m.odd("future", n.Future)
@@ -76,9 +108,9 @@ func (m *metrics) counted(c *cycle, in *input) {
 				m.suppressed.WithLabelValues(m.names[i], campaign.Reasons()[r]).Add(float64(count))
 			}
 		}
-		m.trouble1(c, m.names[i], "bad_value", one.BadValues, "a date property has a value that is no date; such events set no timer")
-		m.trouble1(c, m.names[i], "expression", one.ExpressionErrors, "an expression failed on an event and counted as false")
-		m.trouble1(c, m.names[i], "dropped_open", one.DroppedOpen, "a user has more open watches than history.max_open; the one due last was dropped")
+		m.odd1(m.names[i], "bad_value", one.BadValues, "a date property has a value that is no date; such events set no timer")
+		m.odd1(m.names[i], "expression", one.ExpressionErrors, "an expression failed on an event and counted as false")
+		m.odd1(m.names[i], "dropped_open", one.DroppedOpen, "a user has more open watches than history.max_open; the one due last was dropped")
 	}
 }
 
@@ -88,16 +120,12 @@ func (m *metrics) odd(what string, n int) {
 	}
 }
 
-func (m *metrics) trouble1(c *cycle, name, what string, n int, text string) {
+func (m *metrics) odd1(name, what string, n int, text string) {
 	if n == 0 {
 		return
 	}
 	m.trouble.WithLabelValues(name, what).Add(float64(n))
-	if c.warned == nil {
-		c.warned = map[string]bool{}
-	}
-	if key := name + " " + what; !c.warned[key] {
-		c.warned[key] = true
-		c.p.cfg.Log.Warn(text, zap.String("campaign", name))
+	if _, known := m.warned.LoadOrStore(name+" "+what, true); !known {
+		m.log.Warn(text, zap.String("campaign", name))
 	}
 }

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 	"github.com/tripline/tripline/processor/campaign/record"
 )
 
-// emit turns what a step decided into records of the cycle.
-func (c *cycle) emit(in *input) {
+// emit turns what a step decided into records of the cycle. What it counted is left for the commit.
+func (c *cycle) emit() {
 	for i := range c.out.Triggers {
 		c.trigger(&c.out.Triggers[i])
 	}
@@ -19,12 +20,15 @@ func (c *cycle) emit(in *input) {
 		d := &c.out.Decisions[i]
 		c.produce(&kgo.Record{Topic: c.p.cfg.Decisions, Key: []byte(d.User), Value: d.Append(nil), Headers: headers(d.ID, d.Campaign, d.Version)})
 	}
-	c.p.metrics.counted(c, in)
-	c.out.Reset()
+	clear(c.out.Triggers)
+	clear(c.out.Decisions)
+	c.out.Triggers, c.out.Decisions = c.out.Triggers[:0], c.out.Decisions[:0]
 }
 
+// trigger writes when it was emitted by this machine's own clock: a client gives up records whose timestamp is, by that
+// clock, long ago.
 func (c *cycle) trigger(t *record.Trigger) {
-	emitted := max(c.clock.wall(c.clock.now()), t.Time)
+	emitted := max(c.clock.now.machine.UnixMilli(), t.Time)
 	c.produce(&kgo.Record{Topic: c.p.cfg.Triggers, Key: []byte(t.User), Value: t.Append(nil, emitted),
 		Timestamp: time.UnixMilli(emitted), Headers: headers(t.ID, t.Campaign, t.Version)})
 }
@@ -36,7 +40,7 @@ func headers(id, campaign, version string) []kgo.RecordHeader {
 
 func (c *cycle) produce(r *kgo.Record) {
 	c.records = append(c.records, r)
-	c.bytes += len(r.Key) + len(r.Value)
+	c.bytes += size(r)
 }
 
 // erased tells the sink, by an empty value under the user's key, that a user is gone.
@@ -44,26 +48,50 @@ func (c *cycle) erased(user string) {
 	c.produce(&kgo.Record{Topic: c.p.cfg.Triggers, Key: []byte(user)})
 }
 
-// maxDeadLetter is where a dead letter's value is cut.
-const maxDeadLetter = 512 << 10
+const (
+	// maxDeadLetter is where a dead letter's value is cut.
+	maxDeadLetter = 512 << 10
+	// maxLetterKey and maxLetterHeaders bound the rest, so that no record aborts its cycle for ever: with them it is
+	// below 900 KiB.
+	maxLetterKey     = 128 << 10
+	maxLetterHeaders = 192 << 10
+)
 
 // deadLetter sets aside a record that cannot be read.
 func (c *cycle) deadLetter(r *kgo.Record, bad *record.Rejection) {
-	value := r.Value
-	if len(value) > maxDeadLetter {
-		value = value[:maxDeadLetter]
-	}
-	own := []kgo.RecordHeader{
-		{Key: "tripline-source-topic", Value: []byte(r.Topic)},
-		{Key: "tripline-source-partition", Value: strconv.AppendInt(nil, int64(r.Partition), 10)},
-		{Key: "tripline-source-offset", Value: strconv.AppendInt(nil, r.Offset, 10)},
-		{Key: "tripline-source-timestamp", Value: strconv.AppendInt(nil, r.Timestamp.UnixMilli(), 10)},
-		{Key: "tripline-size", Value: strconv.AppendInt(nil, int64(len(r.Value)), 10)},
-		{Key: "tripline-reason", Value: []byte(bad.Reason)},
-		{Key: "tripline-detail", Value: []byte(bad.Detail)},
-	}
-	c.produce(&kgo.Record{Topic: c.p.cfg.DeadLetters, Key: r.Key, Value: value, Headers: append(own, r.Headers...)})
-	c.p.metrics.deadLetter(bad.Reason)
+	c.produce(letter(c.p.cfg.DeadLetters, r, bad))
+	c.letters[bad.Reason]++
 	c.p.cfg.Log.Debug("dead letter", zap.String("topic", r.Topic), zap.Int32("partition", r.Partition),
 		zap.Int64("offset", r.Offset), zap.String("reason", bad.Reason), zap.String("detail", bad.Detail))
+}
+
+// letter is a record as it is set aside: whole but for a value, a key or headers that are too large. Of headers those
+// are left out that do not fit.
+func letter(topic string, r *kgo.Record, bad *record.Rejection) *kgo.Record {
+	detail := bad.Detail
+	if len(r.Key) > maxLetterKey {
+		detail += fmt.Sprintf("; the key of %d bytes is cut", len(r.Key))
+	}
+	var own []kgo.RecordHeader
+	room := maxLetterHeaders
+	for _, h := range r.Headers {
+		if n := len(h.Key) + len(h.Value) + 16; n <= room {
+			room -= n
+			own = append(own, h)
+		}
+	}
+	if left := len(r.Headers) - len(own); left > 0 {
+		detail += fmt.Sprintf("; %d headers did not fit", left)
+	}
+	number := func(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
+	return &kgo.Record{Topic: topic, Key: r.Key[:min(len(r.Key), maxLetterKey)], Value: r.Value[:min(len(r.Value), maxDeadLetter)],
+		Headers: append([]kgo.RecordHeader{
+			{Key: "tripline-source-topic", Value: []byte(r.Topic)},
+			{Key: "tripline-source-partition", Value: number(int64(r.Partition))},
+			{Key: "tripline-source-offset", Value: number(r.Offset)},
+			{Key: "tripline-source-timestamp", Value: number(r.Timestamp.UnixMilli())},
+			{Key: "tripline-size", Value: number(int64(len(r.Value)))},
+			{Key: "tripline-reason", Value: []byte(bad.Reason)},
+			{Key: "tripline-detail", Value: []byte(detail)},
+		}, own...)}
 }

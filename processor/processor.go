@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,9 +28,7 @@ type Config struct {
 	// Slack is how far stream time stays behind the clock where a broker does not tell its log end.
 	Slack time.Duration
 	// Users bounds, in bytes of their rows, the users that are kept decoded in memory over all lanes.
-	Users int64
-	// Now is the wall clock; nil: time.Now.
-	Now     func() time.Time
+	Users   int64
 	Log     *zap.Logger
 	Metrics prometheus.Registerer // nil: none
 }
@@ -47,15 +46,14 @@ type Processor struct {
 	cfg     Config
 	group   *lane.Group
 	metrics *metrics
+	running atomic.Int64 // lanes
+	apart   atomic.Bool  // this machine's clock differs from the broker's, and that is logged
 }
 
 // New checks cfg. It opens nothing.
 func New(cfg Config) (*Processor, error) {
 	if cfg.Set == nil || len(cfg.EventTopics) == 0 || cfg.Triggers == "" || cfg.Decisions == "" || cfg.DeadLetters == "" {
 		return nil, errors.New("processor: campaigns, event topics, triggers, decisions and dead letters are required")
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
@@ -67,7 +65,7 @@ func New(cfg Config) (*Processor, error) {
 	if cfg.ProfileTopic != "" {
 		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
 	}
-	p := &Processor{cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Set)}
+	p := &Processor{cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Set, cfg.Log)}
 	group, err := lane.New(cfg.Lane, p.loop)
 	if err != nil {
 		return nil, fmt.Errorf("processor: %w", err)
@@ -82,28 +80,25 @@ func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
 // Status tells what this process's lanes are doing.
 func (p *Processor) Status() []lane.Status { return p.group.Status() }
 
-// loop runs one lane: poll, step, commit.
+// loop runs one lane: poll, step, commit. The lane has made its first commit, of its positions, before: that has told the
+// broker's clock before any timer fires.
 func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
-	c, err := newCycle(p, l)
-	if err != nil {
-		return err
-	}
-	defer c.clock.close()
-	// The first commit writes only the position; it tells the broker's clock before any timer fires.
-	if err := c.commit(); err != nil {
-		return err
-	}
-	for ctx.Err() == nil {
-		if err := c.fill(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+	p.running.Add(1)
+	defer p.running.Add(-1)
+	c := newCycle(p, l)
+	defer c.close()
+	for {
+		err := c.fill(ctx)
+		if ctx.Err() != nil {
+			return nil // without the cycle
+		}
+		if err != nil {
 			return err
 		}
-		if c.clock.learn(c.inputs) {
-			c.moved = true
-		}
 		if err := c.fire(); err != nil {
+			return err
+		}
+		if err := p.metrics.show(c); err != nil {
 			return err
 		}
 		if !c.worthwhile() {
@@ -113,5 +108,4 @@ func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
 			return err
 		}
 	}
-	return nil
 }

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,26 +11,40 @@ import (
 	"github.com/tripline/tripline/state/lane"
 )
 
-// clock makes stream time. It asks the leaders for their log ends at a wall time T; when the positions have reached them,
-// everything appended before T has been applied, and stream time becomes T less the broker's own race.
+// clock tells a lane's time and makes its stream time. It asks the leaders for their log ends at a moment T; when the
+// positions have reached them, everything appended before T has been applied, and stream time becomes T less the
+// broker's own race.
 type clock struct {
-	p     *Processor
-	lane  *lane.Lane
-	ahead time.Duration // how much this machine's clock is known to be ahead of the broker's
+	p    *Processor
+	lane *lane.Lane
+	now  moment // as last read
 
-	asked   time.Time
+	asked   moment
 	asking  bool
 	answers chan answer
-	pending []answer // answers that some position has not reached yet, oldest first
 	running sync.WaitGroup
 	cancel  context.CancelFunc
 }
 
-// answer is what the leaders said their log ends were at some moment after at.
+// moment is a time as this machine has it, and as it counts: by the earlier of its clock and the broker's, in ms.
+type moment struct {
+	machine time.Time
+	wall    int64
+}
+
+// answer is what the leaders said their log ends were, some time after asked.
 type answer struct {
-	at   time.Time
-	ends []lane.End
-	err  error
+	asked moment
+	ends  []lane.End
+	err   error
+}
+
+// sight is an answer as it concerns one input: everything appended before the two moments, which are one by different
+// clocks, lies below the ends.
+type sight struct {
+	asked  time.Time
+	before int64   // ms
+	ends   []int64 // by topic; -1: not told
 }
 
 const (
@@ -37,47 +52,52 @@ const (
 	soon      = time.Second           // a timer due within this makes asking frequent
 	askOften  = 100 * time.Millisecond
 	askSeldom = time.Second
-	maxAsked  = 64 // answers kept while the input is behind
+	maxSights = 64 // kept of an input that is behind
 )
 
 func newClock(p *Processor, l *lane.Lane) *clock {
-	return &clock{p: p, lane: l, answers: make(chan answer, 1)}
+	c := &clock{p: p, lane: l, answers: make(chan answer, 1)}
+	c.read()
+	return c
 }
 
-func (c *clock) now() time.Time { return c.p.cfg.Now() }
-
-// wall is the time that counts: the earlier of this machine's clock and the broker's, in ms.
-func (c *clock) wall(now time.Time) int64 { return now.Add(-c.ahead).UnixMilli() }
-
-// committed holds this machine's clock against the broker's, which has just stamped the changelog.
-func (c *clock) committed() {
+// read reads this machine's clock and holds it against the broker's, which stamps the changelog.
+func (c *clock) read() moment {
+	c.now.machine = time.Now()
 	ms, known := c.lane.Ahead()
-	if !known {
-		return
+	if known {
+		c.p.skewed(time.Duration(ms) * time.Millisecond)
 	}
-	was := c.ahead
-	c.ahead = max(0, time.Duration(ms)*time.Millisecond)
-	c.p.metrics.skew(c.ahead)
-	if c.ahead > time.Second && was <= time.Second {
-		c.p.cfg.Log.Warn("this machine's clock is ahead of the broker's; the broker's counts", zap.Duration("ahead", c.ahead))
+	c.now.wall = c.now.machine.UnixMilli() - max(0, ms)
+	return c.now
+}
+
+// skewed notes how far this machine's clock is ahead of the broker's.
+func (p *Processor) skewed(ahead time.Duration) {
+	p.metrics.ahead.Set(ahead.Seconds())
+	switch far := ahead.Abs(); {
+	case far > time.Second && p.apart.CompareAndSwap(false, true):
+		p.cfg.Log.Warn("this machine's clock differs from the broker's; the earlier one counts", zap.Duration("ahead", ahead))
+	case far < time.Second/2 && p.apart.CompareAndSwap(true, false):
+		p.cfg.Log.Info("this machine's clock agrees with the broker's again", zap.Duration("ahead", ahead))
 	}
 }
 
 // patience is how long to wait for a record before looking at the time again.
-func (c *clock) patience(inputs []*input, now time.Time) time.Duration {
-	if c.hurried(inputs, now) {
+func (c *clock) patience(inputs []*input) time.Duration {
+	if c.hurried(inputs) {
 		return 20 * time.Millisecond
 	}
 	return 200 * time.Millisecond
 }
 
 // hurried says whether a timer is due within a second, or records wait for another topic's end.
-func (c *clock) hurried(inputs []*input, now time.Time) bool {
+func (c *clock) hurried(inputs []*input) bool {
 	for _, in := range inputs {
 		if in.waits() {
 			return true
 		}
-		if due, ok, err := in.part.State.NextDue(); err == nil && ok && due < now.Add(soon).UnixMilli() {
+		if due, ok, err := in.part.State.NextDue(); err == nil && ok && due < c.now.wall+soon.Milliseconds() {
 			return true
 		}
 	}
@@ -85,107 +105,92 @@ func (c *clock) hurried(inputs []*input, now time.Time) bool {
 }
 
 // ask sends the question if it is time to.
-func (c *clock) ask(ctx context.Context, inputs []*input, now time.Time) {
+func (c *clock) ask(ctx context.Context, inputs []*input) {
 	every := askSeldom
-	if c.hurried(inputs, now) {
+	if c.hurried(inputs) {
 		every = askOften
 	}
-	if c.asking || now.Sub(c.asked) < every {
+	if c.asking || c.now.machine.Sub(c.asked.machine) < every {
 		return
 	}
-	c.asked, c.asking = now, true
+	c.asked, c.asking = c.now, true
 	ctx, c.cancel = context.WithTimeout(ctx, 5*time.Second)
 	c.running.Add(1)
-	go func(cancel context.CancelFunc) {
+	go func(asked moment, cancel context.CancelFunc) {
 		defer c.running.Done()
 		defer cancel()
 		ends, err := c.lane.Ends(ctx)
-		c.answers <- answer{at: now, ends: ends, err: err}
-	}(c.cancel)
+		c.answers <- answer{asked: asked, ends: ends, err: err}
+	}(c.asked, c.cancel)
 }
 
-// learn takes what has been answered and moves stream time as far as the positions allow; it says whether it moved.
-func (c *clock) learn(inputs []*input) (moved bool) {
+// hear takes what has been answered.
+func (c *clock) hear(inputs []*input) {
 	select {
 	case a := <-c.answers:
 		c.asking = false
 		if a.err != nil {
 			c.p.cfg.Log.Debug("asking for log ends", zap.Error(a.err))
-			break
+			return
 		}
-		if len(c.pending) == maxAsked {
-			c.pending = c.pending[1:]
+		for _, in := range inputs {
+			in.look(in.sightOf(&a, c.p.cfg.Slack))
 		}
-		c.pending = append(c.pending, a)
 	default:
 	}
-	kept := c.pending[:0]
-	for _, a := range c.pending {
-		whole := true
-		for _, in := range inputs {
-			reached := c.reached(in, &a)
-			whole = whole && reached
-		}
-		for _, in := range inputs {
-			if at, ok := c.passed(in, &a); ok && at > in.stream {
-				in.stream, moved = at, true
+}
+
+// sightOf is what of an answer concerns an input. Where a broker does not tell its log end, records that it has may lie
+// behind for so long as the slack.
+func (in *input) sightOf(a *answer, slack time.Duration) sight {
+	s := sight{ends: make([]int64, len(in.topics))}
+	late := time.Duration(0)
+	for i, q := range in.topics {
+		s.ends[i] = -1
+		for _, e := range a.ends {
+			if e.Topic == q.topic && e.Partition == in.part.Number {
+				s.ends[i] = e.Offset
+				if !e.Exact {
+					late = slack
+				}
 			}
 		}
-		if !whole {
-			kept = append(kept, a)
+	}
+	s.asked, s.before = a.asked.machine.Add(-late), a.asked.wall-max(late, race).Milliseconds()
+	return s
+}
+
+// look keeps a sight until the positions have reached it. Of too many every other one goes: under a load that keeps the
+// input behind, the oldest are those that it reaches.
+func (in *input) look(s sight) {
+	if len(in.sights) >= maxSights {
+		i := 0
+		in.sights = slices.DeleteFunc(in.sights, func(sight) bool { i++; return i%2 == 0 })
+	}
+	in.sights = append(in.sights, s)
+}
+
+// learn moves stream time as far as the positions allow, and notes which topics have been fetched up to when; it says
+// whether stream time moved.
+func (in *input) learn() (moved bool) {
+	passed := 0
+	for n, s := range in.sights {
+		all := true
+		for i, q := range in.topics {
+			end := s.ends[i]
+			if end >= 0 && q.reached >= end && q.asked.Before(s.asked) {
+				q.asked, q.before = s.asked, max(q.before, s.before)
+			}
+			all = all && end >= 0 && q.position >= end
+		}
+		if all {
+			passed = n + 1
+			moved = moved || s.before > in.stream
+			in.stream = max(in.stream, s.before)
 		}
 	}
-	c.pending = kept
+	in.sights = slices.Delete(in.sights, 0, passed)
 	return moved
-}
-
-// reached notes which topics of an input had nothing more at the time of the answer, and says whether all of them had not.
-func (c *clock) reached(in *input, a *answer) bool {
-	all := true
-	for _, q := range in.topics {
-		end, ok := endOf(a, q.topic, in.part.Number)
-		switch {
-		case !ok || q.reached < end.Offset:
-			all = false
-		case end.Exact && a.at.After(q.empty):
-			q.empty = a.at
-		case !end.Exact && a.at.Add(-c.p.cfg.Slack).After(q.empty):
-			q.empty = a.at.Add(-c.p.cfg.Slack)
-		}
-		all = all && q.position >= end.Offset
-	}
-	return all
-}
-
-// passed is the stream time that an answer gives an input whose positions have all reached it.
-func (c *clock) passed(in *input, a *answer) (ms int64, ok bool) {
-	at := a.at.Add(-c.ahead - race)
-	for _, q := range in.topics {
-		end, known := endOf(a, q.topic, in.part.Number)
-		if !known || q.position < end.Offset {
-			return 0, false
-		}
-		if !end.Exact {
-			at = minTime(at, a.at.Add(-c.ahead-c.p.cfg.Slack))
-		}
-	}
-	return at.UnixMilli(), true
-}
-
-func minTime(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-func endOf(a *answer, topic string, number int32) (lane.End, bool) {
-	for _, e := range a.ends {
-		if e.Topic == topic && e.Partition == number {
-			return e, true
-		}
-	}
-	return lane.End{}, false
 }
 
 // close waits for a question under way.
