@@ -89,7 +89,7 @@ func (w *world) read(topic string) map[int32][]*kgo.Record {
 		for _, a := range list(context.Background(), w.client, asStable, asks) {
 			if a.err == nil {
 				ends[a.spot] = a.offset
-			} else if tries == 20 {
+			} else if tries == 300 {
 				w.t.Fatal(a.err)
 			}
 		}

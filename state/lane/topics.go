@@ -94,9 +94,10 @@ func (cfg *Config) reach(ctx context.Context, client *kgo.Client) error {
 }
 
 // listTopics lists the changelog and counts the inputs' partitions. A topic that
-// was made a moment ago may not be known to each broker yet.
+// was made a moment ago may not be known to each broker yet, nor any to a broker
+// that has just started.
 func (cfg *Config) listTopics(ctx context.Context, admin *kadm.Client) (changelog kadm.TopicDetail, partitions int32, err error) {
-	for range 10 {
+	for range 20 {
 		topics, listErr := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
 		if listErr != nil {
 			return changelog, 0, fmt.Errorf("list topics: %w", listErr)
@@ -104,7 +105,7 @@ func (cfg *Config) listTopics(ctx context.Context, admin *kadm.Client) (changelo
 		if partitions, err = cfg.countInputs(topics); err == nil {
 			return topics[cfg.Changelog], partitions, nil
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if !pause(ctx, 250*time.Millisecond) {
 			break
 		}
 	}
