@@ -108,6 +108,9 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 		}
 	}
 	s.remember, s.keep = used.remember, used.keep
+	if used.longest > 0 { // a moment is looked back from as long as it can be found late
+		used.longest += rules.MaxFuture + rules.AllowedLateness + rules.Settle + used.stale
+	}
 	s.rules.MaxAge = max(s.rules.MaxAge, used.longest)
 	return s, nil
 }
@@ -126,6 +129,7 @@ type usage struct {
 	remember map[string]bool
 	keep     map[string]bool // nil: everything
 	longest  int64           // the longest look-back in ms
+	stale    int64           // the longest stale_after in ms
 }
 
 func newUsage(rules Rules) *usage {
@@ -220,6 +224,7 @@ func (c *compiler) campaign() *campaign {
 		out.stale = int64(*d.StaleAfter)
 		c.atLeastZero("stale_after", d.StaleAfter)
 	}
+	c.used.stale = max(c.used.stale, out.stale)
 	c.schedule(d.Schedule)
 	c.reentry(d.Reentry)
 	c.deliver(d.Deliver)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
@@ -119,7 +120,7 @@ func (r *Reentry) allows(left []int64, moment int64) bool {
 }
 
 // leaves notes a trigger's moment as long as reentry can ask for it: for ever under once, else the rule's length and
-// as long again as a moment can be found late.
+// as long again as a moment can be found late, which has no end where if_past fires.
 func (st *standing) leaves(s *step, moment int64) {
 	s.user.dirty = true
 	r := st.c.def.Reentry
@@ -133,14 +134,22 @@ func (st *standing) leaves(s *step, moment int64) {
 	} else {
 		length = int64(*r.Per)
 	}
+	rules := &s.set.rules
+	oldest := s.arrival - length - max(rules.MaxAge, st.c.stale+rules.AllowedLateness)
+	if k, ok := st.c.kind.(*dateTimeProperty); ok && k.ifPast {
+		oldest = math.MinInt64
+	}
 	kept := st.left[:0]
 	for _, m := range st.left {
-		if m >= s.arrival-length-s.set.rules.MaxAge {
+		if m >= oldest {
 			kept = append(kept, m)
 		}
 	}
-	st.left = append(kept, moment)
+	st.left = append(kept[max(0, len(kept)-maxLeft+1):], moment)
 }
+
+// maxLeft bounds how many triggers of a user one campaign's reentry knows.
+const maxLeft = 10_000
 
 // inAudience judges who the user is and what they had done up to the moment.
 func (s *step) inAudience(c *campaign, q *qualification) bool {
