@@ -19,7 +19,8 @@ import (
 
 // backtestOptions are the flags of tripline backtest.
 type backtestOptions struct {
-	from, until, config, triggers, decisions, output string
+	from, until, config, triggers, decisions string
+	output                                   *choice
 }
 
 func backtestCommand() *cobra.Command {
@@ -35,9 +36,6 @@ it, so a line with a smaller time than an earlier one is a late event.`,
 			"  zcat events.gz | tripline backtest campaigns/*.yaml --from - --triggers triggers.ndjson",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
-			if o.output != "text" && o.output != "json" {
-				return fmt.Errorf("--output %s: expected text or json", o.output)
-			}
 			return backtest(c, files, &o)
 		},
 	}
@@ -48,7 +46,8 @@ it, so a line with a smaller time than an earlier one is a late event.`,
 	f.StringVar(&o.config, "config", "", "tripline.yaml with endpoints, zone and history settings")
 	f.StringVar(&o.triggers, "triggers", "", "write the trigger records to this file, one a line")
 	f.StringVar(&o.decisions, "decisions", "", "write the decision records to this file, one a line")
-	f.StringVar(&o.output, "output", "text", "text or json")
+	o.output = addOutputFlag(c, "text or json")
+	c.ValidArgsFunction = yamlFiles
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
 		if c.Flags().Changed("since") {
 			return errors.New("--since is not available yet; use --from FILE")
@@ -62,14 +61,14 @@ it, so a line with a smaller time than an earlier one is a late event.`,
 }
 
 func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
-	cfg := (*config.Config)(nil)
+	cfg, how := (*config.Config)(nil), options()
 	if o.config != "" {
 		var problems config.Problems
-		if cfg, _, problems = config.Load(o.config, options()); len(problems) > 0 {
+		if cfg, _, problems = config.Load(o.config, how); len(problems) > 0 {
 			return problems
 		}
 	}
-	_, set, problems := config.CompileFiles(files, cfg, checks())
+	_, set, problems := config.CompileFiles(files, cfg, how.Checks)
 	if len(problems) > 0 {
 		return problems
 	}
@@ -111,7 +110,7 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 	if err := writers.close(); err != nil {
 		return err
 	}
-	return sums.print(c.OutOrStdout(), o.output)
+	return sums.print(c.OutOrStdout(), o.output.word)
 }
 
 func openInput(name string, stdin io.Reader) (io.ReadCloser, int64, error) {

@@ -2,12 +2,33 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/tripline/tripline/config"
 )
+
+// checkReport is what tripline check has found.
+type checkReport struct {
+	File      string         `json:"file"`
+	Campaigns int            `json:"campaigns"`
+	Endpoints int            `json:"endpoints"`
+	Problems  []checkProblem `json:"problems"`
+	Topics    []topicReport  `json:"topics,omitempty"` // with --kafka
+}
+
+type checkProblem struct {
+	File       string `json:"file"`
+	Line       int    `json:"line,omitempty"`
+	Column     int    `json:"column,omitempty"`
+	Message    string `json:"message"`
+	Suggestion string `json:"suggestion,omitempty"`
+	Text       string `json:"text,omitempty"`
+}
 
 func checkCommand() *cobra.Command {
 	var configFile string
@@ -17,22 +38,60 @@ func checkCommand() *cobra.Command {
 		Short:   "Load all configuration and report every problem",
 		Example: "  tripline check\n  tripline check --config prod.yaml --kafka",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, all, err := loadCampaigns(configFile)
-			if err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				return errSilent
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s is sound: %d campaigns, %d endpoints\n", configFile, len(all.Definitions), len(all.Config.Endpoints))
-			if !kafka {
-				return nil
-			}
-			return withAdmin(c, configFile, func(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
-				return checkTopics(ctx, admin, cfg, c.OutOrStdout())
-			})
-		},
 	}
 	addConfigFlag(c, &configFile)
-	c.Flags().BoolVar(&kafka, "kafka", false, "check topics and partition counts on the brokers too")
+	output := addOutputFlag(c, "text or json")
+	c.Flags().BoolVar(&kafka, "kafka", false, "check topics, partition counts and permissions on the brokers too")
+	c.RunE = func(c *cobra.Command, _ []string) error { return check(c, configFile, kafka, output.word) }
 	return c
+}
+
+func check(c *cobra.Command, configFile string, kafka bool, output string) error {
+	_, all, err := loadCampaigns(configFile)
+	var problems config.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	report := &checkReport{File: configFile, Problems: []checkProblem{}}
+	for _, p := range problems {
+		report.Problems = append(report.Problems, checkProblem(p))
+	}
+	if err != nil {
+		if output == "json" {
+			return errors.Join(printJSON(c.OutOrStdout(), report), errSilent)
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "%s\n\n%s\n", problems, plural(len(problems), "problem"))
+		return errSilent
+	}
+	report.Campaigns, report.Endpoints = len(all.Definitions), len(all.Config.Endpoints)
+	if output == "text" {
+		fmt.Fprintf(c.OutOrStdout(), "%s is sound: %s, %s\n", configFile, plural(report.Campaigns, "campaign"), plural(report.Endpoints, "endpoint"))
+		if report.Campaigns == 0 {
+			fmt.Fprintf(c.OutOrStdout(), "no file matches %s\n", strings.Join(all.Config.Campaigns, ", "))
+		}
+	}
+	bad := false
+	if kafka {
+		if err := withAdmin(c, configFile, func(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
+			report.Topics, err = inspectTopics(ctx, admin, cfg)
+			return err
+		}); err != nil {
+			return err
+		}
+		bad = printTopics(c.OutOrStdout(), report.Topics, output == "text")
+	}
+	if output == "json" {
+		err = printJSON(c.OutOrStdout(), report)
+	}
+	if err == nil && bad {
+		return errSilent
+	}
+	return err
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

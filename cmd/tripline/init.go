@@ -29,6 +29,9 @@ func initCommand() *cobra.Command {
 		Short:   "Write a commented tripline.yaml and a campaign of each kind with its test",
 		Example: "  tripline init demo && cd demo && tripline check && tripline test campaigns/*_test.yaml",
 		Args:    cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := writeProject(args[0]); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,20 +42,32 @@ func root() *cobra.Command {
 		Example: `  tripline dev                                 everything in one process, with sample users
   tripline init demo                           a commented tripline.yaml and a campaign of each kind
   tripline test demo/campaigns/*_test.yaml     unit tests of campaigns in virtual time`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	c.AddCommand(devCommand(), processorCommand(), sinkCommand(), initCommand(), checkCommand(), testCommand(), backtestCommand(),
 		sendCommand(), tailCommand(), topicsCommand(), schemaCommand(), versionCommand(), benchCommand())
+	c.InitDefaultCompletionCmd()
+	c.InitDefaultHelpCmd()
+	finish(c)
 	return c
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Example: "  tripline version",
+		Example: "  tripline version\n  tripline version --output json",
 		Args:    cobra.NoArgs,
-		Run:     func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "tripline "+version) },
 	}
+	output := addOutputFlag(c, "text or json")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if output.word == "json" {
+			return printJSON(c.OutOrStdout(), map[string]string{"version": version, "go": runtime.Version()})
+		}
+		_, err := fmt.Fprintln(c.OutOrStdout(), "tripline "+version)
+		return err
+	}
+	return c
 }

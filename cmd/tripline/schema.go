@@ -20,7 +20,7 @@ func schemaCommand() *cobra.Command {
 		Short:     "Print the JSON Schema of a record",
 		Example:   "  tripline schema trigger",
 		ValidArgs: names,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      oneOf(names...),
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := schemas.ReadFile("schema/" + args[0] + ".json")
 			if err != nil {

@@ -19,7 +19,8 @@ func sendCommand() *cobra.Command {
 		Short: "Produce an event",
 		Example: `  tripline send u-17 "Added To Cart" --properties '{"cart_id": "c1", "amount": 80}'
   tripline send u-17 Charged --time 2026-11-24T10:44:00Z`,
-		Args: cobra.ExactArgs(2),
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := loadConfig(c, configFile)
 			if err != nil {
@@ -47,7 +48,12 @@ func sendCommand() *cobra.Command {
 			if _, bad := (record.Envelope{}).Event([]byte(args[0]), body, 0); bad != nil {
 				return fmt.Errorf("the event would be a dead letter (%s): %s", bad.Reason, bad.Detail)
 			}
-			return produceOne(c.Context(), cfg, &kgo.Record{Topic: topic, Key: []byte(args[0]), Value: body})
+			r := &kgo.Record{Topic: topic, Key: []byte(args[0]), Value: body}
+			if err := produceOne(c.Context(), cfg, r); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: partition %d, offset %d\n", topic, r.Partition, r.Offset)
+			return err
 		},
 	}
 	addConfigFlag(c, &configFile)

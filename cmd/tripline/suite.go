@@ -251,19 +251,22 @@ func loadSuite(file string) (*suite, config.Problems) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	cfg, base := (*config.Config)(nil), config.Default()
+	cfg, o := config.Default(), options()
 	if tests.Config != "" {
-		if cfg, _, problems = config.Load(tests.Config, options()); len(problems) > 0 {
+		if cfg, _, problems = config.Load(tests.Config, o); len(problems) > 0 {
 			return nil, problems
 		}
-		base = cfg
 	}
-	defs, _, problems := config.CompileFiles(tests.Campaigns, cfg, checks())
+	out := &suite{tests: tests.Tests, notInAudience: cfg.Decisions.NotInAudience}
+	cfg.Decisions.NotInAudience = true // to explain; run sorts them out
+	if tests.Config != "" {
+		_, out.set, problems = config.CompileFiles(tests.Campaigns, cfg, o.Checks)
+		return out, problems
+	}
+	defs, _, problems := config.CompileFiles(tests.Campaigns, nil, o.Checks) // deliver may name anything
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	rules := base.Rules()
-	rules.NotInAudience = true // to explain; run sorts them out
-	set, _ := campaign.Compile(rules, defs)
-	return &suite{set: set, tests: tests.Tests, notInAudience: base.Decisions.NotInAudience}, nil
+	out.set, _ = campaign.Compile(cfg.Rules(), defs)
+	return out, nil
 }

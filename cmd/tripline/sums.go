@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -77,9 +76,7 @@ func (s *sums) add(out *campaign.Output) {
 func (s *sums) print(w io.Writer, output string) error {
 	s.Users = len(s.users)
 	if output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(s)
+		return printJSON(w, s)
 	}
 	fmt.Fprintf(w, "%d events of %d users", s.Events, s.Users)
 	if s.Duplicates > 0 {

@@ -13,31 +13,31 @@ import (
 )
 
 func tailCommand() *cobra.Command {
-	var configFile, user, name, output string
+	var configFile, user, name string
 	var beginning bool
 	c := &cobra.Command{
 		Use:       "tail events|triggers|decisions|deliveries",
 		Short:     "Follow a topic",
 		Example:   "  tripline tail triggers --campaign abandoned-cart\n  tripline tail events --user u-17 --from-beginning --output json",
 		ValidArgs: []string{"events", "triggers", "decisions", "deliveries"},
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadConfig(c, configFile)
-			if err != nil {
-				return err
-			}
-			topics := map[string][]string{"events": cfg.Topics.Events, "triggers": {cfg.Topics.Triggers},
-				"decisions": {cfg.Topics.Decisions}, "deliveries": {cfg.Topics.Deliveries}}[args[0]]
-			t := &tail{out: c.OutOrStdout(), user: user, campaign: name, json: output == "json"}
-			return t.follow(c.Context(), cfg, topics, beginning)
-		},
+		Args:      oneOf("events", "triggers", "decisions", "deliveries"),
 	}
 	addConfigFlag(c, &configFile)
 	f := c.Flags()
 	f.StringVar(&user, "user", "", "only this user's records")
 	f.StringVar(&name, "campaign", "", "only this campaign's records")
 	f.BoolVar(&beginning, "from-beginning", false, "begin at the first record, not at the next one")
-	f.StringVar(&output, "output", "text", "text or json (the record's value, one a line)")
+	output := addOutputFlag(c, "text or json (the record's value, one a line)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		cfg, err := loadConfig(c, configFile)
+		if err != nil {
+			return err
+		}
+		topics := map[string][]string{"events": cfg.Topics.Events, "triggers": {cfg.Topics.Triggers},
+			"decisions": {cfg.Topics.Decisions}, "deliveries": {cfg.Topics.Deliveries}}[args[0]]
+		t := &tail{out: c.OutOrStdout(), user: user, campaign: name, json: output.word == "json"}
+		return t.follow(c.Context(), cfg, topics, beginning)
+	}
 	return c
 }
 

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -11,35 +11,26 @@ import (
 )
 
 func testCommand() *cobra.Command {
-	var output string
 	c := &cobra.Command{
 		Use:   "test FILE...",
 		Short: "Run unit tests of campaigns in virtual time",
 		Long: `Run campaign test files. Each case says what users do and when, and which triggers and decisions must come of it.
 The core is the one that runs in production; no Kafka is needed and nothing sleeps.`,
-		Example: "  tripline test campaigns/*_test.yaml\n  tripline test abandoned-cart_test.yaml --output json",
-		Args:    cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, files []string) error {
-			if output == "junit" {
-				return fmt.Errorf("--output junit is not available yet; use text or json")
-			}
-			if output != "text" && output != "json" {
-				return fmt.Errorf("--output %s: expected text or json", output)
-			}
-			results, err := runSuites(files)
-			if err != nil {
-				return err
-			}
-			return report(c.OutOrStdout(), results, output)
-		},
+		Example:           "  tripline test campaigns/*_test.yaml\n  tripline test abandoned-cart_test.yaml --output json",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: yamlFiles,
 	}
-	c.Flags().StringVar(&output, "output", "text", "text or json")
+	output := addOutputFlag(c, "text, json or junit", "junit")
 	c.Flags().Bool("watch", false, "run again on every change (not available yet)")
-	c.PreRunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, files []string) error {
 		if c.Flags().Changed("watch") {
-			return fmt.Errorf("--watch is not available yet")
+			return errors.New("--watch is not available yet")
 		}
-		return nil
+		results, err := runSuites(files)
+		if err != nil {
+			return err
+		}
+		return report(c.OutOrStdout(), results, output.word)
 	}
 	return c
 }
@@ -78,13 +69,16 @@ func report(w io.Writer, results []caseResult, output string) error {
 			failed++
 		}
 	}
-	if output == "json" {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(results); err != nil {
+	switch output {
+	case "json":
+		if err := printJSON(w, results); err != nil {
 			return err
 		}
-	} else {
+	case "junit":
+		if err := printJUnit(w, results); err != nil {
+			return err
+		}
+	default:
 		for i := range results {
 			r := &results[i]
 			if r.Passed {

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // topic is one that Tripline reads or writes, with the settings that it needs.
@@ -18,20 +21,23 @@ type topic struct {
 	name     string
 	settings map[string]*string
 	input    bool // must have as many partitions as the other inputs
+	needs    []kadm.ACLOperation
 }
 
 func (cfg *loaded) topics() []topic {
 	appendTime, compact := "LogAppendTime", "compact"
+	reads := []kadm.ACLOperation{kmsg.ACLOperationRead}
 	var all []topic
 	for _, name := range cfg.Topics.Events {
-		all = append(all, topic{name: name, input: true, settings: map[string]*string{"message.timestamp.type": &appendTime}})
+		all = append(all, topic{name: name, input: true, needs: reads, settings: map[string]*string{"message.timestamp.type": &appendTime}})
 	}
 	if cfg.Topics.Profiles != "" {
-		all = append(all, topic{name: cfg.Topics.Profiles, input: true,
+		all = append(all, topic{name: cfg.Topics.Profiles, input: true, needs: reads,
 			settings: map[string]*string{"message.timestamp.type": &appendTime, "cleanup.policy": &compact}})
 	}
-	for _, name := range []string{cfg.Topics.Triggers, cfg.Topics.Decisions, cfg.Topics.Deliveries, cfg.Topics.DeadLetters} {
-		all = append(all, topic{name: name})
+	all = append(all, topic{name: cfg.Topics.Triggers, needs: append(reads, kmsg.ACLOperationWrite)})
+	for _, name := range []string{cfg.Topics.Decisions, cfg.Topics.Deliveries, cfg.Topics.DeadLetters} {
+		all = append(all, topic{name: name, needs: []kadm.ACLOperation{kmsg.ACLOperationWrite}})
 	}
 	return all
 }
@@ -60,14 +66,22 @@ func topicsCommand() *cobra.Command {
 	create.Flags().Int16Var(&replication, "replication", -1, "replication factor; -1 is the broker's default")
 	check := &cobra.Command{
 		Use:     "check",
-		Short:   "Check that the topics exist and fit together",
-		Example: "  tripline topics check --config tripline.yaml",
+		Short:   "Check that the topics exist, fit together and are permitted",
+		Example: "  tripline topics check --config tripline.yaml\n  tripline topics check --output json",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return withAdmin(c, configFile, func(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
-				return checkTopics(ctx, admin, cfg, c.OutOrStdout())
-			})
-		},
+	}
+	output := addOutputFlag(check, "text or json")
+	check.RunE = func(c *cobra.Command, _ []string) error {
+		return withAdmin(c, configFile, func(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
+			all, err := inspectTopics(ctx, admin, cfg)
+			if err == nil && output.word == "json" {
+				err = printJSON(c.OutOrStdout(), all)
+			}
+			if err == nil && printTopics(c.OutOrStdout(), all, output.word == "text") {
+				return errSilent
+			}
+			return err
+		})
 	}
 	for _, sub := range []*cobra.Command{create, check} {
 		addConfigFlag(sub, &configFile)
@@ -110,14 +124,14 @@ func createTopics(ctx context.Context, admin *kadm.Client, cfg *loaded, partitio
 	}
 	for _, t := range wanted {
 		if d, ok := details[t.name]; ok {
-			fmt.Fprintf(out, "%s: exists, %d partitions\n", t.name, len(d.Partitions))
+			fmt.Fprintf(out, "%s: exists, %s\n", t.name, plural(len(d.Partitions), "partition"))
 			continue
 		}
 		_, err := admin.CreateTopic(ctx, partitions, replication, t.settings, t.name)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return cfg.explain("create "+t.name, err)
 		}
-		fmt.Fprintf(out, "%s: created, %d partitions\n", t.name, partitions)
+		fmt.Fprintf(out, "%s: created, %s\n", t.name, plural(int(partitions), "partition"))
 	}
 	return awaitTopics(ctx, admin, cfg)
 }
@@ -144,36 +158,64 @@ func awaitTopics(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
 	}
 }
 
-// checkTopics reports every topic and fails if the processor could not start.
-func checkTopics(ctx context.Context, admin *kadm.Client, cfg *loaded, out io.Writer) error {
-	details, err := admin.ListTopics(ctx)
+// topicReport is what is known of a topic, and what keeps the services from starting.
+type topicReport struct {
+	Name       string `json:"name"`
+	Partitions int    `json:"partitions"`
+	Problem    string `json:"problem,omitempty"`
+	Note       string `json:"note,omitempty"`
+}
+
+// inspectTopics looks at every topic that tripline.yaml names.
+func inspectTopics(ctx context.Context, admin *kadm.Client, cfg *loaded) ([]topicReport, error) {
+	details, err := admin.ListTopics(kadm.WithAuthorizedOps(ctx))
 	if err != nil {
-		return cfg.explain("list topics", err)
+		return nil, cfg.explain("list topics", err)
 	}
-	bad, first, count := 0, "", 0
+	var all []topicReport
+	first, count := "", 0
 	for _, t := range cfg.topics() {
 		d, ok := details[t.name]
-		if !ok {
-			bad++
-			fmt.Fprintf(out, "%s: missing; `tripline topics create` makes it\n", t.name)
-			continue
-		}
-		note := ""
-		if t.input && first == "" {
+		r := topicReport{Name: t.name, Partitions: len(d.Partitions)}
+		switch {
+		case !ok:
+			r.Problem = "missing; `tripline topics create` makes it"
+		case t.input && first == "":
 			first, count = t.name, len(d.Partitions)
-		} else if t.input && len(d.Partitions) != count {
-			bad++
-			note = fmt.Sprintf("; but %s has %d: event topics and the profile topic must have the same number", first, count)
+		case t.input && len(d.Partitions) != count:
+			r.Problem = fmt.Sprintf("but %s has %d: event topics and the profile topic must have the same number", first, count)
 		}
-		if t.input {
-			note += timestampNote(ctx, admin, t.name)
+		for _, o := range t.needs {
+			if ok && len(d.AuthorizedOperations) > 0 && !slices.Contains(d.AuthorizedOperations, o) && !slices.Contains(d.AuthorizedOperations, kmsg.ACLOperationAll) {
+				r.Problem = strings.TrimPrefix(r.Problem+"; no permission to "+strings.ToLower(o.String()), "; ")
+			}
 		}
-		fmt.Fprintf(out, "%s: %d partitions%s\n", t.name, len(d.Partitions), note)
+		if ok && t.input {
+			r.Note = timestampNote(ctx, admin, t.name)
+		}
+		all = append(all, r)
 	}
-	if bad > 0 {
-		return errSilent
+	return all, nil
+}
+
+// printTopics says whether there is a problem, and prints a line for each topic if it is to.
+func printTopics(out io.Writer, all []topicReport, text bool) (bad bool) {
+	for _, r := range all {
+		bad = bad || r.Problem != ""
+		line := r.Name + ": " + plural(r.Partitions, "partition")
+		if r.Partitions == 0 {
+			line = r.Name + ": " + r.Problem
+		} else if r.Problem != "" {
+			line += "; " + r.Problem
+		}
+		if r.Note != "" {
+			line += "; " + r.Note
+		}
+		if text {
+			fmt.Fprintln(out, line)
+		}
 	}
-	return nil
+	return bad
 }
 
 // timestampNote recommends LogAppendTime, under which the broker settles a record's arrival.
@@ -185,7 +227,7 @@ func timestampNote(ctx context.Context, admin *kadm.Client, name string) string 
 	for _, c := range configs {
 		for _, kv := range c.Configs {
 			if kv.Key == "message.timestamp.type" && kv.MaybeValue() != "LogAppendTime" {
-				return "; message.timestamp.type=LogAppendTime is recommended: producers' timestamps are only as good as their clocks"
+				return "message.timestamp.type=LogAppendTime is recommended: producers' timestamps are only as good as their clocks"
 			}
 		}
 	}

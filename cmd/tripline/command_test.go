@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// run runs a command line in this process and returns what it wrote to standard output, and its error.
+func run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	c := root()
+	c.SetArgs(args)
+	c.SetOut(&out)
+	c.SetErr(&bytes.Buffer{})
+	err := c.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestEveryCommandHasAnExample(t *testing.T) {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Hidden {
+			return
+		}
+		if c.Short == "" || c.Example == "" && c.Name() != "completion" && c.Name() != "help" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root())
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	for line, want := range map[string]string{
+		"chek":                         "check",
+		"topics bogus":                 "topics --help",
+		"tail":                         "expected events, triggers, decisions or deliveries",
+		"tail trigers":                 "did you mean triggers?",
+		"tail triggers --output jsn":   "expected text or json; did you mean json?",
+		"schema trigge":                "did you mean trigger?",
+		"init":                         "usage: tripline init DIR",
+		"backtest x.yaml":              "--from is required",
+		"check --confg x":              "see tripline check --help",
+		"check --config nowhere.yaml":  "tripline init DIR",
+		"test nowhere_test.yaml":       "cannot be read",
+		"send ann Paid --properties x": "JSON objects",
+	} {
+		_, err := run(t, strings.Fields(line)...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("tripline %s: %v; want %q in it", line, err, want)
+		}
+		if err != nil && strings.Count(err.Error(), "nowhere_test.yaml") > 1 {
+			t.Errorf("tripline %s: more than one problem: %v", line, err)
+		}
+	}
+}
+
+func TestInitChecksAndTests(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	if _, err := run(t, "init", dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, "init", dir); err == nil {
+		t.Error("a second init overwrites the first")
+	}
+	out, err := run(t, "check", "--config", filepath.Join(dir, "tripline.yaml"))
+	if err != nil || !strings.Contains(out, "6 campaigns, 1 endpoint\n") {
+		t.Errorf("check: %s%v", out, err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "campaigns", "*_test.yaml"))
+	if err != nil || len(files) != 6 {
+		t.Fatalf("%d test files: %v", len(files), err)
+	}
+	if out, err = run(t, append([]string{"test", "--output", "junit"}, files...)...); err != nil || !strings.Contains(out, "<testsuites>") {
+		t.Errorf("test: %s%v", out, err)
+	}
+}
+
+func TestCheckAsJSON(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tripline.yaml")
+	campaigns := "name: a\ntrigger:\n  single_action: {event: A, wher: x}\ndeliver: {endpoint: nowhere}\n"
+	for name, text := range map[string]string{"tripline.yaml": "topcs: {}\ncampaigns: [a.yaml]\n", "a.yaml": campaigns} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := run(t, "check", "--config", file, "--output", "json")
+	if err == nil {
+		t.Error("problems, and no error")
+	}
+	var report checkReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Problems) != 3 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if p := report.Problems[0]; p.Line != 3 || p.Column == 0 || p.Suggestion != "where" || p.Text == "" {
+		t.Errorf("the first problem is %+v", p)
+	}
+}
