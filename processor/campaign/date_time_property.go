@@ -43,7 +43,7 @@ func (c *compiler) dateTimeProperty(d *DateTimeProperty) kind {
 		at := calendar.TimeOfDay(*d.At)
 		k.at = &at
 	}
-	if d.Property == "" && d.ProfileProperty == "" && k.offset <= 0 && (k.at == nil || k.offset < 0) {
+	if d.Property == "" && d.ProfileProperty == "" && k.offset <= 0 && k.at == nil {
 		c.problem(path+".offset", "without property the moment counts from the event's own time: give a positive offset, or at")
 	}
 	if k.yearly = d.Repeat == "yearly"; d.Repeat != "" {

@@ -22,6 +22,12 @@ func (c *compiler) singleAction(d *SingleAction) kind {
 	if d.Event != "" || d.Where != "" {
 		c.problem(path+".any", "stands in place of event and where, not beside them")
 	}
+	if d.AtLeast != nil {
+		c.problem(path+".at_least", "belongs to actions and inaction; it has no meaning here")
+	}
+	if len(d.Alias) > 0 {
+		c.problem(path+".alias", "belongs to kinds that have same; it has no meaning here")
+	}
 	if len(d.Any) < 2 || len(d.Any) > 10 {
 		c.problem(path+".any", "expected 2 to 10 event patterns")
 	}
