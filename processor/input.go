@@ -150,19 +150,28 @@ func (in *input) waits() bool {
 	return false
 }
 
-// flow says of each topic whether it is to be paused, or to go on: one that is far ahead of the others is not fetched.
+// flow stops and starts the fetching of topics.
 func (in *input) flow(l *lane.Lane) {
 	for _, q := range in.topics {
-		held := len(q.records) - q.head
-		switch {
-		case !q.paused && (held > maxQueued || q.bytes > maxQueuedBytes):
-			q.paused = true
+		was := q.paused
+		if q.paused = q.ahead(); q.paused == was {
+			continue
+		}
+		if q.paused {
 			l.Pause(q.topic, in.part.Number)
-		case q.paused && held < maxQueued/2 && q.bytes < maxQueuedBytes/2:
-			q.paused = false
+		} else {
 			l.Resume(q.topic, in.part.Number)
 		}
 	}
+}
+
+// ahead says whether so much is held of a topic that it is not to be fetched: once it was, until half of that is left.
+func (q *queue) ahead() bool {
+	held := len(q.records) - q.head
+	if q.paused {
+		return held >= maxQueued/2 || q.bytes >= maxQueuedBytes/2
+	}
+	return held > maxQueued || q.bytes > maxQueuedBytes
 }
 
 // arrive settles a record's arrival: no earlier than the arrival before, and its Kafka timestamp. A producer's own is cut

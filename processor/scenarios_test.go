@@ -3,7 +3,6 @@
 package processor
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -96,20 +95,14 @@ func TestForeignTransaction(t *testing.T) {
 				p := w.launch(vfs.NewCrashableMem())
 				w.send(event("events", "ann", "Cart"))
 				time.Sleep(20 * time.Second)
-				foreign, err := kgo.NewClient(append(w.options(w.network.DialContext), kgo.TransactionalID("foreign"), kgo.TransactionTimeout(10*time.Minute))...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := foreign.BeginTransaction(); err != nil {
-					t.Fatal(err)
-				}
-				if err := foreign.ProduceSync(t.Context(), event("events", "ann", "Paid")).FirstErr(); err != nil {
-					t.Fatal(err)
-				}
+				foreign := w.foreign(event("events", "ann", "Paid"))
 				time.Sleep(4 * time.Minute)
 				w.expect("ann")
 				if behind, _ := p.metric("tripline_processor_stream_time_behind_seconds"); behind < 230 || behind > 250 {
 					t.Errorf("stream time is %v s behind, held for 4 min", behind)
+				}
+				if age, _ := p.metric("tripline_processor_oldest_due_timer_seconds"); age < 195 || age > 200 {
+					t.Errorf("the oldest due timer is %v s old, 260 s after a watch of a minute began", age)
 				}
 				if err := foreign.EndTransaction(t.Context(), kgo.TransactionEndTry(commit)); err != nil {
 					t.Fatal(err)
@@ -123,6 +116,9 @@ func TestForeignTransaction(t *testing.T) {
 				}
 				w.whole()
 				p.stop()
+				if _, left := p.metric("tripline_processor_stream_time_behind_seconds"); left {
+					t.Error("a lane that has ended still shows its stream time")
+				}
 			})
 		})
 	}
@@ -292,109 +288,79 @@ func TestFutureRecord(t *testing.T) {
 	})
 }
 
-// brokerBehind makes the broker's clock an hour slower than this machine's, as its append times tell.
-func (w *world) brokerBehind() {
-	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
-		r := req.(*kmsg.ListOffsetsRequest)
-		if r.Topics[0].Topic != "g-processor-changelog" || r.Topics[0].Partitions[0].Timestamp != -3 {
-			return nil, nil, false
-		}
-		resp := r.ResponseKind().(*kmsg.ListOffsetsResponse)
-		topic := kmsg.NewListOffsetsResponseTopic()
-		topic.Topic = r.Topics[0].Topic
-		for _, p := range r.Topics[0].Partitions {
-			answer := kmsg.NewListOffsetsResponseTopicPartition()
-			answer.Partition, answer.Offset, answer.Timestamp = p.Partition, 1<<40, time.Now().Add(-time.Hour).UnixMilli()
-			topic.Partitions = append(topic.Partitions, answer)
-		}
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
-	})
-}
-
-// A machine whose clock is an hour ahead fires nothing early: the broker's clock counts.
-func TestClockAhead(t *testing.T) {
+// More timers that are due at once than fit into a cycle fire all, and once.
+func TestBurst(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.brokerBehind()
-		broker := func() time.Time { return time.Now().Add(-time.Hour) }
 		p := w.launch(vfs.NewCrashableMem())
-		w.send(at(event("events", "ann", "Cart"), broker()), at(event("events", "bob", "Cart"), broker().Add(30*time.Minute)))
-		time.Sleep(59 * time.Second)
-		w.expect("ann")
-		time.Sleep(2 * time.Second)
-		w.expect("ann", fmt.Sprintf("cart %d", 60_000-time.Hour.Milliseconds()))
-		if ahead, _ := p.metric("tripline_processor_clock_ahead_seconds"); ahead < 3600 || ahead > 3601 {
-			t.Errorf("ahead by %v s", ahead)
+		time.Sleep(3 * time.Second)
+		var records []*kgo.Record
+		for i := range dueUsers + dueUsers/4 {
+			records = append(records, event("events", fmt.Sprint("u", i), "Cart"))
 		}
-		if p.logs.FilterMessageSnippet("clock").Len() != 1 {
-			t.Errorf("lines about the clock: %v", p.logs.FilterMessageSnippet("clock").All())
+		w.send(records...)
+		time.Sleep(65 * time.Second)
+		if got := len(w.read("triggers")); got != len(records) {
+			t.Errorf("%d triggers of %d", got, len(records))
 		}
 		p.stop()
 	})
 }
 
-// traffic sends a mixture, the same in every run, over a time.
-func (w *world) traffic(seconds int, topics ...string) {
-	names := []string{"Cart", "Other", "Paid", "Launch", "Cart"}
-	for range seconds * 2 {
-		for range 2 {
-			w.send(event(topics[w.rng.IntN(len(topics))], people[w.rng.IntN(len(people))], names[w.rng.IntN(len(names))]))
-		}
-		time.Sleep(500 * time.Millisecond)
-	}
-}
-
-// Cycles that are aborted, or of which nobody knows, leave nothing twice and nothing out.
-func TestAborted(t *testing.T) {
-	for _, applied := range []bool{false, true} {
-		t.Run(fmt.Sprintf("applied=%v", applied), func(t *testing.T) {
-			inWorld(t, 2, func(t *testing.T, w *world) {
-				p := w.launch(vfs.NewCrashableMem(), merged)
-				time.Sleep(5 * time.Second)
-				n := 0
-				w.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
-					w.cluster.KeepControl()
-					if n++; n%7 != 0 || n > 70 {
-						return nil, nil, false
-					}
-					if applied {
-						p.wire.drop()
-						return nil, nil, false
-					}
-					return nil, errors.New("cut"), true
-				})
-				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Count: 3})
-				w.traffic(150, "events", "payments")
-				time.Sleep(90 * time.Second)
-				if n < 70 || fault.Hits() != 3 || p.logs.FilterMessage("lane is taken anew").Len() == 0 {
-					t.Errorf("%d ends, %d refused", n, fault.Hits())
-				}
-				w.whole()
-				p.stop()
-			})
-		})
-	}
-}
-
-// A crash between cycles, or in one, with or without the disk, goes on as if it had not been.
-func TestCrash(t *testing.T) {
+// With keys that say nothing of the user, one name in two partitions is two users, though one lane has both.
+func TestKeyIgnored(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
-		disk := vfs.NewCrashableMem()
-		for i := range 8 {
-			p := w.launch(disk, merged)
-			w.traffic(12, "events", "payments")
-			time.Sleep(time.Duration(i*137) * time.Millisecond)
-			if disk = p.crash(); i%3 == 2 {
-				disk = vfs.NewCrashableMem()
-			}
-			w.traffic(3, "events", "payments")
+		keys := map[int32]string{}
+		for i := 0; len(keys) < 2; i++ {
+			key := fmt.Sprint(i)
+			keys[int32(kgo.StickyKeyPartitioner(nil).ForTopic("events").Partition(&kgo.Record{Key: []byte(key)}, 2))] = key
 		}
-		p := w.launch(disk, merged)
-		time.Sleep(2 * time.Minute)
-		w.whole()
-		if got := w.triggers(); len(got) != len(people) {
-			t.Errorf("triggers of %d users", len(got))
+		p := w.launch(vfs.NewCrashableMem(), func(cfg *Config) { cfg.Lane.Lanes, cfg.Envelope.KeyIgnored = 1, true })
+		for _, r := range []struct {
+			number int32
+			event  string
+		}{{0, "Cart"}, {1, "Cart"}, {1, "Paid"}} {
+			w.send(&kgo.Record{Topic: "events", Key: []byte(keys[r.number]), Value: fmt.Appendf(nil, `{"user_id":"ann","event":%q}`, r.event)})
+			time.Sleep(time.Second)
+		}
+		time.Sleep(65 * time.Second)
+		w.expect("ann", "cart 60000")
+		for number, want := range []int64{1, 2} {
+			if at := p.position(int32(number)); at.Inputs["events"] != want {
+				t.Errorf("position %+v", at)
+			}
+		}
+		p.stop()
+	})
+}
+
+// Log ends are asked for often only while a timer is due within a second.
+func TestAsking(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		asked := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "events", Observe: true, Count: -1,
+			When: func(req kmsg.Request) bool {
+				return req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Timestamp == -1
+			}})
+		p := w.launch(vfs.NewCrashableMem())
+		time.Sleep(5 * time.Second)
+		w.send(event("events", "ann", "Cart"))
+		count := func(d time.Duration) int {
+			before := asked.Hits()
+			time.Sleep(d)
+			return int(asked.Hits() - before)
+		}
+		time.Sleep(5 * time.Second)
+		if n := count(50 * time.Second); n < 40 || n > 51 {
+			t.Errorf("%d questions in 50 s without a timer that is due soon", n)
+		}
+		time.Sleep(4100 * time.Millisecond)
+		if n := count(900 * time.Millisecond); n < 7 || n > 10 {
+			t.Errorf("%d questions in the 0.9 s before a timer is due", n)
+		}
+		w.expect("ann")
+		time.Sleep(time.Second)
+		w.expect("ann", "cart 65000")
+		if n := count(50 * time.Second); n < 40 || n > 51 {
+			t.Errorf("%d questions in 50 s after the last timer", n)
 		}
 		p.stop()
 	})
