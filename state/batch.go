@@ -195,26 +195,50 @@ func (s *Store) flushOld(now int64) error {
 // replace puts tables in the place of everything that the partition has, in one
 // step. It is durable when it returns.
 func (p *Partition) replace(tables []string) error {
-	span := pebble.KeyRange{Start: appendPrefix(nil, p.number, 0), End: appendPrefix(nil, p.number, kindEnd)}
+	s := p.store
 	if p.written {
 		// What is left in memtables would be flushed with all writers waiting.
-		if err := p.store.flushMemtables(); err != nil {
+		if err := s.flushMemtables(); err != nil {
 			return err
 		}
 		p.written = false
 	}
-	err := p.store.Err()
-	if err == nil && len(tables) == 0 {
-		err = p.store.db.Excise(context.Background(), span)
-	} else if err == nil {
-		_, err = p.store.db.IngestAndExcise(context.Background(), tables, nil, nil, span)
+	err := s.Err()
+	if err == nil {
+		err = p.excise(tables)
 	}
 	if pebble.IsCorruptionError(err) {
-		err = errors.Join(err, p.store.writeFile(damagedFile, ""))
+		err = errors.Join(err, s.writeFile(damagedFile, ""))
 	}
 	if err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return explain(s.cfg.Dir, err)
 	}
-	p.store.health.wiped(p.number)
+	s.health.wiped(p.number)
 	return p.load()
+}
+
+// excise takes the partition's keys out of all tables. A table that it shares
+// with other partitions is read at the edges. Where that finds damage, these
+// others go as well, as a whole table needs no reading, and are to be restored.
+func (p *Partition) excise(tables []string) (err error) {
+	s, first, last := p.store, p.number, p.number
+	for {
+		span := pebble.KeyRange{Start: appendPrefix(nil, first, 0), End: appendPrefix(nil, last, kindEnd)}
+		if len(tables) == 0 {
+			err = s.db.Excise(context.Background(), span)
+		} else {
+			_, err = s.db.IngestAndExcise(context.Background(), tables, nil, nil, span)
+		}
+		found := pebble.ExtractDataCorruptionInfo(err)
+		if found == nil {
+			return err
+		}
+		lo, hi, ok := partitionsOf(found)
+		if !ok || lo >= first && hi <= last {
+			return err
+		}
+		s.health.damage(min(lo, first), p.number-1, err)
+		s.health.damage(p.number+1, max(hi, last), err)
+		first, last = min(lo, first), max(hi, last)
+	}
 }

@@ -59,22 +59,33 @@ func explain(dir string, err error) error {
 	return fmt.Errorf("state %s: %w: %s: %w", dir, kind, advice, err)
 }
 
+// notSystem gives an error of opening a folder, that neither the system nor a
+// newer version is the reason of, to damage: Pebble has many for files that do
+// not fit together.
+func notSystem(err error) error {
+	var errno syscall.Errno
+	if explained := explain("", err); errors.As(err, &errno) || errors.Is(explained, ErrNewer) || errors.Is(explained, ErrReadOnly) {
+		return err
+	}
+	return fmt.Errorf("%w: it can be wiped and restored from the changelog: %w", ErrDamaged, err)
+}
+
 // health knows what Pebble's background work fails with. A store that cannot
 // write refuses to apply more, instead of filling its memory and stalling.
 type health struct {
-	dir     string
-	fs      vfs.FS        // as given, without the wrapper that waits for room
-	opened  atomic.Bool   // Open has returned: a write may wait for room
-	closing chan struct{} // closed when none may any more
+	dir    string
+	fs     vfs.FS      // as given, without the wrapper that waits for room
+	opened atomic.Bool // Open has returned: a write may wait for room
 
-	mu      sync.Mutex
-	err     error
-	failed  chan struct{} // closed while err is set
-	damaged map[int32]error
+	mu       sync.Mutex
+	err      error
+	failed   chan struct{} // closed while err is set
+	damaged  map[int32]error
+	troubled atomic.Bool // damaged is not empty
 }
 
 func newHealth(cfg Config) *health {
-	return &health{dir: cfg.Dir, fs: cfg.FS, closing: make(chan struct{}),
+	return &health{dir: cfg.Dir, fs: cfg.FS,
 		failed: make(chan struct{}), damaged: make(map[int32]error)}
 }
 
@@ -120,18 +131,39 @@ func (h *health) background(err error) {
 		h.fail(err)
 		return
 	}
-	first, ok := partitionOf(found.Bounds.Start)
-	last, _ := partitionOf(found.Bounds.End.Key)
+	first, last, ok := partitionsOf(found)
 	if !ok {
 		h.fail(err)
 		return
 	}
+	h.damage(first, last, err)
+}
+
+// damage says that partitions first to last cannot be trusted any more.
+func (h *health) damage(first, last int32, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Partition numbers lie close together, but the last key may be the store's.
-	for n := first; n >= 0 && n <= last && n < first+1<<16; n++ {
+	for n := first; n <= last; n++ {
 		h.damaged[n] = explain(h.dir, err)
 	}
+	h.troubled.Store(true)
+}
+
+// partitionsOf returns which partitions a damaged file holds.
+func partitionsOf(found *pebble.DataCorruptionInfo) (first, last int32, ok bool) {
+	first, ok = partitionOf(found.Bounds.Start)
+	last, end := partitionOf(found.Bounds.End.Key)
+	return first, last, ok && end
+}
+
+// trusted returns an error if what was just read of partition n may be damage.
+func (h *health) trusted(n int32) error {
+	if !h.troubled.Load() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.damaged[n]
 }
 
 // wiped says that nothing of partition n is left that could be damaged.
@@ -139,6 +171,7 @@ func (h *health) wiped(n int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.damaged, n)
+	h.troubled.Store(len(h.damaged) > 0)
 }
 
 const (
@@ -157,11 +190,7 @@ func (h *health) waitForRoom() {
 	}
 	h.fail(syscall.ENOSPC)
 	for {
-		select {
-		case <-h.closing:
-			return
-		case <-time.After(roomInterval):
-		}
+		time.Sleep(roomInterval)
 		usage, err := h.fs.GetDiskUsage(h.dir)
 		if err != nil || usage.AvailBytes >= enoughRoom {
 			h.recovered()

@@ -28,9 +28,6 @@ const (
 	prefixSize = 5
 )
 
-// storePrefix is behind every partition: what belongs to the store as a whole.
-var storePrefix = []byte{0xFF, 0xFF, 0xFF, 0xFF, kindMeta}
-
 // Key names a row. ID is a user (processor) or a trigger (sink), 1 to 64 KiB of
 // any bytes. Part 0 is its head, other parts hold what the head refers to.
 type Key struct {
@@ -134,8 +131,7 @@ func decodeTimerKey(src []byte) (Timer, error) {
 	return Timer{Due: int64(binary.BigEndian.Uint64(src) ^ 1<<63), ID: string(src[8:])}, nil
 }
 
-// partitionOf returns the partition that a full key belongs to, -1 for the
-// store's own.
+// partitionOf returns the partition that a full key belongs to.
 func partitionOf(key []byte) (n int32, ok bool) {
 	if len(key) < 4 {
 		return 0, false

@@ -49,7 +49,7 @@ func (p *Partition) Get(k Key) (content []byte, found bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	content, _, found, err = p.get(k)
-	return content, found, err
+	return content, found, errors.Join(err, p.trusted())
 }
 
 // Head returns the content of a head, which the caller owns, and its Due: the
@@ -57,8 +57,12 @@ func (p *Partition) Get(k Key) (content []byte, found bool, err error) {
 func (p *Partition) Head(id string) (content []byte, due int64, found bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.get(Key{ID: id})
+	content, due, found, err = p.get(Key{ID: id})
+	return content, due, found, errors.Join(err, p.trusted())
 }
+
+// trusted is asked after a read.
+func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
 
 func (p *Partition) get(k Key) (content []byte, due int64, found bool, err error) {
 	if r := p.buffer.find(k); r != nil {
@@ -205,7 +209,7 @@ func (p *Partition) Wipe() error {
 
 // Scan calls visit for every row in order of key (ID, then part), as applied
 // when Scan was called. Content is valid only during the call. An error of visit
-// ends it and is returned as it is.
+// ends it and is in its error.
 func (p *Partition) Scan(visit func(Row) error) (err error) {
 	p.mu.Lock()
 	err = p.flush()
@@ -217,7 +221,7 @@ func (p *Partition) Scan(visit func(Row) error) (err error) {
 	if err != nil {
 		return explain(p.store.cfg.Dir, err)
 	}
-	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close())) }()
+	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close()), p.trusted()) }()
 	var row Row
 	missing := 0
 	for ok := it.First(); ok; ok = it.Next() {
@@ -246,6 +250,9 @@ func (p *Partition) Scan(visit func(Row) error) (err error) {
 		if err := visit(row); err != nil {
 			return err
 		}
+	}
+	if missing > 0 {
+		return p.rowError(row.Key, fmt.Errorf("%w: its last piece is missing", ErrDamaged))
 	}
 	return nil
 }

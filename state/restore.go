@@ -14,7 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-const (
+// Variables, so that tests can make them small.
+var (
 	// tableSize is the size, in bytes of keys and values, of a table of a restore.
 	tableSize = 64 << 20
 	// tailSize is how much is collected before it is written over what is there,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,8 @@ import (
 const (
 	// storeFormat is the version of the layout of keys.
 	storeFormat = 1
+	// formatFile holds it.
+	formatFile = "format"
 	// instanceFile holds the instance id. It survives a Clear.
 	instanceFile = "instance-id"
 	// damagedFile says that the folder must be cleared.
@@ -33,7 +36,7 @@ type Config struct {
 	// Dir is the store's folder. It is made where it does not exist.
 	Dir string
 	// Memory is the bound of the whole process in bytes, of which the store takes
-	// up to half: memtables, cache, buffered rows. 0: 512 MiB.
+	// about half: memtables, cache, buffered rows, restores. 0: 512 MiB.
 	Memory int64
 	// FS is the file system; nil: the disk.
 	FS vfs.FS
@@ -80,23 +83,23 @@ func (s *Store) open() (err error) {
 	if err := s.cfg.FS.RemoveAll(s.path(restoreFolder)); err != nil {
 		return err
 	}
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
 	s.opts = options(s.cfg, s.lock, s.health)
-	// Pebble ends the process where it cannot write a manifest. Here, before its
-	// background work, it can be an error instead.
+	// Pebble ends the process where it cannot write a manifest, and panics at
+	// some damage. Here, before its background work, that can be an error.
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
-		case fatalError:
-			err = r
+		case error:
+			err = notSystem(r)
 		default:
-			panic(r)
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
 		}
 	}()
 	if s.db, err = pebble.Open(s.cfg.Dir, s.opts); err != nil {
-		return err
-	}
-	if err := s.checkFormat(); err != nil {
-		return errors.Join(err, s.db.Close())
+		return notSystem(err)
 	}
 	s.health.opened.Store(true)
 	return nil
@@ -104,21 +107,18 @@ func (s *Store) open() (err error) {
 
 // checkFormat compares the folder's format with ours, and gives it to a new one.
 func (s *Store) checkFormat() error {
-	value, closer, err := s.db.Get(storePrefix)
-	if errors.Is(err, pebble.ErrNotFound) {
-		if err := s.db.Set(storePrefix, []byte{storeFormat}, pebble.NoSync); err != nil {
-			return err
-		}
-		return s.db.Flush()
+	content, err := s.readFile(formatFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return s.writeFile(formatFile, strconv.Itoa(storeFormat))
 	}
 	if err != nil {
 		return err
 	}
-	defer closer.Close()
-	if string(value) == string([]byte{storeFormat}) {
+	format, err := strconv.ParseUint(content, 10, 8)
+	if err == nil && format == storeFormat {
 		return nil
 	}
-	return formatError("folder", append(value, 0)[0], storeFormat)
+	return formatError("folder", byte(format), storeFormat)
 }
 
 // Clear removes everything from the folder but the instance id, so that Open
@@ -144,10 +144,14 @@ func Clear(cfg Config) error {
 }
 
 // Close writes what is buffered to disk and unlocks the folder. Every use of
-// the store and its partitions must have ended.
+// the store and its partitions must have ended. While the disk is full it fails
+// with ErrFull and leaves the folder locked, as background work still waits for
+// room: end the process, which loses nothing, or close again later.
 func (s *Store) Close() error {
 	err := s.Flush()
-	close(s.health.closing)
+	if errors.Is(err, ErrFull) {
+		return err
+	}
 	return errors.Join(err, explain(s.cfg.Dir, errors.Join(s.db.Close(), s.lock.Close())))
 }
 
@@ -216,7 +220,7 @@ func (s *Store) Partition(n int32) (*Partition, error) {
 // Partitions returns, ascending, the numbers of the partitions that have
 // anything on disk. How long one has been out of use, Position().WrittenAt tells.
 func (s *Store) Partitions() (numbers []int32, err error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{UpperBound: storePrefix})
+	it, err := s.db.NewIter(nil)
 	if err != nil {
 		return nil, explain(s.cfg.Dir, err)
 	}
@@ -233,21 +237,17 @@ func (s *Store) Partitions() (numbers []int32, err error) {
 func (s *Store) InstanceID() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, err := s.cfg.FS.Open(s.path(instanceFile))
+	id, err := s.readFile(instanceFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return s.newInstanceID()
 	}
 	if err != nil {
 		return "", explain(s.cfg.Dir, err)
 	}
-	id, err := io.ReadAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", explain(s.cfg.Dir, err)
-	}
-	if _, err := hex.DecodeString(string(id)); err != nil || len(id) != 32 {
+	if _, err := hex.DecodeString(id); err != nil || len(id) != 32 {
 		return "", fmt.Errorf("state %s: %w: %s does not hold 32 hexadecimal digits: delete that file to get a new instance id", s.cfg.Dir, ErrDamaged, instanceFile)
 	}
-	return string(id), nil
+	return id, nil
 }
 
 func (s *Store) newInstanceID() (string, error) {
@@ -255,6 +255,15 @@ func (s *Store) newInstanceID() (string, error) {
 	rand.Read(random[:]) // never fails
 	id := hex.EncodeToString(random[:])
 	return id, explain(s.cfg.Dir, s.writeFile(instanceFile, id))
+}
+
+func (s *Store) readFile(name string) (string, error) {
+	f, err := s.cfg.FS.Open(s.path(name))
+	if err != nil {
+		return "", err
+	}
+	content, err := io.ReadAll(f)
+	return string(content), errors.Join(err, f.Close())
 }
 
 // writeFile makes a file of the folder whole or not at all, and durable: written

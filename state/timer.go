@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 const boundFormat = 1
@@ -69,7 +71,7 @@ func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 			err = p.loadTimers()
 		default:
 			n, _ := slices.BinarySearchFunc(x.ready, Timer{Due: before}, Timer.compare)
-			return append(dst, x.ready[:min(limit, n)]...), nil
+			return append(dst, x.ready[:min(limit, n)]...), p.trusted()
 		}
 		if err != nil {
 			return dst, err
@@ -94,7 +96,7 @@ func (p *Partition) NextDue() (ms int64, ok bool, err error) {
 			ms, ok = first[0].Due, true
 		}
 	}
-	return ms, ok, nil
+	return ms, ok, p.trusted()
 }
 
 // checkNext takes the first entry of near and finds out what it stands for.
@@ -122,9 +124,7 @@ func (p *Partition) checkNext() error {
 func (p *Partition) loadTimers() error {
 	x := &p.timers
 	from := x.horizon
-	options := p.span(kindTimer)
-	options.LowerBound = appendTimerKey(options.LowerBound, from)
-	it, err := p.store.db.NewIter(options)
+	it, err := p.timerIter(from)
 	if err != nil {
 		return explain(p.store.cfg.Dir, err)
 	}
@@ -153,6 +153,14 @@ func (p *Partition) loadTimers() error {
 		}
 	}
 	return nil
+}
+
+// timerIter iterates over the index from an entry on: what lies before it, used
+// up, is no work.
+func (p *Partition) timerIter(from Timer) (*pebble.Iterator, error) {
+	options := p.span(kindTimer)
+	options.LowerBound = appendTimerKey(options.LowerBound, from)
+	return p.store.db.NewIter(options)
 }
 
 // timerIndex is the timers of a partition in order. Most of it is on disk, in

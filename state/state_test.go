@@ -1,0 +1,358 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestFirstLook: a look at the index takes the same few steps whatever has fired
+// before, in memory, on disk, and after a restart.
+func TestFirstLook(t *testing.T) {
+	const timers, cycle = 50_000, 1000
+	mem := vfs.NewMem()
+	s := open(t, mem, 0)
+	p := partition(t, s, 0)
+	at := func(n int) Position { return Position{WrittenAt: int64(1 + n)} }
+	for i := 0; i < timers; i += cycle {
+		rows := make([]Row, cycle)
+		for j := range rows {
+			rows[j] = Row{Key: Key{ID: fmt.Sprintf("user-%06d", i+j)}, Due: int64(1 + (i+j)/7), Content: []byte("x")}
+		}
+		if err := p.Apply(rows, at(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := Row{Key: Key{ID: "later"}, Due: 1 << 40, Content: []byte("x")}
+	if err := p.Apply([]Row{last}, at(0)); err != nil {
+		t.Fatal(err)
+	}
+	look := func(when string) {
+		t.Helper()
+		it, err := p.timerIter(p.timers.bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !it.First() {
+			t.Fatalf("%s: there is no timer", when)
+		}
+		stats := it.Stats()
+		steps := stats.ForwardSeekCount[pebble.InternalIterCall] + stats.ForwardStepCount[pebble.InternalIterCall] + int(stats.InternalStats.PointCount)
+		if err := it.Close(); err != nil || steps > 10 {
+			t.Errorf("%s: the first look takes %d steps, %v: %+v", when, steps, err, stats)
+		}
+	}
+	fired := 0
+	for {
+		due, err := p.Due(1<<30, cycle, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := make([]Row, len(due))
+		for i, d := range due {
+			rows[i] = Row{Key: Key{ID: d.ID}, OldDue: d.Due}
+		}
+		if err := p.Apply(rows, at(fired)); err != nil {
+			t.Fatal(err)
+		}
+		if len(due) == 0 {
+			break
+		}
+		if fired += len(due); fired%(10*cycle) == 0 {
+			if err := p.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			look(fmt.Sprintf("%d fired", fired))
+		}
+	}
+	if fired != timers {
+		t.Fatalf("%d of %d fired", fired, timers)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	look("on disk")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, mem, 0)
+	defer s.Close()
+	p = partition(t, s, 0)
+	look("after a restart")
+	if due, err := p.Due(math.MaxInt64, 10, nil); err != nil || !slices.Equal(due, []Timer{{Due: last.Due, ID: last.ID}}) {
+		t.Fatalf("due %v, %v", due, err)
+	}
+}
+
+// A timer that is set below what has fired is found, with and without a restart.
+func TestEarlyTimer(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem, 0)
+	p := partition(t, s, 0)
+	n := int64(0)
+	apply := func(rows ...Row) {
+		t.Helper()
+		n++
+		if err := p.Apply(rows, Position{WrittenAt: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := func(id string, due, old int64) Row {
+		return Row{Key: Key{ID: id}, Due: due, OldDue: old, Content: []byte(id)}
+	}
+	due := func(before int64, want ...Timer) {
+		t.Helper()
+		if got, err := p.Due(before, 10, nil); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("due before %d: %v, %v, want %v", before, got, err, want)
+		}
+	}
+	apply(head("m", 100, 0), head("z", 200, 0))
+	due(101, Timer{100, "m"})
+	apply(head("m", 0, 100))
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	due(101)
+	apply(head("a", 50, 0), head("z", 100, 200))
+	due(101, Timer{50, "a"}, Timer{100, "z"})
+	due(60, Timer{50, "a"})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, mem, 0)
+	defer s.Close()
+	p = partition(t, s, 0)
+	due(60, Timer{50, "a"})
+	due(101, Timer{50, "a"}, Timer{100, "z"})
+	apply(head("a", 0, 50))
+	due(101, Timer{100, "z"})
+}
+
+// A timer that moves later writes nothing to the index.
+func TestLazyTimer(t *testing.T) {
+	s := open(t, vfs.NewMem(), 0)
+	defer s.Close()
+	p := partition(t, s, 0)
+	old := int64(0)
+	for due := int64(1000); due < 2000; due++ {
+		if err := p.Apply([]Row{{Key: Key{ID: "ann"}, Due: due, OldDue: old, Content: []byte("x")}}, Position{WrittenAt: due}); err != nil {
+			t.Fatal(err)
+		}
+		old = due
+	}
+	if len(p.timers.puts) != 0 && p.timers.puts[0].t.Due != 1000 || len(p.timers.puts) > 1 {
+		t.Fatalf("written: %v", p.timers.puts)
+	}
+	for _, before := range []int64{1000, 1001, 1999} {
+		if due, err := p.Due(before, 10, nil); err != nil || len(due) > 0 {
+			t.Fatalf("due before %d: %v, %v", before, due, err)
+		}
+	}
+	if due, err := p.Due(2000, 10, nil); err != nil || !slices.Equal(due, []Timer{{1999, "ann"}}) {
+		t.Fatalf("due %v, %v", due, err)
+	}
+}
+
+// Known spares every read of a row, and is believed.
+func TestKnown(t *testing.T) {
+	s := open(t, vfs.NewMem(), 0)
+	defer s.Close()
+	p := partition(t, s, 0)
+	rows := []Row{{Key: Key{ID: "a"}, Due: 5, Content: []byte("x")}, {Key: Key{ID: "b"}, Due: 6, Content: []byte("y")}}
+	if err := errors.Join(p.Apply(rows, Position{WrittenAt: 1}), p.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	p.Known(func(id string) (int64, bool) {
+		asked = append(asked, id)
+		return 5, id == "a"
+	})
+	due, err := p.Due(10, 10, nil)
+	if err != nil || !slices.Equal(due, []Timer{{5, "a"}, {6, "b"}}) || !slices.Equal(asked, []string{"a", "b"}) {
+		t.Fatalf("due %v, %v, asked %q", due, err, asked)
+	}
+	if len(p.heads) != 1 {
+		t.Fatalf("%d rows were read", len(p.heads))
+	}
+}
+
+// A restore that takes many runs and tables gives what the newest records say.
+func TestRestoreRuns(t *testing.T) {
+	table := tableSize
+	tableSize = 300 << 10
+	t.Cleanup(func() { tableSize = table })
+	s := open(t, vfs.NewMem(), 1<<20)
+	defer s.Close()
+	p := partition(t, s, 4)
+	rng := rand.New(rand.NewPCG(4, 4))
+	m := &model{rows: map[Key]Row{}}
+	for i := range 60_000 {
+		r := Row{Key: Key{ID: fmt.Sprintf("user-%05d", rng.IntN(20_000)), Part: uint32(rng.IntN(2))}}
+		if rng.IntN(5) > 0 {
+			r.Content = fmt.Appendf(nil, "content %d of some length", i)
+		}
+		if i%5000 == 0 {
+			r = Row{Key: Key{ID: fmt.Sprintf("big-%d", i%3)}, Content: bytes.Repeat([]byte{byte(i)}, pieceSize*rng.IntN(4)+i)}
+		}
+		if r.Part == 0 && r.Content != nil {
+			r.Due = int64(rng.IntN(1000))
+		}
+		p.Changelog(r, func(key, value []byte) { m.log = append(m.log, record{key, value}) })
+		delete(m.rows, r.Key)
+		if delete(p.split, r.Key); r.Content != nil {
+			m.rows[r.Key] = r
+			if n := pieces(len(r.Content)); n > 1 {
+				p.split[r.Key] = n // as Apply would note
+			}
+		}
+	}
+	clear(p.split)
+	m.position = Position{WrittenAt: 77}
+	r := p.Restore()
+	for i, rec := range m.log {
+		if err := r.Add(rec.key, rec.value, int64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.rows.runs) < 3 {
+		t.Fatalf("%d runs", len(r.rows.runs))
+	}
+	if err := r.Finish(m.position); err != nil {
+		t.Fatal(err)
+	}
+	m.compare(t, p)
+	due, err := p.Due(math.MaxInt64, 1<<20, nil)
+	if want := m.due(math.MaxInt64); err != nil || !slices.Equal(due, want) {
+		t.Fatalf("%d due, %v, want %d", len(due), err, len(want))
+	}
+	if n := len(p.split); n == 0 || n > 3 {
+		t.Fatalf("%d rows in pieces", n)
+	}
+}
+
+// A changelog that lacks a piece of a row is not taken for a shorter row.
+func TestRestoreHole(t *testing.T) {
+	s := open(t, vfs.NewMem(), 1<<20)
+	defer s.Close()
+	p := partition(t, s, 0)
+	for lost := range 4 {
+		r, i := p.Restore(), 0
+		p.Changelog(Row{Key: Key{ID: "ann"}, Content: make([]byte, 4*pieceSize-1)}, func(key, value []byte) {
+			if i++; i-1 == lost {
+				return
+			}
+			if err := r.Add(key, value, int64(i)); err != nil {
+				t.Fatal(err)
+			}
+		})
+		err := r.Finish(Position{WrittenAt: 1})
+		if lost == 0 { // what is left belongs to no row
+			if _, found, getErr := p.Get(Key{ID: "ann"}); err != nil || found || getErr != nil {
+				t.Fatalf("%v, found %v %v", err, found, getErr)
+			}
+			if err := p.Wipe(); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		mustBe(t, err, ErrDamaged, fmt.Sprintf("piece %d of 4", lost))
+		if !p.Position().IsZero() {
+			t.Fatal("it was taken")
+		}
+	}
+}
+
+func TestPartitions(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem, 0)
+	for _, n := range []int32{300, 2, 0} {
+		p := partition(t, s, n)
+		if p != partition(t, s, n) || p.Number() != n {
+			t.Fatal("not the same partition")
+		}
+		if err := p.Apply(nil, Position{WrittenAt: int64(n) + 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	partition(t, s, 5) // which has nothing
+	if _, err := s.Partition(-1); err == nil {
+		t.Fatal("partition -1")
+	}
+	s.Close()
+	s = open(t, mem, 0)
+	defer s.Close()
+	if got, err := s.Partitions(); err != nil || !slices.Equal(got, []int32{0, 2, 300}) {
+		t.Fatalf("partitions %v, %v", got, err)
+	}
+	if at := partition(t, s, 300).Position().WrittenAt; at != 301 {
+		t.Fatalf("last used at %d", at)
+	}
+	if err := partition(t, s, 2).Wipe(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Partitions(); err != nil || !slices.Equal(got, []int32{0, 300}) {
+		t.Fatalf("partitions %v, %v", got, err)
+	}
+}
+
+// Readers beside the loop see rows as they were after some Apply. (-race)
+func TestConcurrentReads(t *testing.T) {
+	s := open(t, vfs.NewMem(), 1<<20)
+	defer s.Close()
+	p := partition(t, s, 0)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				content, found, err := p.Get(Key{ID: "ann"})
+				if err != nil || found && len(content) != 100 {
+					t.Errorf("%q %v %v", content, found, err)
+				}
+				for i := range content {
+					content[i] = 0
+				}
+				if _, err := p.Due(math.MaxInt64, 10, nil); err != nil {
+					t.Error(err)
+				}
+				if err := p.Scan(func(r Row) error { return nil }); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Partitions(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range int64(2000) {
+		rows := []Row{{Key: Key{ID: "ann"}, Due: i + 1, Content: bytes.Repeat([]byte{byte(i)}, 100)}}
+		if err := p.Apply(rows, Position{WrittenAt: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	readers.Wait()
+}
+
+func TestOffHeap(t *testing.T) {
+	for memory := int64(64 << 20); memory <= 64<<30; memory *= 2 {
+		cfg := Config{Memory: memory}
+		share := cfg.shares()
+		if all := cfg.OffHeap() + share.buffer + share.restore; all > memory*5/8 {
+			t.Errorf("memory %d: a store may take %d", memory, all)
+		}
+	}
+}
