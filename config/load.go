@@ -36,6 +36,7 @@ type Checks struct {
 type Delivery struct {
 	Problems   []campaign.Problem // paths as in "body"
 	Properties []string           // of events, that its template names: what history keeps under `properties: referenced`
+	Others     bool               // it may ask for others too: history keeps all
 }
 
 // Load reads a tripline.yaml; an empty name is a file without content. What it returns is complete even with problems, with defaults where a
@@ -168,7 +169,8 @@ func compileFiles(files []string, cfg *Config, checks Checks) ([]campaign.Defini
 		src.checkEndpoints(defs, cfg)
 	}
 	for i := range defs {
-		rules.Keep = append(rules.Keep, src.documents[i].checkDeliveries(&defs[i], checks)...)
+		keep, others := src.documents[i].checkDeliveries(&defs[i], checks)
+		rules.Keep, rules.Referenced = append(rules.Keep, keep...), rules.Referenced && !others
 	}
 	set, found := campaign.Compile(rules, defs)
 	for _, p := range found {
@@ -178,18 +180,18 @@ func compileFiles(files []string, cfg *Config, checks Checks) ([]campaign.Defini
 }
 
 // checkDeliveries tries the templates of a campaign, and returns the properties that they name.
-func (d *document) checkDeliveries(def *campaign.Definition, checks Checks) (properties []string) {
+func (d *document) checkDeliveries(def *campaign.Definition, checks Checks) (properties []string, others bool) {
 	if checks.Delivery == nil {
-		return nil
+		return nil, false
 	}
 	for i := range def.Deliver {
 		found := checks.Delivery(def, i)
 		for _, p := range found.Problems {
 			d.relay(fmt.Sprintf("deliver[%d]", i), p)
 		}
-		properties = append(properties, found.Properties...)
+		properties, others = append(properties, found.Properties...), others || found.Others
 	}
-	return properties
+	return properties, others
 }
 
 // campaignFiles expands the globs. A name without a wildcard must be there; tests, which end in _test.yaml, are campaigns only by name.

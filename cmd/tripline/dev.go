@@ -10,11 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // devOptions are the flags of tripline dev.
@@ -76,13 +74,14 @@ func dev(ctx context.Context, o *devOptions, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := withClient(ctx, cfg, func(client *kgo.Client) error {
-		return createTopics(ctx, kadm.NewClient(client), cfg, 4, 1, io.Discard)
-	}); err != nil {
+	if err := prepareBroker(ctx, cfg); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	fmt.Fprintf(out, "broker     localhost:%d (any Kafka client; topics %s, %s, %s)\n", o.port, cfg.Topics.Events[0], cfg.Topics.Triggers, cfg.Topics.Deliveries)
-	fmt.Fprintf(out, "campaigns  %s\nreceiver   http://%s\npages      http://%s/metrics http://%s/metrics\n", filepath.Join(o.dir, "campaigns"), receiver.Addr(), o.processor, o.sink)
+	fmt.Fprintf(out, "campaigns  %s\nreceiver   http://%s\npages      http://%s/metrics http://%s/metrics\n", filepath.Join(o.dir, "campaigns"), receiver.Addr(), processorPages.Addr(), sinkPages.Addr())
 	fmt.Fprintln(out, "Ctrl-C ends it; the next start goes on from here")
 	services := []func(context.Context) error{
 		func(ctx context.Context) error { return receive(ctx, receiver, out) },
@@ -124,19 +123,6 @@ endpoints:
 	return file, os.WriteFile(file, []byte(text), 0o644)
 }
 
-func startBroker(o *devOptions) (*kfake.Cluster, error) {
-	probe, err := listenPort(o.port, "--port")
-	if err != nil {
-		return nil, err
-	}
-	probe.Close()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(o.port), kfake.DataDir(filepath.Join(o.dir, "broker")), kfake.SyncWrites())
-	if err != nil {
-		return nil, fmt.Errorf("start the embedded broker in %s: %w", o.dir, err)
-	}
-	return broker, nil
-}
-
 func listenPort(port int, flag string) (net.Listener, error) {
 	return listenFlag(fmt.Sprintf("127.0.0.1:%d", port), flag)
 }
@@ -147,15 +133,6 @@ func listenFlag(address, flag string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s is taken by another process (%w); stop that one, or choose another with %s", address, err, flag)
 	}
 	return l, nil
-}
-
-func withClient(ctx context.Context, cfg *loaded, do func(*kgo.Client) error) error {
-	client, err := kgo.NewClient(cfg.client()...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return do(client)
 }
 
 // receive is a webhook receiver that accepts everything.
@@ -185,9 +162,13 @@ func receive(ctx context.Context, listener net.Listener, out io.Writer) error {
 
 func clockTime(t time.Time) string { return t.Format("15:04:05.000") }
 
+// shorten is the text up to so many bytes, cut between characters.
 func shorten(text []byte, most int) string {
-	if len(text) > most {
-		return string(text[:most]) + "…"
+	if len(text) <= most {
+		return string(text)
 	}
-	return string(text)
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return string(text[:most]) + "…"
 }

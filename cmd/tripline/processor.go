@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,9 +71,10 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	if err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(int64(cfg.Memory))
 	registry := newRegistry()
-	store, err := state.Open(state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory) / 3})
+	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory)}
+	limitMemory(cfg, disk)
+	store, err := state.Open(disk)
 	if err != nil {
 		return err
 	}
@@ -82,7 +84,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	p, err := processor.New(processor.Config{
 		Lane: kafka, Set: set, Envelope: cfg.envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
-		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 6, Log: log, Metrics: registry,
+		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 4, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		return err
@@ -93,6 +95,16 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err
+}
+
+// limitMemory has the collector keep the heap within what a store leaves of the process's memory. Built with cgo, a store takes
+// its part outside of the heap.
+func limitMemory(cfg *loaded, disk state.Config) {
+	limit := int64(cfg.Memory)
+	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"}) {
+		limit -= disk.OffHeap()
+	}
+	debug.SetMemoryLimit(limit)
 }
 
 func newRegistry() *prometheus.Registry {
@@ -121,10 +133,23 @@ func (cfg *loaded) lane(service string, store *state.Store, log *zap.Logger, met
 
 func duration(ms campaign.Duration) time.Duration { return time.Duration(ms) * time.Millisecond }
 
+// laneDetail is a lane as /readyz shows it.
+type laneDetail struct {
+	Lane     int32  `json:"lane"`
+	Phase    string `json:"phase"`
+	Error    string `json:"error,omitempty"`
+	Restored int64  `json:"restored"`
+	Left     int64  `json:"left"`
+}
+
 func lanesReady(lanes []lane.Status) (bool, any) {
-	ready := true
-	for _, l := range lanes {
+	ready, details := true, make([]laneDetail, len(lanes))
+	for i, l := range lanes {
 		ready = ready && l.Phase == "running"
+		details[i] = laneDetail{Lane: l.Lane, Phase: l.Phase, Restored: l.Restored, Left: l.Left}
+		if l.Err != nil {
+			details[i].Error = l.Err.Error()
+		}
 	}
-	return ready, lanes
+	return ready, details
 }

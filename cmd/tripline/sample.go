@@ -38,7 +38,14 @@ func narrate(ctx context.Context, cfg *loaded, out io.Writer) error {
 				fmt.Fprintf(out, "%s trigger   %s %s (%s) for %s\n", clockTime(time.Now()), v.ID, v.Campaign, v.Category, v.User)
 				return
 			}
-			fmt.Fprintf(out, "%s delivery  %s %s to %s: %s, attempt %d, status %d %s\n", clockTime(time.Now()), v.Trigger, v.Campaign, v.Endpoint, v.Outcome, v.Attempt, v.Status, v.Reason)
+			became := fmt.Sprintf("%s, attempt %d", v.Outcome, v.Attempt)
+			if v.Status > 0 {
+				became += fmt.Sprintf(", status %d", v.Status)
+			}
+			if v.Reason != "" {
+				became += ", " + v.Reason
+			}
+			fmt.Fprintf(out, "%s delivery  %s %s to %s: %s\n", clockTime(time.Now()), v.Trigger, v.Campaign, v.Endpoint, became)
 		})
 	}
 }

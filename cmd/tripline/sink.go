@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -69,7 +70,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	}
 	log.Info("sink starts", zap.Int("endpoints", len(cfg.Endpoints)), zap.String("pages", listener.Addr().String()), zap.String("version", version))
 	err = together(ctx, s.Run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return true, nil })
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(s.Status()) })
 	})
 	log.Info("sink has stopped", zap.Error(err))
 	return err
@@ -118,18 +119,34 @@ func statuses(list []config.Statuses) []policy.Statuses {
 	return out
 }
 
-// checks are what the sink knows of addresses and templates, for whoever loads a configuration.
+// checks are what the sink knows of addresses and templates, for whoever loads a configuration: one for each, since it
+// remembers what the endpoints' templates name.
 func checks() config.Checks {
+	type named struct {
+		properties []string
+		others     bool
+	}
+	endpoints := map[string]named{}
 	return config.Checks{
 		Refused: call.Private,
 		Endpoint: func(e *config.Endpoint) []campaign.Problem {
 			x := endpoint(e)
-			_, problems := request.NewTarget(request.Endpoint{Method: x.Method, URL: x.URL, Headers: x.Headers, Query: x.Query, Signing: x.Signing, AllowPrivate: x.AllowPrivate})
+			target, problems := request.NewTarget(request.Endpoint{Method: x.Method, URL: x.URL, Headers: x.Headers, Query: x.Query, Signing: x.Signing, AllowPrivate: x.AllowPrivate})
+			if target != nil {
+				properties, others := target.Properties()
+				endpoints[e.Name] = named{properties, others}
+			}
 			return found(problems)
 		},
 		Delivery: func(c *campaign.Definition, i int) config.Delivery {
-			_, problems := request.NewContent(c.Deliver[i])
-			return config.Delivery{Problems: found(problems)}
+			content, problems := request.NewContent(c.Deliver[i])
+			of := endpoints[c.Deliver[i].Endpoint]
+			out := config.Delivery{Problems: found(problems), Properties: of.properties, Others: of.others}
+			if content != nil {
+				names, others := content.Properties()
+				out.Properties, out.Others = slices.Concat(out.Properties, names), out.Others || others
+			}
+			return out
 		},
 	}
 }

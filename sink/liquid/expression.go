@@ -283,7 +283,13 @@ func (w *words) arguments(name word, f *filter) application {
 			} else if len(a.names) > 0 {
 				w.fail(first.at, "named arguments come last")
 			}
-			a.args = append(a.args, w.operand())
+			arg := w.operand()
+			if l, ok := arg.(literal); ok {
+				if text, ok := l.v.(string); ok {
+					w.p.texts = append(w.p.texts, text)
+				}
+			}
+			a.args = append(a.args, arg)
 			if w.err != nil || !w.accept(",") {
 				break
 			}

@@ -18,6 +18,7 @@ package liquid
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -71,6 +72,8 @@ type Env struct {
 type Template struct {
 	source string
 	nodes  []node
+	refers []*path  // every path
+	texts  []string // every argument of a filter that is a text
 }
 
 // Parse reads a template. Every problem that is found is returned, in order of place; with any the Template is nil.
@@ -79,6 +82,25 @@ func Parse(source string, scope Scope) (*Template, []*Error) { return parse(sour
 // ParseOutputs reads a template that may have nothing but outputs, for use with Parts.
 func ParseOutputs(source string, scope Scope) (*Template, []*Error) {
 	return parse(source, scope, true)
+}
+
+// Members are the names that the template may ask a value for, in no order: those behind a dot or in brackets in a path that
+// begins with another name than those of except, and the texts that filters are given. Unknown says that such a name can also
+// be computed.
+func (t *Template) Members(except ...string) (names []string, unknown bool) {
+	for _, p := range t.refers {
+		if slices.Contains(except, p.name) {
+			continue
+		}
+		for _, step := range p.steps {
+			l, fixed := step.(literal)
+			if name, ok := l.v.(string); ok {
+				names = append(names, name)
+			}
+			unknown = unknown || !fixed
+		}
+	}
+	return append(names, t.texts...), unknown
 }
 
 // Constant reports whether a template renders the same always: that it has neither outputs nor tags.

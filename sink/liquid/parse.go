@@ -16,6 +16,7 @@ type parser struct {
 	loops   int             // of these, loops
 	given   map[string]bool // names that the template gives a value itself
 	refers  []*path         // every path
+	texts   []string        // every argument of a filter that is a text
 }
 
 func parse(source string, scope Scope, outputsOnly bool) (*Template, []*Error) {
@@ -35,7 +36,7 @@ func parse(source string, scope Scope, outputsOnly bool) (*Template, []*Error) {
 		})
 		return nil, p.errors
 	}
-	return &Template{source: source, nodes: nodes}, nil
+	return &Template{source: source, nodes: nodes, refers: p.refers, texts: p.texts}, nil
 }
 
 // refer notes a path; whether its name is known is settled at the end, since a loop may use what a later tag assigns.

@@ -71,6 +71,14 @@ func NewContent(d campaign.Delivery) (*Content, []Problem) {
 	return c, nil
 }
 
+// Properties are those of events that the content's template names, and whether it may ask for others too.
+func (c *Content) Properties() (names []string, others bool) {
+	if c.body == nil {
+		return nil, false
+	}
+	return c.body.Members(notEvents...)
+}
+
 func keyValues(all map[string]string) []byte {
 	dst := []byte{'{'}
 	for i, name := range slices.Sorted(maps.Keys(all)) {

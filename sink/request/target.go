@@ -90,6 +90,19 @@ func (t *Target) Bodyless() bool { return t.method == "GET" || t.method == "DELE
 // Secrets are those that stand in the target: signing secrets, and the values of headers that carry credentials.
 func (t *Target) Secrets() []string { return t.secrets }
 
+// Properties are those of events that the target's templates name, and whether they may ask for others too.
+func (t *Target) Properties() (names []string, others bool) {
+	templates := []*liquid.Template{t.url}
+	for _, n := range slices.Concat(t.query, t.headers) {
+		templates = append(templates, n.template)
+	}
+	for _, template := range templates {
+		more, unknown := template.Members(notEvents...)
+		names, others = append(names, more...), others || unknown
+	}
+	return names, others
+}
+
 type targetReader struct {
 	t        *Target
 	problems []Problem

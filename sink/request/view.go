@@ -20,6 +20,9 @@ var scope = liquid.Scope{
 	"now":      {},
 }
 
+// notEvents are the names that hold nothing of events.
+var notEvents = []string{"Profile", "Campaign", "User", "Trigger", "now"}
+
 // look is what the names of scope stand for in a trigger.
 func look(t *record.Trigger) func(name string) liquid.Value {
 	return func(name string) liquid.Value {
