@@ -46,7 +46,7 @@ func newCycle(p *Processor, l *lane.Lane) *cycle {
 
 func (c *cycle) close() {
 	c.clock.close()
-	c.users.close()
+	c.users.end()
 	c.p.metrics.forget(c)
 }
 
@@ -148,9 +148,9 @@ func (c *cycle) apply(until time.Time) error {
 // open finds a user for a step. The first step of a cycle counts the row that it will write.
 func (c *cycle) open(in *input, id string) (*user, error) {
 	before := len(c.users.touched)
-	u, err := c.users.open(in, id)
+	u, err := c.users.find(in, id)
 	if err == nil && len(c.users.touched) > before {
-		c.bytes += int(u.size) - userOverhead
+		c.bytes += len(u.row.head)
 	}
 	return u, err
 }
@@ -242,9 +242,9 @@ func (c *cycle) worthwhile() bool {
 func (c *cycle) commit() error {
 	changes := make([]lane.Change, len(c.inputs))
 	for i, in := range c.inputs {
-		changes[i] = lane.Change{Partition: in.part.Number, Position: in.position()}
+		changes[i] = lane.Change{Partition: in.part.Number, Position: in.position(), Rows: make([]state.Row, 0, len(c.users.touched)/len(c.inputs))}
 	}
-	if err := c.users.rows(func(in *input, r state.Row) { changes[in.index].Rows = append(changes[in.index].Rows, r) }); err != nil {
+	if err := c.users.changes(func(in *input, r state.Row) { changes[in.index].Rows = append(changes[in.index].Rows, r) }); err != nil {
 		return err
 	}
 	if err := c.lane.Commit(lane.Cycle{Records: c.records, Changes: changes}); err != nil {

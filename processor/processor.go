@@ -27,7 +27,7 @@ type Config struct {
 	DeadLetters  string
 	// Slack is how far stream time stays behind the clock where a broker does not tell its log end.
 	Slack time.Duration
-	// Users bounds, in bytes of their rows, the users that are kept decoded in memory over all lanes.
+	// Users bounds, in bytes, the users that are kept in memory between cycles, over all lanes.
 	Users   int64
 	Log     *zap.Logger
 	Metrics prometheus.Registerer // nil: none

@@ -14,12 +14,15 @@ import (
 // looks of inaction were ranges of moments.
 const rowVersion = 2
 
+// rowGrowth is by how many bytes a step mostly makes a row longer.
+const rowGrowth = 64
+
 var errRow = errors.New("corrupt user row")
 
 // Open reads a user from the head row (nil: a new user); part is asked for older history when a question needs it, and
 // may answer nil where the shell could not read: it then throws the step's result away.
 func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, error) {
-	u := &User{set: s, id: id, zone: s.rules.Zone, log: &history.Log{}}
+	u := &User{set: s, id: id, zone: s.rules.Zone, log: &history.Log{}, written: len(head)}
 	if head == nil {
 		return u, nil
 	}
@@ -79,7 +82,9 @@ func (u *User) Rows(emit func(part uint32, content []byte)) {
 		emit(0, nil)
 		return
 	}
-	emit(0, u.appendHead(nil))
+	head := u.appendHead(make([]byte, 0, u.written+rowGrowth))
+	u.written = len(head)
+	emit(0, head)
 }
 
 // Err is the first thing that was wrong with an older part of the user's history. What was decided since is void, and

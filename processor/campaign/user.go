@@ -23,6 +23,7 @@ type User struct {
 	ever      []memory    // in order of name
 	standings []*standing // in order of campaign; only those that hold something
 	dirty     bool        // the head differs from what Rows gave last
+	written   int         // bytes of that head
 }
 
 // moved is a zone that the user had until an arrival.
@@ -196,15 +197,17 @@ func (s *Set) kept(e *history.Event) *history.Event {
 	if s.keep == nil || e == nil {
 		return e
 	}
-	all := true
+	n := 0
 	for i := range e.Properties {
-		all = all && s.keep[e.Properties[i].Name]
+		if s.keep[e.Properties[i].Name] {
+			n++
+		}
 	}
-	if all {
+	if n == len(e.Properties) {
 		return e
 	}
 	out := *e
-	out.Properties = make(value.Properties, 0, len(e.Properties))
+	out.Properties = make(value.Properties, 0, n)
 	for _, p := range e.Properties {
 		if s.keep[p.Name] {
 			out.Properties = append(out.Properties, p)
@@ -247,6 +250,30 @@ func (u *User) standing(c *campaign) (st *standing, known bool) {
 	}
 	return &standing{c: c}, false
 }
+
+// Size is about how many bytes of memory the user takes.
+func (u *User) Size() int {
+	size := userSize + len(u.profile)*propertySize + u.log.Size()
+	for _, m := range u.ever {
+		size += 2 * (eventSize + len(m.first.Properties)*propertySize)
+	}
+	for _, st := range u.standings {
+		size += standingSize + markSize*(len(st.floors)+len(st.marks)+len(st.left))
+		for i := range st.open {
+			size += markSize
+			if e := st.open[i].event; e != nil {
+				size += eventSize + len(e.Properties)*propertySize
+			}
+		}
+	}
+	return size
+}
+
+// What parts of a user take in memory, about, bytes. An event keeps the text alive that it was read from.
+const (
+	userSize, standingSize, markSize = 320, 240, 96
+	eventSize, propertySize          = 512, 64
+)
 
 // horizon is the position before which history need not reach.
 func (s *step) horizon() history.Position { return before(s.arrival - s.set.rules.MaxAge) }
