@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,16 +43,33 @@ var changelogConfig = map[string]string{
 }
 
 // survey waits for Kafka to answer, checks the topics and makes the changelog
-// where it is missing.
-func (cfg *Config) survey(ctx context.Context, client *kgo.Client) (*layout, error) {
+// where it is missing. A broker that has just started knows no topics, and none
+// knows one that was made a moment ago: what may be due to that is asked again.
+func (cfg *Config) survey(ctx context.Context, client *kgo.Client) (lay *layout, err error) {
 	if err := cfg.reach(ctx, client); err != nil {
 		return nil, err
 	}
-	admin := kadm.NewClient(client)
-	changelog, partitions, err := cfg.listTopics(ctx, admin)
+	for range 20 {
+		lay, err = cfg.look(ctx, kadm.NewClient(client))
+		var refused *TopicsError
+		missing := errors.As(err, &refused) && refused.Recorded == 0 && slices.Contains(slices.Collect(maps.Values(refused.Counts)), 0)
+		if err == nil || !missing && !kerr.IsRetriable(err) || !pause(ctx, 250*time.Millisecond) {
+			break
+		}
+	}
+	return lay, err
+}
+
+func (cfg *Config) look(ctx context.Context, admin *kadm.Client) (*layout, error) {
+	topics, err := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	partitions, err := cfg.countInputs(topics)
 	if err != nil {
 		return nil, err
 	}
+	changelog := topics[cfg.Changelog]
 	if errors.Is(changelog.Err, kerr.UnknownTopicOrPartition) {
 		if changelog, err = cfg.makeChangelog(ctx, admin, partitions); err != nil {
 			return nil, err
@@ -91,25 +110,6 @@ func (cfg *Config) reach(ctx context.Context, client *kgo.Client) error {
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
-}
-
-// listTopics lists the changelog and counts the inputs' partitions. A topic that
-// was made a moment ago may not be known to each broker yet, nor any to a broker
-// that has just started.
-func (cfg *Config) listTopics(ctx context.Context, admin *kadm.Client) (changelog kadm.TopicDetail, partitions int32, err error) {
-	for range 20 {
-		topics, listErr := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
-		if listErr != nil {
-			return changelog, 0, fmt.Errorf("list topics: %w", listErr)
-		}
-		if partitions, err = cfg.countInputs(topics); err == nil {
-			return topics[cfg.Changelog], partitions, nil
-		}
-		if !pause(ctx, 250*time.Millisecond) {
-			break
-		}
-	}
-	return changelog, 0, err
 }
 
 func (cfg *Config) countInputs(topics kadm.TopicDetails) (int32, error) {
