@@ -11,7 +11,7 @@ import (
 )
 
 // rowVersion is the format of a user's head row. The previous one, 1, is readable: it knew no earlier zones of a user, and
-// looks of inaction were ranges of moments.
+// a look of inaction was a range of moments; of these only those that are one moment go on.
 const rowVersion = 2
 
 // rowGrowth is by how many bytes a step mostly makes a row longer.
@@ -303,14 +303,20 @@ func (r *reader) standing() (st standing) {
 		flags := r.byte()
 		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.signed()}
 		t.due = t.moment + r.signed()
+		from := int64(0)
 		if r.old {
-			r.signed()
+			from = r.signed()
 		}
 		t.year, t.key = int(r.unsigned()), r.text()
 		if flags&4 > 0 {
 			t.event = r.event()
 		}
-		st.open = append(st.open, t)
+		if from != 0 && from == t.moment {
+			t.next, t.due = true, t.moment
+		}
+		if from == 0 || t.next {
+			st.open = append(st.open, t)
+		}
 	}
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		st.floors = append(st.floors, floor{key: r.text(), at: r.position()})
