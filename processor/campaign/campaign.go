@@ -46,6 +46,7 @@ type Set struct {
 	remember  map[string]bool        // event names whose first and last are kept for ever
 	keep      map[string]bool        // property names to keep in history; nil: all
 	byHash    map[uint64]*campaign
+	grids     bool // some campaign looks at times of day: earlier zones of users are kept
 }
 
 // campaign is one compiled definition.
@@ -101,6 +102,9 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	for i, c := range s.campaigns {
 		c.index = i
 		s.byHash[c.hash] = c
+		if k, ok := c.kind.(*inaction); ok && k.delay == 0 {
+			s.grids = true
+		}
 		for _, name := range c.kind.names() {
 			if l := s.listeners[name]; len(l) == 0 || l[len(l)-1] != c {
 				s.listeners[name] = append(l, c)
