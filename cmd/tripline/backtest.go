@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,6 +88,9 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 		return err
 	}
 	defer in.Close()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300) // all users are in memory anyway
+	}
 	sums := newSums(set)
 	writers, err := openWriters(o)
 	if err != nil {
@@ -96,7 +100,7 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 		sums.add(out)
 		writers.write(out)
 	})
-	last, err := feed(c, line, in, newProgress(c.ErrOrStderr(), size), sums, envelope)
+	last, err := feed(c.Context(), line, in, newProgress(c.ErrOrStderr(), size), sums, envelope)
 	if err != nil {
 		return err
 	}
@@ -107,6 +111,7 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 		return fmt.Errorf("--until %s is before the last arrival, %s", o.until, calendar.FormatTime(last))
 	}
 	line.Until(until)
+	sums.Users = line.Users()
 	if err := writers.close(); err != nil {
 		return err
 	}
@@ -127,44 +132,6 @@ func openInput(name string, stdin io.Reader) (io.ReadCloser, int64, error) {
 		return nil, 0, err
 	}
 	return f, stat.Size(), nil
-}
-
-// feed applies the lines in order and returns the last arrival. A line that cannot be read is counted as a dead letter.
-func feed(c *cobra.Command, line *virtual.Line, in io.Reader, p *progress, sums *sums, envelope record.Envelope) (arrival int64, err error) {
-	lines := bufio.NewReaderSize(in, 1<<20)
-	defer p.done()
-	for number := 1; ; number++ {
-		text, err := lines.ReadBytes('\n')
-		if len(text) == 0 && err == io.EOF {
-			return arrival, nil
-		}
-		if err != nil && err != io.EOF {
-			return arrival, err
-		}
-		if c.Context().Err() != nil {
-			return arrival, fmt.Errorf("interrupted at line %d", number)
-		}
-		p.read(len(text))
-		text = trimLine(text)
-		if len(text) == 0 {
-			continue
-		}
-		event, bad := envelope.Event(nil, text, arrival)
-		if bad != nil {
-			sums.unreadable(number, bad)
-			continue
-		}
-		arrival = max(arrival, event.Time)
-		sums.event(event.User)
-		line.Event(&event, arrival)
-	}
-}
-
-func trimLine(text []byte) []byte {
-	for len(text) > 0 && (text[len(text)-1] == '\n' || text[len(text)-1] == '\r' || text[len(text)-1] == ' ') {
-		text = text[:len(text)-1]
-	}
-	return text
 }
 
 // recordWriters write the very records that the topics would get.

@@ -19,7 +19,6 @@ type sums struct {
 	Unreadable map[string]int           `json:"unreadable,omitempty"` // by reason
 	Campaigns  map[string]*campaignSums `json:"campaigns"`
 	first      []string                 // the first unreadable lines, in words
-	users      map[string]bool
 	names      []string
 }
 
@@ -34,16 +33,11 @@ type campaignSums struct {
 const sampleUsers = 5
 
 func newSums(set *campaign.Set) *sums {
-	s := &sums{Unreadable: map[string]int{}, Campaigns: map[string]*campaignSums{}, users: map[string]bool{}, names: set.Names()}
+	s := &sums{Unreadable: map[string]int{}, Campaigns: map[string]*campaignSums{}, names: set.Names()}
 	for _, name := range s.names {
 		s.Campaigns[name] = &campaignSums{Suppressed: map[string]int{}, Days: map[string]int{}}
 	}
 	return s
-}
-
-func (s *sums) event(user string) {
-	s.Events++
-	s.users[user] = true
 }
 
 func (s *sums) unreadable(line int, bad *record.Rejection) {
@@ -74,7 +68,6 @@ func (s *sums) add(out *campaign.Output) {
 }
 
 func (s *sums) print(w io.Writer, output string) error {
-	s.Users = len(s.users)
 	if output == "json" {
 		return printJSON(w, s)
 	}

@@ -83,6 +83,9 @@ func (l *Line) Until(now int64) {
 	}
 }
 
+// Users is how many users are known.
+func (l *Line) Users() int { return len(l.users) }
+
 // User is the state of one user, nil if nothing is known of them.
 func (l *Line) User(id string) *campaign.User {
 	if u := l.users[id]; u != nil {

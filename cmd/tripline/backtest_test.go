@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestBacktest(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	campaigns := write("a.yaml", `name: cart
+trigger:
+  inaction_within_time: {after: {event: Cart}, without: {event: Paid}, within: 30m}
+deliver: {endpoint: x}
+`)
+	var events strings.Builder
+	for i := range 2000 { // more than a batch of lines
+		fmt.Fprintf(&events, `{"id":"e%d","user_id":"u-%d","event":"Cart","time":"2026-01-05T10:00:%02dZ"}`+"\n", i, i%100, i/40)
+	}
+	events.WriteString(`{"user_id":"u-1","event":"Paid","time":"2026-01-05T10:20:00Z"}
+{"user_id":"u-2","event":"Paid","time":"2026-01-05T10:10:00Z"}
+{"user_id":"u-3"
+{"user_id":"u-4","event":"Cart","time":"yesterday"}
+{"id":"e7","user_id":"u-7","event":"Cart","time":"2026-01-05T10:20:00Z"}
+
+`)
+	from, triggers := write("events.ndjson", events.String()), filepath.Join(dir, "triggers.ndjson")
+	if out, err := run(t, "backtest", campaigns, "--from", from, "--until", "2026-01-05T10:10:00Z"); err == nil {
+		t.Errorf("--until before the last arrival: %s", out)
+	}
+	out, err := run(t, "backtest", campaigns, "--from", from, "--until", "2026-01-05T11:00:00Z", "--triggers", triggers, "--output", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got sums
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Events != 2003 || got.Users != 100 || got.Duplicates != 1 || got.Unreadable["json"] != 1 || got.Unreadable["bad_time"] != 1 {
+		t.Errorf("the sums are %s", out)
+	}
+	if c := got.Campaigns["cart"]; c == nil || c.Triggers != 98 || c.Days["2026-01-05"] != 98 {
+		t.Errorf("the campaign's sums are %s", out)
+	}
+	text, err := os.ReadFile(triggers)
+	if err != nil || strings.Count(string(text), "\n") != 98 {
+		t.Errorf("%d triggers are written: %v", strings.Count(string(text), "\n"), err)
+	}
+}
