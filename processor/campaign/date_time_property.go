@@ -210,15 +210,15 @@ func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 			return false
 		}
 		was := t.moment
-		t.moment = k.moment(s, base, t.year)
+		if t.moment = k.moment(s, base, t.year); t.moment == was {
+			return false
+		}
 		if t.moment < s.arrival && !k.ifPast && k.yearly {
 			t.year++
 			t.moment = k.moment(s, base, t.year)
 		}
-		if t.moment != was {
-			moved = append(moved, *t)
-		}
-		return t.moment != was
+		moved = append(moved, *t)
+		return true
 	})
 	for _, t := range moved {
 		if t.moment >= s.arrival || k.ifPast {
