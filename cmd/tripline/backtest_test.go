@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 func TestBacktest(t *testing.T) {
@@ -22,6 +24,11 @@ func TestBacktest(t *testing.T) {
 trigger:
   inaction_within_time: {after: {event: Cart}, without: {event: Paid}, within: 30m}
 deliver: {endpoint: x}
+---
+name: first-cart
+trigger: {single_action: {event: Cart}}
+reentry: {once: true}
+deliver: {endpoint: x}
 `)
 	var events strings.Builder
 	for i := range 2000 { // more than a batch of lines
@@ -34,11 +41,12 @@ deliver: {endpoint: x}
 {"id":"e7","user_id":"u-7","event":"Cart","time":"2026-01-05T10:20:00Z"}
 
 `)
-	from, triggers := write("events.ndjson", events.String()), filepath.Join(dir, "triggers.ndjson")
+	from := write("events.ndjson", events.String())
+	triggers, decisions := filepath.Join(dir, "triggers.ndjson"), filepath.Join(dir, "decisions.ndjson")
 	if out, err := run(t, "backtest", campaigns, "--from", from, "--until", "2026-01-05T10:10:00Z"); err == nil {
 		t.Errorf("--until before the last arrival: %s", out)
 	}
-	out, err := run(t, "backtest", campaigns, "--from", from, "--until", "2026-01-05T11:00:00Z", "--triggers", triggers, "--output", "json")
+	out, err := run(t, "backtest", campaigns, "--from", from, "--until", "2026-01-05T11:00:00Z", "--triggers", triggers, "--decisions", decisions, "--output", "json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +60,29 @@ deliver: {endpoint: x}
 	if c := got.Campaigns["cart"]; c == nil || c.Triggers != 98 || c.Days["2026-01-05"] != 98 {
 		t.Errorf("the campaign's sums are %s", out)
 	}
-	text, err := os.ReadFile(triggers)
-	if err != nil || strings.Count(string(text), "\n") != 98 {
-		t.Errorf("%d triggers are written: %v", strings.Count(string(text), "\n"), err)
+	fits(t, "trigger", triggers, 198)
+	fits(t, "decision", decisions, 1900)
+}
+
+// fits holds every line of a file against a schema.
+func fits(t *testing.T, name, file string, lines int) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, n := schemaOf(t, name), 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err == nil {
+			err = schema.Validate(v)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	if n != lines {
+		t.Errorf("%s has %d lines, want %d", file, n, lines)
 	}
 }
