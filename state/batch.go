@@ -159,6 +159,7 @@ func (p *Partition) flush() error {
 		return err
 	}
 	w := writer{Batch: p.store.db.NewBatchWithSize(int(p.buffer.bytes)), number: p.number}
+	puts := p.timers.puts
 	err := w.state(p.position, &p.timers)
 	rows := p.buffer.sorted()
 	for i := 0; i < len(rows) && err == nil; i++ {
@@ -174,6 +175,7 @@ func (p *Partition) flush() error {
 		err = w.Commit(pebble.NoSync)
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
+		p.timers.puts = puts
 		return explain(p.store.cfg.Dir, err)
 	}
 	p.written = true

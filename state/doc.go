@@ -29,7 +29,17 @@
 //   - An index entry may stand earlier than its row is due, or belong to a row
 //     that is not due at all: moving a timer later, or ending it, writes nothing
 //     to the index. Due looks at the row before it believes an entry.
+//   - A timer set below the bound stands right behind it, with its own due as the
+//     value: the bound never goes back, or all that is used up would be walked.
 //   - Index entries are never deleted one by one. The bound, which is kept with
 //     the position, says up to where they are used up; whole ranges below it are
 //     deleted at once.
+//   - A restore from nothing replaces the partition in one step and is durable;
+//     it is the one thing that is not in order with the batches of others.
+//   - Wiping cuts tables without reading them. Where it has to read one that is
+//     damaged, it takes the other partitions of that table with it, and these say
+//     ErrDamaged until they are wiped too.
+//   - Pebble retries a flush on a full disk without a pause and ends the process
+//     where the write is to its manifest. So a write that finds the disk full
+//     waits for room, and Apply refuses meanwhile.
 package state

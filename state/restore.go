@@ -167,7 +167,7 @@ func (r *Restorer) write(pos Position) error {
 		err = w.Commit(pebble.NoSync)
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return errors.Join(explain(p.store.cfg.Dir, err), p.load())
 	}
 	p.position, p.written = pos, true
 	r.rows.free()

@@ -35,7 +35,7 @@ func TestFirstLook(t *testing.T) {
 	if err := p.Apply([]Row{last}, at(0)); err != nil {
 		t.Fatal(err)
 	}
-	look := func(when string) {
+	look := func(when string, live int) {
 		t.Helper()
 		it, err := p.timerIter(p.timers.bound)
 		if err != nil {
@@ -46,8 +46,12 @@ func TestFirstLook(t *testing.T) {
 		}
 		stats := it.Stats()
 		steps := stats.ForwardSeekCount[pebble.InternalIterCall] + stats.ForwardStepCount[pebble.InternalIterCall] + int(stats.InternalStats.PointCount)
-		if err := it.Close(); err != nil || steps > 10 {
-			t.Errorf("%s: the first look takes %d steps, %v: %+v", when, steps, err, stats)
+		entries := 1
+		for it.Next() {
+			entries++
+		}
+		if err := it.Close(); err != nil || steps > 10 || entries != live {
+			t.Errorf("%s: the first look takes %d steps, at %d entries for %d timers, %v: %+v", when, steps, entries, live, err, stats)
 		}
 	}
 	fired := 0
@@ -70,7 +74,7 @@ func TestFirstLook(t *testing.T) {
 			if err := p.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			look(fmt.Sprintf("%d fired", fired))
+			look(fmt.Sprintf("%d fired", fired), timers-fired+1)
 		}
 	}
 	if fired != timers {
@@ -79,15 +83,20 @@ func TestFirstLook(t *testing.T) {
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	look("on disk")
+	look("on disk", 1)
+	// One that is set below all these does not bring them back.
+	if err := errors.Join(p.Apply([]Row{{Key: Key{ID: "early"}, Due: 3, Content: []byte("x")}}, at(0)), s.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	look("with an early one", 2)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, mem, 0)
 	defer s.Close()
 	p = partition(t, s, 0)
-	look("after a restart")
-	if due, err := p.Due(math.MaxInt64, 10, nil); err != nil || !slices.Equal(due, []Timer{{Due: last.Due, ID: last.ID}}) {
+	look("after a restart", 2)
+	if due, err := p.Due(math.MaxInt64, 10, nil); err != nil || !slices.Equal(due, []Timer{{3, "early"}, {last.Due, last.ID}}) {
 		t.Fatalf("due %v, %v", due, err)
 	}
 }
