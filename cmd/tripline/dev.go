@@ -46,6 +46,14 @@ Every trigger and delivery is a line. Real Kafka clients can use the broker. The
 }
 
 func dev(ctx context.Context, o *devOptions, out io.Writer) error {
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := lockFile(filepath.Join(o.dir, "lock"))
+	if err != nil {
+		return fmt.Errorf("%s is in use by another tripline dev (%w); stop that one, or choose another folder with --dir", o.dir, err)
+	}
+	defer lock.Close()
 	file, err := writeDev(o)
 	if err != nil {
 		return err

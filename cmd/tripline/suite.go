@@ -94,7 +94,7 @@ func (s *suite) compareTriggers(t *config.Test, start int64, got *outcome) (fail
 	missing, extra := match(len(want), len(got.triggers), func(w, g int) bool { return fitsTrigger(&want[w], &got.triggers[g], start) })
 	for _, w := range missing {
 		e := &want[w]
-		failures = append(failures, fmt.Sprintf("line %d: missing trigger %s: %s", e.Line, describeExpected(e, start), s.why(e, start, got, extra)))
+		failures = append(failures, fmt.Sprintf("line %d: missing trigger %s: %s", e.Line, describeExpected(e, start), s.why(e, t, got, extra)))
 	}
 	for _, g := range extra {
 		failures = append(failures, "unexpected trigger "+describeTrigger(&got.triggers[g], start))
@@ -103,7 +103,8 @@ func (s *suite) compareTriggers(t *config.Test, start int64, got *outcome) (fail
 }
 
 // why explains, from what did happen, why an expected trigger did not come.
-func (s *suite) why(e *config.ExpectedTrigger, start int64, got *outcome, extra []int) string {
+func (s *suite) why(e *config.ExpectedTrigger, t *config.Test, got *outcome, extra []int) string {
+	start := int64(*t.Start)
 	about := func(user, name string) bool {
 		return (e.User == "" || e.User == user) && (e.Campaign == "" || e.Campaign == name)
 	}
@@ -124,7 +125,27 @@ func (s *suite) why(e *config.ExpectedTrigger, start int64, got *outcome, extra 
 	if e.Campaign != "" && !slices.Contains(s.set.Names(), e.Campaign) {
 		return "there is no campaign " + e.Campaign + "; there are " + strings.Join(s.set.Names(), ", ")
 	}
-	return "the condition did not become true by then"
+	return "the condition did not become true by then" + did(e.User, t, start)
+}
+
+// did says what a user did, as far as it is short.
+func did(user string, t *config.Test, start int64) string {
+	if user == "" {
+		return ""
+	}
+	var list []string
+	for i := range t.Events {
+		if r := &t.Events[i]; r.User == user && r.Event != "" {
+			list = append(list, fmt.Sprintf("%s at %s", r.Event, offset(r.At.In(start), start)))
+		}
+	}
+	switch n := len(list); {
+	case n == 0:
+		return "; this test has no event of user " + user
+	case n > 5:
+		list = append([]string{fmt.Sprintf("%d events", n-5)}, list[n-5:]...)
+	}
+	return "; what " + user + " did: " + strings.Join(list, ", ")
 }
 
 func compareDecisions(t *config.Test, start int64, got *outcome) (failures []string) {
