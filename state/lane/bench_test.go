@@ -26,22 +26,8 @@ func BenchmarkCycles(b *testing.B) {
 	if err := w.client.Flush(context.Background()); err != nil {
 		b.Fatal(err)
 	}
-	dir := b.TempDir()
 	var applied atomic.Int64
 	done := make(chan struct{})
-	run := func(ctx context.Context, dir string, loop Loop) {
-		store, err := state.Open(state.Config{Dir: dir, Memory: 512 << 20})
-		if err != nil {
-			b.Fatal(err)
-		}
-		g, err := New(Config{Group: w.group, Topics: []string{w.in}, Changelog: w.changelog, Client: w.options(w.dial), Store: store}, loop)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := errors.Join(g.Run(ctx), store.Close()); err != nil {
-			b.Fatal(err)
-		}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cpu, wall := usage(), time.Now()
 	b.ResetTimer()
@@ -51,7 +37,7 @@ func BenchmarkCycles(b *testing.B) {
 		b.ReportMetric(float64(b.N)/time.Since(wall).Seconds(), "records/s")
 		cancel()
 	}()
-	run(ctx, dir, func(ctx context.Context, l *Lane) error {
+	w.bench(b, ctx, func(ctx context.Context, l *Lane) error {
 		for ctx.Err() == nil {
 			batches, err := l.Poll(ctx, 5000)
 			if ctx.Err() != nil {
@@ -76,7 +62,7 @@ func BenchmarkCycles(b *testing.B) {
 	ctx, cancel = context.WithCancel(context.Background())
 	var ready atomic.Int64
 	cpu, wall = usage(), time.Now()
-	run(ctx, b.TempDir(), func(ctx context.Context, l *Lane) error {
+	w.bench(b, ctx, func(ctx context.Context, l *Lane) error {
 		if ready.Add(1) == 12 {
 			b.ReportMetric(float64(b.N)/time.Since(wall).Seconds(), "restored/s")
 			b.ReportMetric((usage()-cpu).Seconds()*1e6/float64(b.N), "restore-cpu-s/M")
@@ -85,6 +71,21 @@ func BenchmarkCycles(b *testing.B) {
 		<-ctx.Done()
 		return nil
 	})
+}
+
+// bench runs a group on a new folder until ctx ends.
+func (w *world) bench(b *testing.B, ctx context.Context, loop Loop) {
+	store, err := state.Open(state.Config{Dir: b.TempDir(), Memory: 512 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := New(Config{Group: w.group, Topics: []string{w.in}, Changelog: w.changelog, Client: w.options(w.dial), Store: store}, loop)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := errors.Join(g.Run(ctx), store.Close()); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func copyCycle(l *Lane, batches []Batch, out string) (n int64, c Cycle) {

@@ -14,7 +14,7 @@ import (
 )
 
 // running starts a process and returns the lane of its first cycle.
-func (w *world) running(t *testing.T) (*process, *Lane) {
+func (w *bubble) running(t *testing.T) (*process, *Lane) {
 	t.Helper()
 	lanes := make(chan *Lane, 100)
 	p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
@@ -28,7 +28,7 @@ func (w *world) running(t *testing.T) (*process, *Lane) {
 
 // TestEndsRefused has a broker that does not know replica id -2.
 func TestEndsRefused(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: w.in, Err: kerr.UnsupportedVersion, Count: -1,
 			When: func(req kmsg.Request) bool { return req.(*kmsg.ListOffsetsRequest).ReplicaID == asDebugging }})
 		p, lane := w.running(t)
@@ -45,7 +45,7 @@ func TestEndsRefused(t *testing.T) {
 // TestEndsOfMovedLeaders asks brokers that are no longer the leaders. What they
 // would say is left out until the new ones are found, which is soon.
 func TestEndsOfMovedLeaders(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		p, lane := w.running(t)
 		w.send(1, users...)
 		w.settle()
@@ -76,7 +76,7 @@ func TestEndsOfMovedLeaders(t *testing.T) {
 
 // TestPause takes a partition out of Poll and back, without loss.
 func TestPause(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		p, lane := w.running(t)
 		lane.Pause(w.in, 0)
 		w.send(3, users...)

@@ -24,7 +24,7 @@ func copyOf(disk *vfs.MemFS) *vfs.MemFS {
 // atEndTxn arranges that the nth request to end a transaction from now on meets
 // what do says, and returns a channel that is closed then. The request is applied
 // if do returns true; otherwise its connection is closed.
-func (w *world) atEndTxn(nth int, do func() bool) <-chan struct{} {
+func (w *bubble) atEndTxn(nth int, do func() bool) <-chan struct{} {
 	met := make(chan struct{})
 	w.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if nth--; nth > 0 {
@@ -46,7 +46,7 @@ func (w *world) atEndTxn(nth int, do func() bool) <-chan struct{} {
 func TestCrashAroundEnd(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ended=%v", applied), func(t *testing.T) {
-			inWorld(t, 2, func(t *testing.T, w *world) {
+			inWorld(t, 2, func(t *testing.T, w *bubble) {
 				w.send(5, users...)
 				p := w.launch(vfs.NewCrashableMem())
 				w.settle()
@@ -69,7 +69,7 @@ func TestCrashAroundEnd(t *testing.T) {
 func TestUnknownOutcome(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ended=%v", applied), func(t *testing.T) {
-			inWorld(t, 2, func(t *testing.T, w *world) {
+			inWorld(t, 2, func(t *testing.T, w *bubble) {
 				p := w.launch(vfs.NewCrashableMem(), func(_ *process, cfg *Config) { cfg.SessionTimeout = time.Minute })
 				p.lanes(2)
 				met := w.atEndTxn(1, func() bool { p.wire.cut(); return applied })
@@ -94,7 +94,7 @@ func TestUnknownOutcome(t *testing.T) {
 func TestAbortDropsAll(t *testing.T) {
 	for topic, refusal := range map[string]*kerr.Error{"out": kerr.MessageTooLarge, "g-processor-changelog": kerr.InvalidRecord} {
 		t.Run(topic, func(t *testing.T) {
-			inWorld(t, 2, func(t *testing.T, w *world) {
+			inWorld(t, 2, func(t *testing.T, w *bubble) {
 				p := w.launch(vfs.NewCrashableMem())
 				p.lanes(2)
 				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: refusal, Count: 3})
@@ -113,7 +113,7 @@ func TestAbortDropsAll(t *testing.T) {
 // TestZombie lets a process miss its session in the middle of a cycle, and commit
 // that cycle when another has its lanes.
 func TestZombie(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		reached, resume := make(chan struct{}), make(chan struct{})
 		first := true
 		a := w.launch(vfs.NewCrashableMem(), func(p *process, cfg *Config) {
@@ -151,7 +151,7 @@ func TestZombie(t *testing.T) {
 // TestTakenInACycle gives a lane to a new owner while the old one, which has not
 // heard of it, is about to commit. It does so when the new owner has restored.
 func TestTakenInACycle(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		reached, resume, resumed := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		calls := 0
 		a := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
@@ -191,7 +191,7 @@ func TestTakenInACycle(t *testing.T) {
 // TestDisks restarts a process with the disk it had, without one, and with one
 // that is older than the changelog's end.
 func TestDisks(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		w.send(50, users...)
 		p := w.launch(vfs.NewCrashableMem())
 		w.settle()
@@ -235,7 +235,7 @@ func TestDisks(t *testing.T) {
 // TestUnusableDisk covers the reasons for not going on from what is on disk.
 func TestUnusableDisk(t *testing.T) {
 	const wiped = "local state wiped, to be restored from the changelog"
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		w.send(5, users...)
 		p := w.launch(vfs.NewCrashableMem())
 		w.settle()
@@ -250,21 +250,18 @@ func TestUnusableDisk(t *testing.T) {
 		p.mustStop()
 		time.Sleep(25 * time.Hour)
 
-		p = w.launch(old)
-		p.lanes(1)
-		if p.logged(wiped) != 0 {
-			t.Error("an old disk that has missed nothing was wiped")
+		expect := func(disk *vfs.MemFS, wipes int, of string, change ...func(*process, *Config)) *process {
+			p := w.launch(disk, change...)
+			p.lanes(1)
+			if n := p.logged(wiped); n != wipes {
+				t.Errorf("%s: wiped %d times, expected %d", of, n, wipes)
+			}
+			return p
 		}
-		p.mustStop()
-
-		p = w.launch(atFirst)
-		p.lanes(1)
-		if p.logged(wiped) != 1 {
-			t.Error("a disk older than delete.retention.ms was not wiped")
-		}
+		expect(old, 0, "an old disk that has missed nothing").mustStop()
+		p = expect(atFirst, 1, "a disk older than delete.retention.ms")
 		p.checkState()
-		end := p.store
-		part, err := end.Partition(0)
+		part, err := p.store.Partition(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,21 +272,12 @@ func TestUnusableDisk(t *testing.T) {
 		if err := w.cluster.DeleteRecords(w.changelog, 0, at-2); err != nil {
 			t.Fatal(err)
 		}
-		p = w.launch(hole)
-		p.lanes(1)
-		if p.logged(wiped) != 1 {
-			t.Error("a disk that ends before the changelog begins was not wiped")
-		}
-		p.mustStop()
+		expect(hole, 1, "a disk that ends before the changelog begins").mustStop()
 
 		if err := w.cluster.DeleteTopic(w.changelog); err != nil {
 			t.Fatal(err)
 		}
-		p = w.launch(old, func(_ *process, cfg *Config) { cfg.Start = "latest" })
-		p.lanes(1)
-		if p.logged(wiped) != 1 {
-			t.Error("the disk of another changelog was not wiped")
-		}
+		p = expect(old, 1, "the disk of another changelog", func(_ *process, cfg *Config) { cfg.Start = "latest" })
 		if got := p.counts()[0]; len(got) != 0 {
 			t.Errorf("state %v without a changelog", got)
 		}
@@ -301,7 +289,7 @@ func TestUnusableDisk(t *testing.T) {
 func TestAbortAtTheEnd(t *testing.T) {
 	for _, warm := range []bool{true, false} {
 		t.Run(fmt.Sprintf("warm=%v", warm), func(t *testing.T) {
-			inWorld(t, 1, func(t *testing.T, w *world) {
+			inWorld(t, 1, func(t *testing.T, w *bubble) {
 				w.send(5, users...)
 				p := w.launch(vfs.NewCrashableMem())
 				w.settle()
@@ -332,7 +320,7 @@ func TestAbortAtTheEnd(t *testing.T) {
 // TestForeignTransaction has another producer leave a transaction open in the
 // input.
 func TestForeignTransaction(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		var lane *Lane
 		p := w.launch(vfs.NewCrashableMem(), func(p *process, cfg *Config) {
 			p.beforeCommit = func(l *Lane, _ Cycle) { lane = l }

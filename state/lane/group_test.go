@@ -11,7 +11,7 @@ import (
 )
 
 func TestOneProcess(t *testing.T) {
-	inWorld(t, 3, func(t *testing.T, w *world) {
+	inWorld(t, 3, func(t *testing.T, w *bubble) {
 		w.send(20, "ann", "bob", "cid", "dan", "eve")
 		p := w.launch(vfs.NewCrashableMem())
 		w.settle()
@@ -28,7 +28,7 @@ func TestOneProcess(t *testing.T) {
 }
 
 func TestTwoProcessesShareLanes(t *testing.T) {
-	inWorld(t, 6, func(t *testing.T, w *world) {
+	inWorld(t, 6, func(t *testing.T, w *bubble) {
 		users := []string{"ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal"}
 		w.send(10, users...)
 		a := w.launch(vfs.NewCrashableMem(), func(_ *process, cfg *Config) { cfg.Leave = true; cfg.Lanes = 4 })

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -37,9 +36,6 @@ type world struct {
 	in, out, group, changelog string
 	partitions                int32
 	client                    *kgo.Client // the test's own
-
-	cluster *kfake.Cluster // nil: Apache Kafka
-	network kfake.VirtualNetwork
 }
 
 func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
@@ -301,9 +297,4 @@ func (n *wire) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.down = false
-}
-
-// partitionOf is where a user's records are.
-func (w *world) partitionOf(user string) int32 {
-	return int32(kgo.StickyKeyPartitioner(nil).ForTopic(w.in).Partition(&kgo.Record{Key: []byte(user)}, int(w.partitions)))
 }

@@ -25,36 +25,36 @@ var kinds = []kmsg.Key{
 // manner is one way in which a request may fail, for a few requests in a row.
 type manner struct {
 	name string
-	meet func(w *world, p *process, key kmsg.Key)
+	meet func(w *bubble, p *process, key kmsg.Key)
 }
 
 var manners = []manner{
-	{"no answer", func(w *world, _ *process, key kmsg.Key) {
+	{"no answer", func(w *bubble, _ *process, key kmsg.Key) {
 		w.times(key, 2, func() (error, bool) { return nil, true })
 	}},
-	{"cut before", func(w *world, _ *process, key kmsg.Key) {
+	{"cut before", func(w *bubble, _ *process, key kmsg.Key) {
 		w.times(key, 3, func() (error, bool) { return errors.New("cut"), true })
 	}},
-	{"cut after", func(w *world, p *process, key kmsg.Key) {
+	{"cut after", func(w *bubble, p *process, key kmsg.Key) {
 		w.times(key, 3, func() (error, bool) { p.wire.drop(); return nil, false })
 	}},
-	{"refused", func(w *world, _ *process, key kmsg.Key) {
+	{"refused", func(w *bubble, _ *process, key kmsg.Key) {
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.UnknownServerError, Count: 3})
 	}},
-	{"coordinator moved", func(w *world, _ *process, key kmsg.Key) {
+	{"coordinator moved", func(w *bubble, _ *process, key kmsg.Key) {
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotCoordinator, Count: 3})
 	}},
-	{"leader moved", func(w *world, _ *process, key kmsg.Key) {
+	{"leader moved", func(w *bubble, _ *process, key kmsg.Key) {
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotLeaderForPartition, Count: 3})
 	}},
-	{"applied, answered with an error", func(w *world, _ *process, key kmsg.Key) {
+	{"applied, answered with an error", func(w *bubble, _ *process, key kmsg.Key) {
 		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.RequestTimedOut, Count: 3})
 	}},
 }
 
 // times lets the next n requests of a kind meet what do says: an error cuts the
 // connection, no error and handled leaves them without an answer.
-func (w *world) times(key kmsg.Key, n int, do func() (err error, handled bool)) {
+func (w *bubble) times(key kmsg.Key, n int, do func() (err error, handled bool)) {
 	w.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if n--; n > 0 {
 			w.cluster.KeepControl()
@@ -72,7 +72,7 @@ func TestEachKind(t *testing.T) {
 	for _, key := range kinds {
 		for _, m := range manners {
 			t.Run(fmt.Sprintf("%s/%s", key.Name(), strings.ReplaceAll(m.name, " ", "-")), func(t *testing.T) {
-				inWorld(t, 2, func(t *testing.T, w *world) {
+				inWorld(t, 2, func(t *testing.T, w *bubble) {
 					w.send(5, users...)
 					p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) { m.meet(w, p, key) })
 					p.untilStarted(m)
@@ -116,12 +116,12 @@ func (p *process) untilStarted(m manner) {
 func TestSeeds(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			inWorld(t, 4, func(t *testing.T, w *world) { churn(w, rand.New(rand.NewPCG(seed, 3))) })
+			inWorld(t, 4, func(t *testing.T, w *bubble) { churn(w, rand.New(rand.NewPCG(seed, 3))) })
 		})
 	}
 }
 
-func churn(w *world, rng *rand.Rand) {
+func churn(w *bubble, rng *rand.Rand) {
 	disks := []*vfs.MemFS{vfs.NewCrashableMem(), vfs.NewCrashableMem(), vfs.NewCrashableMem()}
 	procs := make([]*process, len(disks))
 	for range 40 {

@@ -27,7 +27,7 @@ func TestLoopErrors(t *testing.T) {
 		"lane 0: commit: partition 7 is not": func(_ context.Context, l *Lane) error { return l.Commit(Cycle{Changes: []Change{{Partition: 7}}}) },
 		"lane 0: commit: partition 0 is ch":  func(_ context.Context, l *Lane) error { return l.Commit(Cycle{Changes: make([]Change, 2)}) },
 	} {
-		inWorld(t, 1, func(t *testing.T, w *world) {
+		inWorld(t, 1, func(t *testing.T, w *bubble) {
 			err := w.refusal(func(p *process, _ *Config) { p.override = loop })
 			if err == nil || !strings.HasPrefix(err.Error(), text) {
 				t.Errorf("%v, expected %s", err, text)
@@ -39,19 +39,20 @@ func TestLoopErrors(t *testing.T) {
 // TestStopCutsOff stops a process whose loop does not end its cycle in time. The
 // cycle is dropped, and done again.
 func TestStopCutsOff(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		first := true
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		first, reached := true, make(chan struct{})
 		p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
 			p.beforeCommit = func(_ *Lane, c Cycle) {
 				if first && len(c.Records) > 0 {
 					first = false
+					close(reached)
 					time.Sleep(4500 * time.Millisecond)
 				}
 			}
 		})
 		p.lanes(1)
 		w.send(5, users...)
-		time.Sleep(100 * time.Millisecond)
+		<-reached
 		p.mustStop()
 		if p.logged("lane cut off within a cycle, which is aborted") != 1 {
 			t.Error("it was not cut off")
@@ -66,18 +67,19 @@ func TestStopCutsOff(t *testing.T) {
 }
 
 // TestStopEndsTheCycle stops a process in the middle of a cycle that it has time to
-// commit, by a context with a cause as a signal gives.
+// commit.
 func TestStopEndsTheCycle(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		reached := make(chan int, 1)
 		p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
-			p.beforeCommit = func(_ *Lane, c Cycle) { time.Sleep(time.Second) }
+			p.beforeCommit = func(_ *Lane, c Cycle) { reached <- len(c.Records); time.Sleep(time.Second) }
 		})
 		p.lanes(1)
 		w.send(5, users...)
-		time.Sleep(500 * time.Millisecond)
+		n := <-reached
 		p.mustStop()
-		if out := w.written()[0]; len(out) != 40 {
-			t.Errorf("%d records written, of a cycle with 40", len(out))
+		if out := w.written()[0]; len(out) != n || n == 0 {
+			t.Errorf("%d records written, of a cycle with %d", len(out), n)
 		}
 	})
 }
@@ -85,7 +87,7 @@ func TestStopEndsTheCycle(t *testing.T) {
 // TestLeave gives the place up: the other has all lanes long before the session
 // ends.
 func TestLeave(t *testing.T) {
-	inWorld(t, 4, func(t *testing.T, w *world) {
+	inWorld(t, 4, func(t *testing.T, w *bubble) {
 		patient := func(_ *process, cfg *Config) { cfg.SessionTimeout = 5 * time.Minute; cfg.Leave = true }
 		a, b := w.launch(vfs.NewCrashableMem(), patient), w.launch(vfs.NewCrashableMem(), patient)
 		a.lanes(2)
@@ -102,7 +104,7 @@ func TestLeave(t *testing.T) {
 // TestCopiedFolder starts a second process on a copy of the first's folder. One of
 // the two says so and ends.
 func TestCopiedFolder(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		a := w.launch(vfs.NewCrashableMem())
 		a.lanes(2)
 		b := w.launch(copyOf(a.disk))
@@ -122,7 +124,7 @@ func TestCopiedFolder(t *testing.T) {
 
 // TestKeep wipes the state of lanes that went to another an hour ago.
 func TestKeep(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		a := w.launch(vfs.NewCrashableMem())
 		w.send(5, users...)
 		w.settle()
@@ -148,7 +150,7 @@ func TestKeep(t *testing.T) {
 
 // TestDamage lets a read from the disk fail in the way that damage does.
 func TestDamage(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		w.send(5, users...)
 		damaged := 0
 		p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
@@ -176,7 +178,7 @@ func TestDamage(t *testing.T) {
 // TestMetrics looks at what a registry shows after a foreign transaction has held
 // the input for a while.
 func TestMetrics(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		registry := prometheus.NewRegistry()
 		var lane *Lane
 		p := w.launch(vfs.NewCrashableMem(), func(p *process, cfg *Config) {
@@ -249,7 +251,7 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) (sum flo
 
 // TestAhead gives the lane append times of a broker whose clock is an hour behind.
 func TestAhead(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		l := &Lane{}
 		if ms, known := l.Ahead(); known {
 			t.Errorf("%d ms without a sighting", ms)

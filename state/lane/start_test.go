@@ -18,7 +18,7 @@ import (
 )
 
 // refusal runs a group that must not start, and returns its error.
-func (w *world) refusal(change ...func(*process, *Config)) error {
+func (w *bubble) refusal(change ...func(*process, *Config)) error {
 	w.t.Helper()
 	p := w.launch(vfs.NewCrashableMem(), change...)
 	select {
@@ -31,7 +31,7 @@ func (w *world) refusal(change ...func(*process, *Config)) error {
 }
 
 func TestTopicsAreChecked(t *testing.T) {
-	inWorld(t, 3, func(t *testing.T, w *world) {
+	inWorld(t, 3, func(t *testing.T, w *bubble) {
 		if err := w.cluster.CreateTopic("five", 5, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestTopicsAreChecked(t *testing.T) {
 }
 
 func TestInputThatGrew(t *testing.T) {
-	inWorld(t, 3, func(t *testing.T, w *world) {
+	inWorld(t, 3, func(t *testing.T, w *bubble) {
 		p := w.launch(vfs.NewCrashableMem())
 		p.lanes(3)
 		req := kmsg.NewPtrCreatePartitionsRequest()
@@ -82,7 +82,7 @@ func TestInputThatGrew(t *testing.T) {
 }
 
 func TestLanesThatChanged(t *testing.T) {
-	inWorld(t, 4, func(t *testing.T, w *world) {
+	inWorld(t, 4, func(t *testing.T, w *bubble) {
 		w.send(1, users...)
 		p := w.launch(vfs.NewCrashableMem())
 		w.settle()
@@ -96,7 +96,7 @@ func TestLanesThatChanged(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		began := time.Now()
 		err := w.refusal(func(p *process, _ *Config) { p.wire.cut() })
 		var unreachable *UnreachableError
@@ -110,7 +110,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		w.send(1, "old", "older")
 		time.Sleep(time.Hour)
 		at := time.Now().Format(time.RFC3339)
@@ -143,7 +143,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestGap(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		w.send(5, users...)
 		p := w.launch(vfs.NewCrashableMem())
 		w.settle()
@@ -187,7 +187,7 @@ func TestGap(t *testing.T) {
 // TestRestartMovesNothing restarts one of two members within its session, by hand
 // and by SIGKILL.
 func TestRestartMovesNothing(t *testing.T) {
-	inWorld(t, 4, func(t *testing.T, w *world) {
+	inWorld(t, 4, func(t *testing.T, w *bubble) {
 		w.send(5, users...)
 		a := w.launch(vfs.NewCrashableMem())
 		b := w.launch(vfs.NewCrashableMem(), func(_ *process, cfg *Config) { cfg.Address = "10.0.0.2:8080" })
@@ -227,7 +227,7 @@ func TestRestartMovesNothing(t *testing.T) {
 // TestTwoTopicsInALane counts the records of both, and goes on from both positions
 // after a restart. Then a third comes in, which begins at its start.
 func TestTwoTopicsInALane(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		for _, topic := range []string{"more", "most"} {
 			if err := w.cluster.CreateTopic(topic, 2, nil); err != nil {
 				t.Fatal(err)
