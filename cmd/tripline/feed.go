@@ -37,6 +37,8 @@ func feed(parent context.Context, line *virtual.Line, in io.Reader, p *progress,
 		select {
 		case batch, more = <-batches:
 		case <-ctx.Done(): // a reader that waits for a terminal or a pipe cannot be ended
+		}
+		if ctx.Err() != nil {
 			return arrival, fmt.Errorf("interrupted behind line %d", number)
 		}
 		if !more {
