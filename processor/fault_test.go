@@ -151,13 +151,13 @@ func TestGap(t *testing.T) {
 				p := w.launch(vfs.NewCrashableMem(), func(cfg *Config) { cfg.Lane.OnGapSkip = skip })
 				w.send(event("events", "ann", "Launch"))
 				time.Sleep(5 * time.Second)
-				fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition, Count: -1})
+				on := w.slow("events")
 				time.Sleep(time.Second)
 				w.send(event("events", "bob", "Launch"), event("events", "cid", "Launch"))
 				if err := w.cluster.DeleteRecords("events", 0, 2); err != nil {
 					t.Fatal(err)
 				}
-				fault.Remove()
+				on()
 				time.Sleep(20 * time.Second)
 				w.expect("ann", "launch 0")
 				w.expect("bob")

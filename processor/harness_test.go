@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
@@ -44,7 +46,7 @@ func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) 
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, partitions: partitions, set: compile(t), rng: rand.New(rand.NewPCG(1, 2))}
 		topics := append([]string{"triggers", "decisions", "dead-letters"}, inputs...)
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen),
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.Ports(9092, 9093), kfake.ListenFn(w.network.Listen),
 			kfake.SeedTopics(partitions, topics...), kfake.GroupMinSessionTimeout(time.Second))
 		if err != nil {
 			t.Fatal(err)
@@ -52,6 +54,9 @@ func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) 
 		w.cluster = cluster
 		if w.client, err = kgo.NewClient(w.options(w.network.DialContext)...); err != nil {
 			t.Fatal(err)
+		}
+		for _, topic := range topics {
+			w.move(topic, 0)
 		}
 		test(t, w)
 		w.client.Close()
@@ -112,6 +117,22 @@ func (w *world) foreign(r *kgo.Record) *kgo.Client {
 		w.t.Fatal(err)
 	}
 	return client
+}
+
+// slow keeps what is in a topic from being fetched, until it is told to go on. The topic gets a broker of its own: of a
+// fetch that fails in part the rest would be asked for again without a pause.
+func (w *world) slow(topic string) (on func()) {
+	w.move(topic, 1)
+	fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1})
+	return fault.Remove
+}
+
+func (w *world) move(topic string, node int32) {
+	for p := range w.partitions {
+		if err := w.cluster.MoveTopicPartition(topic, p, node); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // read returns the committed records of a topic, those of a partition in their order.

@@ -27,8 +27,14 @@ func TestBacklogAfterAnOutage(t *testing.T) {
 		w.send(event("events", "ann", "Paid"), event("events", "bob", "Paid"))
 		time.Sleep(time.Hour)
 		w.send(event("events", "cid", "Paid")) // too late
+		on := w.slow("events")
 		p = w.launch(disk)
-		time.Sleep(5 * time.Second)
+		time.Sleep(15 * time.Second)
+		for _, user := range people[:3] {
+			w.expect(user)
+		}
+		on()
+		time.Sleep(10 * time.Second)
 		w.expect("ann")
 		w.expect("bob")
 		w.expect("cid", "cart 60000")
@@ -63,7 +69,11 @@ func TestSlowerTopicEndsAWatch(t *testing.T) {
 		for _, user := range people { // by these records' arrival the watches are past
 			w.send(event("events", user, "Other"))
 		}
+		on := w.slow("payments")
 		p := w.launch(vfs.NewCrashableMem(), merged)
+		time.Sleep(10 * time.Second)
+		w.expect("ann")
+		on()
 		time.Sleep(10 * time.Second)
 		w.expect("ann", "cart 80000")
 		w.expect("bob")
