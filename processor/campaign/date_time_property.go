@@ -195,18 +195,12 @@ func (k *dateTimeProperty) profileChanged(s *step, st *standing, was value.Prope
 	}
 }
 
-// zoneChanged re-aims the open timers. Those that if_past has let through keep their due moment while they are past.
+// zoneChanged re-aims the open timers that it moves, as if they were set now.
 func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 	var moved []timer
 	st.drop(s, func(t *timer) bool {
 		base, ok := k.base(s, t)
 		if !ok {
-			return false
-		}
-		if t.passed {
-			if t.moment = k.moment(s, base, t.year); t.moment >= s.arrival {
-				t.passed, t.due = false, t.moment+s.set.rules.AllowedLateness
-			}
 			return false
 		}
 		was := t.moment

@@ -23,11 +23,7 @@ func (k DateTimeProperty) aim(u *user, m *memory, arrived *event, before map[str
 	if zoneChanged { // "A changed user's zone re-aims open timers."
 		old := u.zones[len(u.zones)-2].zone
 		for _, a := range m.aims {
-			if a.late != 0 && k.moment(a, a.next, u.zone()) >= u.now {
-				a.late = 0 // it is not past any more
-				continue
-			}
-			if !a.closed && a.late == 0 && k.moment(a, a.next, old) != k.moment(a, a.next, u.zone()) {
+			if !a.closed && k.moment(a, a.next, old) != k.moment(a, a.next, u.zone()) {
 				k.start(u, a, a.next)
 			}
 		}
@@ -80,7 +76,7 @@ func (k DateTimeProperty) open(u *user, m *memory, a *aim) {
 // start seeks the first occurrence from the given one that is not past now. "A moment equal to the arrival is not
 // past." "with `if_past: fire` the latest past occurrence fires".
 func (k DateTimeProperty) start(u *user, a *aim, from int) {
-	a.next = from
+	a.next, a.late = from, 0
 	if k.moment(a, a.next, u.zone()) >= u.now {
 		return
 	}

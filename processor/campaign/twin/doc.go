@@ -57,9 +57,8 @@
 //  21. `occurrence` counts the matching events as they arrive, without those that lack the property or a value of `same`;
 //     events that are not the occurrence set no timer and re-aim none.
 //  22. An event whose `same` properties are missing sets no timer and re-aims none.
-//  23. A changed zone re-aims what has not left. Where that puts a moment before the arrival of the change, if_past decides
-//     as at the setting; what if_past: fire already lets through keeps its due moment as long as it is past. What was
-//     skipped stays skipped.
+//  23. A changed zone re-aims what has not left and what it moves, as if it were set at the arrival of the change: where
+//     that puts a moment before the arrival, if_past decides. What was skipped stays skipped.
 //  24. Every change of a profile property to another value sets a new timer, also back to a value that has fired.
 //  25. The k-th year is counted from the date itself; one that has left is not aimed again by a changed zone.
 package twin
