@@ -32,6 +32,7 @@ type cycle struct {
 	more    bool           // timers that were due were left
 	turn    int            // whose input is first
 	due     []state.Timer  // room for those of one look
+	room    []byte         // room for one record's value
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -29,14 +30,17 @@ func (c *cycle) emit() {
 // clock, long ago.
 func (c *cycle) trigger(t *record.Trigger) {
 	emitted := max(c.clock.now.machine.UnixMilli(), t.Time)
-	c.produce(&kgo.Record{Topic: c.p.cfg.Triggers, Key: []byte(t.User), Value: t.Append(nil, emitted),
+	c.room = t.Append(c.room[:0], emitted)
+	c.produce(&kgo.Record{Topic: c.p.cfg.Triggers, Key: []byte(t.User), Value: bytes.Clone(c.room),
 		Timestamp: time.UnixMilli(emitted), Headers: headers(t.ID, t.Campaign, t.Version)})
 }
 
 func headers(id, campaign, version string) []kgo.RecordHeader {
 	return []kgo.RecordHeader{{Key: "tripline-id", Value: []byte(id)}, {Key: "tripline-campaign", Value: []byte(campaign)},
-		{Key: "tripline-version", Value: []byte(version)}, {Key: "content-type", Value: []byte("application/json")}}
+		{Key: "tripline-version", Value: []byte(version)}, {Key: "content-type", Value: contentType}}
 }
+
+var contentType = []byte("application/json")
 
 func (c *cycle) produce(r *kgo.Record) {
 	c.records = append(c.records, r)

@@ -35,7 +35,7 @@ var (
 	rowRestart = benchRow{name: "warm restart to the first record", unit: "s", bar: 1, goal: 0.2}
 	rowKill    = benchRow{name: "SIGKILL to the first record", unit: "s", bar: 3, goal: 0.5}
 	rowWiped   = benchRow{name: "partitions wiped after SIGKILL", unit: ""}
-	rowStep    = benchRow{name: "one event, core only", unit: "µs", bar: 2}
+	rowStep    = benchRow{name: "one event, core only, CPU", unit: "µs", bar: 2}
 	rowAllocs  = benchRow{name: "one event, core only", unit: "allocs", bar: 5}
 )
 
@@ -85,7 +85,7 @@ func (t *benchTable) micro(lines *bufio.Scanner, progress io.Writer) error {
 				continue
 			}
 			switch f[i+1] {
-			case "ns/op":
+			case "cpu-ns/op":
 				t.add(rowStep, "", name, v/1000)
 			case "allocs/op":
 				t.add(rowAllocs, "", name, v)

@@ -46,7 +46,8 @@ type Set struct {
 	remember  map[string]bool        // event names whose first and last are kept for ever
 	keep      map[string]bool        // property names to keep in history; nil: all
 	byHash    map[uint64]*campaign
-	grids     bool // some campaign looks at times of day: earlier zones of users are kept
+	names     map[string]string // the listeners' event names, by themselves
+	grids     bool              // some campaign looks at times of day: earlier zones of users are kept
 }
 
 // campaign is one compiled definition.
@@ -81,7 +82,7 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	if rules.Zone == nil {
 		rules.Zone, _ = calendar.LoadZone("UTC")
 	}
-	s := &Set{rules: rules, listeners: map[string][]*campaign{}, remember: map[string]bool{}, byHash: map[uint64]*campaign{}}
+	s := &Set{rules: rules, listeners: map[string][]*campaign{}, remember: map[string]bool{}, byHash: map[uint64]*campaign{}, names: map[string]string{}}
 	var problems []Problem
 	seen := map[string]bool{}
 	used := newUsage(rules)
@@ -106,6 +107,7 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 			s.grids = true
 		}
 		for _, name := range c.kind.names() {
+			s.names[name] = name
 			if l := s.listeners[name]; len(l) == 0 || l[len(l)-1] != c {
 				s.listeners[name] = append(l, c)
 			}

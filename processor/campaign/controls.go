@@ -51,7 +51,7 @@ func (s *step) qualify(st *standing, q qualification) {
 	if reason, ok := s.stopped(st, &q); ok {
 		s.out.Counts.campaign(st.c).Suppressed[reason]++
 		if reason != notInAudience || s.set.rules.NotInAudience {
-			s.out.Decisions = append(s.out.Decisions, record.Decision{ID: "dec_" + digest(hash, ""), Campaign: d.Name, Version: d.Version,
+			s.out.Decisions = append(s.out.Decisions, record.Decision{ID: digest("dec_", hash, ""), Campaign: d.Name, Version: d.Version,
 				User: s.user.id, Time: q.moment, Left: q.left, Decision: "suppressed", Reason: reasons[reason]})
 		}
 		return
@@ -69,7 +69,7 @@ func (s *step) qualify(st *standing, q qualification) {
 		if len(d.Deliver) > 1 {
 			endpoint = to.Endpoint
 		}
-		s.out.Triggers = append(s.out.Triggers, record.Trigger{ID: "trg_" + digest(hash, endpoint), Campaign: d.Name, Version: d.Version,
+		s.out.Triggers = append(s.out.Triggers, record.Trigger{ID: digest("trg_", hash, endpoint), Campaign: d.Name, Version: d.Version,
 			Category: st.c.category, User: s.user.id, Time: q.moment, Left: max(q.left, q.moment), Profile: s.user.profile,
 			Events: events, Endpoint: to.Endpoint})
 	}
@@ -233,7 +233,7 @@ func (u *User) edge(name string, moment int64, first bool) (found *history.Event
 
 // identity hashes what makes a qualification this one: campaign, user, moment and instance.
 func (s *step) identity(c *campaign, q *qualification) []byte {
-	h := make([]byte, 0, 128)
+	h := s.text[:0]
 	field := func(text string) {
 		h = binary.AppendUvarint(h, uint64(len(text)))
 		h = append(h, text...)
@@ -250,21 +250,21 @@ func (s *step) identity(c *campaign, q *qualification) []byte {
 			h = binary.AppendVarint(h, s.user.ordinal(e))
 		}
 	}
+	s.text = h
 	return h
 }
 
 // ordinal counts the user's earlier arrivals of e's time and name.
 func (u *User) ordinal(e *history.Event) (n int64) {
-	u.log.AscendOf(e.Name, before(e.Time), position(e), func(x *history.Event) bool {
-		if x.Seq != e.Seq {
-			n++
-		}
+	u.log.AscendOf(e.Name, before(e.Time), history.Position{Time: e.Time, Seq: e.Seq - 1}, func(*history.Event) bool {
+		n++
 		return true
 	})
 	return n
 }
 
-func digest(identity []byte, endpoint string) string {
+func digest(prefix string, identity []byte, endpoint string) string {
 	sum := sha256.Sum256(append(binary.AppendUvarint(identity, uint64(len(endpoint))), endpoint...))
-	return hex.EncodeToString(sum[:16])
+	id := make([]byte, 0, 36)
+	return string(hex.AppendEncode(append(id, prefix...), sum[:16]))
 }

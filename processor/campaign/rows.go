@@ -22,11 +22,12 @@ var errRow = errors.New("corrupt user row")
 // Open reads a user from the head row (nil: a new user); part is asked for older history when a question needs it, and
 // may answer nil where the shell could not read: it then throws the step's result away.
 func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, error) {
-	u := &User{set: s, id: id, zone: s.rules.Zone, log: &history.Log{}, written: len(head)}
+	u := &User{set: s, id: id, zone: s.rules.Zone, written: len(head)}
 	if head == nil {
+		u.log = &history.Log{}
 		return u, nil
 	}
-	r := reader{src: head}
+	r := reader{src: head, names: s.names}
 	v := r.byte()
 	if r.old = v == rowVersion-1; !r.old && v != rowVersion {
 		return nil, fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
@@ -198,9 +199,10 @@ func (s *Set) order(u *User) {
 
 // reader takes a row apart; after the first fault everything reads as zero.
 type reader struct {
-	src []byte
-	err error
-	old bool // the previous format
+	src   []byte
+	err   error
+	names map[string]string // of events, as there are strings for them
+	old   bool              // the previous format
 }
 
 func (r *reader) fail() { r.src, r.err = nil, errRow }
@@ -262,6 +264,17 @@ func (r *reader) text() string {
 	return text
 }
 
+// name reads the name of an event, most often one of those that campaigns listen to.
+func (r *reader) name() string {
+	n := r.count()
+	name, known := r.names[string(r.src[:n])]
+	if !known {
+		name = string(r.src[:n])
+	}
+	r.src = r.src[n:]
+	return name
+}
+
 func (r *reader) properties() (p value.Properties) {
 	if r.err == nil {
 		var err error
@@ -278,7 +291,7 @@ func (r *reader) position() history.Position {
 
 func (r *reader) event() *history.Event {
 	at := r.position()
-	e := &history.Event{Time: at.Time, Seq: at.Seq, Name: r.text(), ID: r.text()}
+	e := &history.Event{Time: at.Time, Seq: at.Seq, Name: r.name(), ID: r.text()}
 	e.Properties = r.properties()
 	return e
 }

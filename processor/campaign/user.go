@@ -43,6 +43,7 @@ type Output struct {
 	Triggers  []record.Trigger
 	Decisions []record.Decision
 	Counts    Counts
+	room      step // of the step that is being decided
 }
 
 // Reset empties the output and keeps its memory.
@@ -86,12 +87,23 @@ type step struct {
 	out     *Output
 	arrival int64 // of the record, or the due moment of the timer that fires
 	env     expr.Env
+	event   *history.Event // of the step, if it is one's
+	copied  *history.Event // and as history keeps it
+	blank   standing       // where the user does not stand yet
+	text    []byte         // of an identity
+}
+
+// begin is a new step. It stands in the output's memory.
+func (u *User) begin(arrival int64, out *Output) *step {
+	s := &out.room
+	*s = step{set: u.set, user: u, out: out, arrival: arrival, text: s.text}
+	return s
 }
 
 // Event applies an event that arrived at arrival (ms; never before an earlier record's). What was due before the
 // arrival fires first.
 func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
-	s := step{set: u.set, user: u, out: out, arrival: arrival}
+	s := u.begin(arrival, out)
 	s.passed(arrival)
 	if ev.ID != "" && u.log.HasID(ev.ID) {
 		out.Counts.Duplicates++
@@ -107,30 +119,35 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 	}
 	u.dirty = true
 	var dropped int
-	e.Seq, dropped = u.log.Add(*u.set.kept(e), history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
+	s.event, s.copied = e, u.set.kept(e)
+	e.Seq, dropped = u.log.Add(*s.copied, history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
+	s.copied.Seq = e.Seq
 	out.Counts.HistoryDropped += dropped
 	if u.set.remember[e.Name] {
-		u.remember(u.set.kept(e))
+		u.remember(s.copied)
 	}
 	for _, c := range u.set.listeners[e.Name] {
 		st, known := u.standing(c)
-		c.kind.event(&s, st, e)
+		if !known {
+			st = s.stranger(c)
+		}
+		c.kind.event(s, st, e)
 		if !known && !st.empty() {
-			u.standings = slices.Insert(u.standings, u.place(c), st)
+			u.settle(st)
 		}
 	}
 }
 
 // Profile applies a record of the profile topic: its properties are merged key by key, nil removes.
 func (u *User) Profile(p *record.Profile, arrival int64, out *Output) {
-	s := step{set: u.set, user: u, out: out, arrival: arrival}
+	s := u.begin(arrival, out)
 	s.passed(arrival)
 	s.profile(p.Properties)
 }
 
 // Erase forgets the user, after what was due before the arrival has fired.
 func (u *User) Erase(arrival int64, out *Output) {
-	s := step{set: u.set, user: u, out: out, arrival: arrival}
+	s := u.begin(arrival, out)
 	s.passed(arrival)
 	u.log.Clear() // and has its parts deleted
 	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, dirty: true}
@@ -143,7 +160,7 @@ func (s *step) profile(patch value.Properties) {
 	u.dirty = true
 	u.zone = s.set.zoneOf(u.profile)
 	changed := u.zone != zone && u.zone.String() != zone.String()
-	if changed && (len(was) > 0 || !u.log.Empty()) {
+	if changed && s.set.grids && (len(was) > 0 || !u.log.Empty()) {
 		kept := slices.DeleteFunc(u.moved, func(m moved) bool { return m.until < s.horizon().Time })
 		u.moved = append(kept[max(0, len(kept)-maxMoved+1):], moved{until: s.arrival, zone: zone})
 	}
@@ -159,12 +176,15 @@ func (s *step) profile(patch value.Properties) {
 			continue
 		}
 		st, known := u.standing(c)
+		if !known {
+			st = s.stranger(c)
+		}
 		k.profileChanged(s, st, was)
 		if changed {
 			k.zoneChanged(s, st)
 		}
 		if !known && !st.empty() {
-			u.standings = slices.Insert(u.standings, u.place(c), st)
+			u.settle(st)
 		}
 	}
 }
@@ -190,6 +210,14 @@ func (s *Set) zoneOf(profile value.Properties) calendar.Zone {
 		}
 	}
 	return s.rules.Zone
+}
+
+// kept is e with only the properties that history keeps; the step's own event is copied once.
+func (s *step) kept(e *history.Event) *history.Event {
+	if e != nil && e == s.event {
+		return s.copied
+	}
+	return s.set.kept(e)
 }
 
 // kept is e with only the properties that history keeps.
@@ -243,12 +271,24 @@ func (u *User) place(c *campaign) int {
 	return sort.Search(len(u.standings), func(i int) bool { return u.standings[i].c.index >= c.index })
 }
 
-// standing finds where the user stands in c; unknown ones are blank and not yet among the user's.
+// standing finds where the user stands in c.
 func (u *User) standing(c *campaign) (st *standing, known bool) {
 	if i := u.place(c); i < len(u.standings) && u.standings[i].c == c {
 		return u.standings[i], true
 	}
-	return &standing{c: c}, false
+	return nil, false
+}
+
+// stranger is a blank standing, not yet among the user's, until the next one is asked for.
+func (s *step) stranger(c *campaign) *standing {
+	s.blank = standing{c: c}
+	return &s.blank
+}
+
+// settle adds what was a stranger's.
+func (u *User) settle(st *standing) {
+	settled := *st
+	u.standings = slices.Insert(u.standings, u.place(st.c), &settled)
 }
 
 // Size is about how many bytes of memory the user takes.

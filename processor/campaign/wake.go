@@ -52,7 +52,7 @@ func withDue(t timer, due int64) timer {
 // openDue opens a timer whose due moment is known. Above max_open the one due last is dropped.
 func (st *standing) openDue(s *step, t timer) {
 	s.user.dirty = true
-	t.event = s.set.kept(t.event)
+	t.event = s.kept(t.event)
 	st.open = append(st.open, t)
 	if len(st.open) <= s.set.rules.MaxOpen || s.set.rules.MaxOpen == 0 {
 		return
@@ -125,8 +125,7 @@ func (u *User) Due() (ms int64, ok bool) {
 
 // Passed fires, in order of due moment, every timer that is due strictly before now.
 func (u *User) Passed(now int64, out *Output) {
-	s := step{set: u.set, user: u, out: out}
-	s.passed(now)
+	u.begin(0, out).passed(now)
 }
 
 func (s *step) passed(now int64) {
