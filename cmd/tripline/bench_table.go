@@ -113,6 +113,7 @@ func (t *benchTable) print(out io.Writer) {
 	}
 	fmt.Fprintf(out, "\n%s, %d cores, %s/%s, %s, %s, tripline %s, medians of %d\n", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
 		runtime.Version(), strings.Join(t.versions, ", "), version, t.o.runs)
+	fmt.Fprintf(out, "load average %s: where it is above the cores, wall times say little\n", loadAverage())
 	fmt.Fprint(out, "ratio: to the bar, above 1 is better than it\n\n")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "row\tload\tbroker\tmeasured\tbar\tgoal\tratio")
@@ -147,6 +148,16 @@ func orDash(v float64) string {
 		return "-"
 	}
 	return digits(v)
+}
+
+// loadAverage is that of the last one, five and fifteen minutes, as Linux tells it.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	f := strings.Fields(string(text))
+	if err != nil || len(f) < 3 {
+		return "unknown"
+	}
+	return strings.Join(f[:3], " ")
 }
 
 // cpuModel is what Linux calls the processor.
