@@ -170,8 +170,8 @@ func (w *world) launch(disk *vfs.MemFS, change ...func(*process, *Config)) *proc
 }
 
 func (p *process) run() {
-	var ctx context.Context
-	ctx, p.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	p.cancel = func() { cancel(errors.New("terminated")) } // as a signal does
 	go func() { p.ended <- p.group.Run(ctx) }()
 }
 

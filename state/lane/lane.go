@@ -16,7 +16,8 @@
 //     transaction and makes each later write of it fail.
 //  3. Restore. The changelog is read, read-committed, up to its end as seen
 //     after fencing: its tail from the local position, or all of it into a
-//     wiped partition when the local state cannot be continued.
+//     wiped partition when the local state cannot be continued. A commit of
+//     the position follows, so that the lane can write, and knows the time.
 //  4. Loop. The caller polls records from the position in the changelog, steps
 //     them, and commits. Commit produces records, rows and position in one
 //     transaction, and only when it is known to be committed applies the rows
@@ -55,7 +56,8 @@ import (
 // with a new Lane; after a [*GapError] it stays stopped while other lanes go
 // on. Any other error of the caller ends Group.Run with it.
 //
-// Loop is called on a goroutine per lane, so several run at once.
+// Loop is called on a goroutine per lane, so several run at once. Each call is
+// after a restore: what a caller keeps beside the store begins anew.
 type Loop func(ctx context.Context, l *Lane) error
 
 // Lane is what a Loop has from its start to its return. It is of no use
