@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -230,8 +231,11 @@ func (m *model) checkDue(t testing.TB, p *Partition, c *cycle, before int64) []T
 	return got
 }
 
+// seeds is how many random runs a test makes; more at leisure: -seeds 1000.
+var seeds = flag.Uint64("seeds", 12, "random runs of a test")
+
 func TestModel(t *testing.T) {
-	for seed := range uint64(32) {
+	for seed := range *seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runModel(t, seed, 300) })
 	}
 }

@@ -140,6 +140,23 @@ func (k *dateTimeProperty) moment(s *step, base int64, year int) int64 {
 	return m
 }
 
+// seek finds t's moment. Of a repetition it is, from t's year on, the first that is not past or, where if_past lets it
+// fire, the latest past one; the next ones follow from it.
+func (k *dateTimeProperty) seek(s *step, base int64, t *timer) {
+	t.moment = k.moment(s, base, t.year)
+	if !k.yearly || t.moment >= s.arrival {
+		return
+	}
+	t.year += max(0, int((s.arrival-t.moment)/(366*day))-1)
+	for t.moment = k.moment(s, base, t.year); t.moment < s.arrival; t.moment = k.moment(s, base, t.year) {
+		t.year++
+	}
+	if k.ifPast {
+		t.year--
+		t.moment = k.moment(s, base, t.year)
+	}
+}
+
 // aim sets the timer that t describes.
 func (k *dateTimeProperty) aim(s *step, st *standing, t timer) {
 	base, ok := k.base(s, &t)
@@ -147,17 +164,7 @@ func (k *dateTimeProperty) aim(s *step, st *standing, t timer) {
 		s.out.Counts.campaign(st.c).BadValues++
 		return
 	}
-	t.moment = k.moment(s, base, 0)
-	if k.yearly && t.moment < s.arrival {
-		t.year = max(0, int((s.arrival-t.moment)/(366*day))-1)
-		for t.moment = k.moment(s, base, t.year); t.moment < s.arrival; t.moment = k.moment(s, base, t.year) {
-			t.year++
-		}
-		if k.ifPast { // the latest past occurrence; the next ones follow from it
-			t.year--
-			t.moment = k.moment(s, base, t.year)
-		}
-	}
+	k.seek(s, base, &t)
 	if t.moment >= s.arrival || k.ifPast {
 		t.passed = t.moment < s.arrival
 		st.add(s, t)
@@ -203,14 +210,10 @@ func (k *dateTimeProperty) zoneChanged(s *step, st *standing) {
 		if !ok {
 			return false
 		}
-		was := t.moment
-		if t.moment = k.moment(s, base, t.year); t.moment == was {
+		if k.moment(s, base, t.year) == t.moment {
 			return false
 		}
-		if t.moment < s.arrival && !k.ifPast && k.yearly {
-			t.year++
-			t.moment = k.moment(s, base, t.year)
-		}
+		k.seek(s, base, t)
 		moved = append(moved, *t)
 		return true
 	})
