@@ -48,9 +48,9 @@ type TestRecord struct {
 
 // Expect is what must come of a case. A nil list is not checked; any other is exactly what there must be, in any order.
 type Expect struct {
-	Triggers  []ExpectedTrigger    `yaml:"triggers"`
-	Decisions []ExpectedDecision   `yaml:"decisions"`
-	Requests  campaign.Unavailable `yaml:"requests"`
+	Triggers  []ExpectedTrigger  `yaml:"triggers"`
+	Decisions []ExpectedDecision `yaml:"decisions"`
+	Requests  []ExpectedRequest  `yaml:"requests"` // what would be sent; what a template drops is not
 }
 
 // ExpectedTrigger describes a trigger; what is nil or empty matches anything.
@@ -93,6 +93,21 @@ type ExpectedDecision struct {
 	Line int `yaml:"-"`
 }
 
+// ExpectedRequest describes the request of a delivery; what is nil or empty matches anything.
+type ExpectedRequest struct {
+	Endpoint     string            `yaml:"endpoint"`
+	User         string            `yaml:"user"`
+	Campaign     string            `yaml:"campaign"`
+	Method       string            `yaml:"method"`
+	URL          string            `yaml:"url"`           // with its query
+	Headers      map[string]string `yaml:"headers"`       // these, whatever others there are
+	Body         value.Value       `yaml:"body"`          // text: the very body; a mapping: of a JSON body, these members
+	BodyContains string            `yaml:"body_contains"` // a part of the body's text
+
+	// Line is where the expectation stands in the file.
+	Line int `yaml:"-"`
+}
+
 // Moment is a time in a test: an offset from the test's start, or an absolute time.
 type Moment struct {
 	ms       int64
@@ -128,6 +143,7 @@ func (m *Moment) UnmarshalText(text []byte) error {
 func (t *Test) setLine(line int)             { t.Line = line }
 func (e *ExpectedTrigger) setLine(line int)  { e.Line = line }
 func (e *ExpectedDecision) setLine(line int) { e.Line = line }
+func (e *ExpectedRequest) setLine(line int)  { e.Line = line }
 
 // LoadTests reads a campaign test file. The campaigns and the configuration that it names are not read.
 func LoadTests(name string) (*Suite, Problems) {

@@ -196,6 +196,14 @@ func (p *Plan) unknown(to route) string {
 	return unknownEndpoint
 }
 
+// Hide replaces what is secret of an endpoint in a text that is shown.
+func (p *Plan) Hide(endpoint, text string) string {
+	if e := p.endpoints[endpoint]; e != nil {
+		return e.secrets.Hide(text)
+	}
+	return text
+}
+
 // Request renders what would be sent for a trigger's record, signed as of the moment now (ms since the epoch). The error is a
 // *request.DroppedError where a template drops it.
 func (p *Plan) Request(trigger []byte, now int64) (*request.Rendered, error) {

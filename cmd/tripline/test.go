@@ -1,9 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,15 +16,19 @@ func testCommand() *cobra.Command {
 		Short: "Run unit tests of campaigns in virtual time",
 		Long: `Run campaign test files. Each case says what users do and when, and which triggers and decisions must come of it.
 The core is the one that runs in production; no Kafka is needed and nothing sleeps.`,
-		Example:           "  tripline test campaigns/*_test.yaml\n  tripline test abandoned-cart_test.yaml --output json",
+		Example: `  tripline test campaigns/*_test.yaml
+  tripline test abandoned-cart_test.yaml --watch
+  tripline test campaigns/*_test.yaml --output junit > results.xml`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: yamlFiles,
 	}
 	output := addOutputFlag(c, "text, json or junit", "junit")
-	c.Flags().Bool("watch", false, "run again on every change (not available yet)")
+	watch := c.Flags().Bool("watch", false, "run again on every change of the test, campaign and configuration files, until Ctrl-C")
 	c.RunE = func(c *cobra.Command, files []string) error {
-		if c.Flags().Changed("watch") {
-			return errors.New("--watch is not available yet")
+		if *watch {
+			ticker := time.NewTicker(watchInterval)
+			defer ticker.Stop()
+			return watchTests(c.Context(), files, c.OutOrStdout(), c.ErrOrStderr(), output.word, ticker.C)
 		}
 		results, err := runSuites(files)
 		if err != nil {
