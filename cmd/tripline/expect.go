@@ -8,6 +8,7 @@ import (
 
 	"github.com/tripline/tripline/config"
 	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/explain"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
@@ -155,16 +156,39 @@ func (s *suite) why(w int, t *config.Test, got *outcome, c *compared) string {
 	}
 	for _, d := range append(slices.Clone(got.decisions), got.outside...) {
 		if about(d.User, d.Campaign) && d.Decision == "suppressed" && (e.At == nil || e.At.In(start) == d.Time) {
-			return fmt.Sprintf("it qualified at %s and was suppressed: %s%s", offset(d.Time, start), d.Reason, behind(": ", d.Detail))
+			return fmt.Sprintf("it qualified at %s and was suppressed: %s%s", offset(d.Time, start), d.Reason, behind(": ", d.Detail)) +
+				behind("; ", s.explained(e, got, start))
 		}
 	}
 	if g, list := c.nearest(w, func(g int) bool { return about(got.triggers[g].User, got.triggers[g].Campaign) }); g >= 0 {
-		return "the nearest that came, " + describeTrigger(&got.triggers[g], start) + ", differs in " + strings.Join(list, "; ")
+		return "the nearest that came, " + describeTrigger(&got.triggers[g], start) + ", differs in " + strings.Join(list, "; ") +
+			behind("; ", s.explained(e, got, start))
 	}
 	if e.Campaign != "" && !slices.Contains(s.set.Names(), e.Campaign) {
 		return "there is no campaign " + e.Campaign + "; there are " + strings.Join(s.set.Names(), ", ")
 	}
+	if text := s.explained(e, got, start); text != "" {
+		return text
+	}
 	return "the condition did not become true by then" + did(e.User, t, start)
+}
+
+// explained says which conditions of the campaign did not hold for the user at the moment expected; "" where the expectation names
+// no user and campaign, or nothing is known of them.
+func (s *suite) explained(e *config.ExpectedTrigger, got *outcome, start int64) string {
+	u := got.line.User(e.User)
+	if u == nil {
+		return ""
+	}
+	v, ok := u.View(e.Campaign)
+	if !ok {
+		return ""
+	}
+	moment := got.end
+	if e.At != nil {
+		moment = e.At.In(start)
+	}
+	return explain.At(v, moment).Missing()
 }
 
 func behind(separator, text string) string {
@@ -262,6 +286,9 @@ func describeTrigger(t *record.Trigger, start int64) string {
 	out := fmt.Sprintf("at %s user %s campaign %s", offset(t.Time, start), t.User, t.Campaign)
 	if t.Left != t.Time {
 		out += ", emitted " + offset(t.Left, start)
+	}
+	for i, e := range t.Events {
+		out += [2]string{", from ", " and "}[min(i, 1)] + e.Name + " at " + offset(e.Time, start)
 	}
 	return out
 }

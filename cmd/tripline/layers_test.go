@@ -20,6 +20,7 @@ var may = map[string][]string{
 	"processor":                  {"processor/campaign", "processor/virtual", "state"},
 	"processor/virtual":          {"processor/campaign"},
 	"processor/campaign":         {"processor/campaign/"},
+	"processor/campaign/explain": {"processor/campaign"},
 	"processor/campaign/value":   {},
 	"processor/campaign/twin":    {},
 	"state":                      {},

@@ -1,10 +1,14 @@
 package campaign
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // timer is something of a campaign that is open for a user until a moment: a watch, a date, checks.
@@ -153,3 +157,75 @@ func before(t int64) history.Position { return history.Position{Time: t - 1, Seq
 func less(a, b history.Position) bool {
 	return a.Time < b.Time || a.Time == b.Time && a.Seq < b.Seq
 }
+
+// View is where a user stands in a campaign, for whoever explains it. Nothing in it is to be changed, and it holds until the
+// user's next step.
+type View struct {
+	Definition *Definition
+	Rules      Rules
+	User       string
+	Profile    value.Properties
+	Zone       calendar.Zone
+	Events     []*history.Event            // those that the trigger listens to, in the user's order; the newest most
+	Cut        bool                        // there are older ones
+	Matches    int64                       // so far, where occurrence counts them
+	Open       []Open                      // in order of due moment
+	Used       map[string]history.Position // actions: by key, up to where events have been used up
+	Left       []int64                     // moments of the user's triggers, where reentry asks for them
+
+	Look    func(l *expr.Lookup, moment int64) expr.Answer // a history function as of a moment
+	Reenter func(moment int64) bool                        // whether reentry lets a moment through
+}
+
+// Open is what waits for a user in a campaign.
+type Open struct {
+	Moment, Due int64          // ms; once time is beyond Due, the campaign decides as of Moment
+	Key         string         // see KeyOf
+	Event       *history.Event // what set it; nil: the profile, or a check
+	Check       bool           // of inaction: a look that is to come
+}
+
+// mostViewed bounds how many events a view holds.
+const mostViewed = 1000
+
+// View looks at the user in the campaign of a name; ok is false if there is none.
+func (u *User) View(name string) (v View, ok bool) {
+	i := slices.IndexFunc(u.set.campaigns, func(c *campaign) bool { return c.def.Name == name })
+	if i < 0 {
+		return v, false
+	}
+	c := u.set.campaigns[i]
+	v = View{Definition: c.def, Rules: u.set.rules, User: u.id, Profile: u.profile, Zone: u.zone, Used: map[string]history.Position{}}
+	listens := c.kind.names()
+	u.log.Descend(history.Position{}, after(maxTime), func(e *history.Event) bool {
+		if v.Cut = len(v.Events) == mostViewed; v.Cut {
+			return false
+		}
+		if slices.Contains(listens, e.Name) {
+			copied := *e
+			v.Events = append(v.Events, &copied)
+		}
+		return true
+	})
+	slices.Reverse(v.Events)
+	v.Look = func(l *expr.Lookup, moment int64) expr.Answer { return u.begin(moment, &Output{}).look(c, l, moment) }
+	st, known := u.standing(c)
+	if !known {
+		st = &standing{c: c}
+	}
+	v.Matches, v.Left = st.count, slices.Clone(st.left)
+	v.Reenter = func(moment int64) bool { return c.def.Reentry == nil || c.def.Reentry.allows(v.Left, moment) }
+	for _, f := range st.floors {
+		v.Used[f.key] = f.at
+	}
+	for i := range st.open {
+		t := &st.open[i]
+		v.Open = append(v.Open, Open{Moment: t.moment, Due: t.due, Key: t.key, Event: t.event, Check: t.next})
+	}
+	slices.SortStableFunc(v.Open, func(a, b Open) int { return cmp.Compare(a.Due, b.Due) })
+	return v, true
+}
+
+// KeyOf is a text that is equal for two events exactly if the named properties have equal values of equal type; ok is false where
+// one is missing.
+func KeyOf(e *history.Event, names []string) (key string, ok bool) { return keyOf(e, names) }

@@ -1,0 +1,156 @@
+// Package explain says why a campaign has or has not triggered for a user: each of its conditions with its value, what waits until
+// when, and one sentence that a marketer understands. It is pure, as the core is: a view of the user and a moment in, a value out.
+// It judges anew from the user's history what the core has judged event by event, and decides nothing.
+package explain
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+// Explanation is the answer. Times are RFC 3339.
+type Explanation struct {
+	User        string          `json:"user_id"`
+	Campaign    string          `json:"campaign"`
+	Description string          `json:"description,omitempty"`
+	Category    string          `json:"category"`
+	Moment      string          `json:"moment"` // as of which it holds
+	Verdict     string          `json:"verdict"`
+	Conditions  []Condition     `json:"conditions"`
+	Waits       []Wait          `json:"waits,omitempty"`
+	Profile     json.RawMessage `json:"profile"`
+	Timezone    string          `json:"timezone"`
+	History     []Event         `json:"history"` // of the events that the trigger listens to, the newest ones, oldest first
+	Older       bool            `json:"older_history,omitempty"`
+	Past        []Past          `json:"past,omitempty"` // triggers and decisions, by whoever has seen them
+}
+
+// Condition is one of those that must all hold.
+type Condition struct {
+	Text    string `json:"condition"`
+	Holds   bool   `json:"holds"`
+	Because string `json:"because,omitempty"`
+}
+
+// Wait is something that is open until a moment.
+type Wait struct {
+	For   string `json:"for"`
+	Until string `json:"until"`
+	Due   string `json:"due,omitempty"` // if later: when it is looked at, since it settles or lateness is allowed
+}
+
+// Event is one that the user did.
+type Event struct {
+	Event      string          `json:"event"`
+	Time       string          `json:"time"`
+	Properties json.RawMessage `json:"properties,omitempty"`
+}
+
+// Past is what a qualification of the user came to.
+type Past struct {
+	Time    string `json:"time"`
+	Outcome string `json:"outcome"` // triggered, suppressed, converted
+	Reason  string `json:"reason,omitempty"`
+	Detail  string `json:"detail,omitempty"`
+	ID      string `json:"id,omitempty"`
+}
+
+// mostShown bounds the history of an Explanation.
+const mostShown = 20
+
+// At explains the campaign of a view as of a moment, in ms: events of later times are not looked at.
+func At(v campaign.View, moment int64) *Explanation {
+	j := &judge{v: v, moment: moment}
+	for _, e := range v.Events {
+		if e.Time <= moment {
+			j.events = append(j.events, e)
+		}
+	}
+	d := v.Definition
+	x := &Explanation{User: v.User, Campaign: d.Name, Description: d.Description, Moment: calendar.FormatTime(moment),
+		Profile: v.Profile.Append(nil), Timezone: v.Zone.String(), Older: v.Cut || len(j.events) > mostShown, History: []Event{}}
+	x.Category = j.trigger(&d.Trigger)
+	j.controls()
+	x.Conditions = j.conditions
+	for i := range v.Open {
+		x.Waits = append(x.Waits, j.wait(&v.Open[i]))
+	}
+	for _, e := range j.events[max(0, len(j.events)-mostShown):] {
+		x.History = append(x.History, Event{Event: e.Name, Time: calendar.FormatTime(e.Time), Properties: raw(e.Properties)})
+	}
+	x.Verdict = j.verdict(x)
+	return x
+}
+
+func raw(p value.Properties) json.RawMessage {
+	if len(p) == 0 {
+		return nil
+	}
+	return p.Append(nil)
+}
+
+// judge collects conditions.
+type judge struct {
+	v          campaign.View
+	moment     int64
+	events     []*history.Event // up to the moment
+	newest     *history.Event   // of those that would qualify; nil: none, or a profile's date
+	runs       string           // what the user is waiting for, where a condition only needs time
+	conditions []Condition
+}
+
+func (j *judge) condition(text string, holds bool, because string) {
+	j.conditions = append(j.conditions, Condition{Text: text, Holds: holds, Because: because})
+}
+
+// Missing are the conditions that do not hold, in words.
+func (x *Explanation) Missing() string {
+	var list []string
+	for _, c := range x.Conditions {
+		if !c.Holds {
+			list = append(list, c.sentence())
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+func (c *Condition) sentence() string {
+	if c.Because == "" {
+		return "not: " + c.Text
+	}
+	return "not: " + c.Text + " (" + c.Because + ")"
+}
+
+func (j *judge) verdict(x *Explanation) string {
+	missing := x.Missing()
+	switch {
+	case missing == "":
+		return "every condition holds"
+	case j.runs != "":
+		return j.runs
+	}
+	return missing
+}
+
+func (j *judge) wait(o *campaign.Open) Wait {
+	w := Wait{Until: calendar.FormatTime(o.Moment)}
+	if o.Due > o.Moment {
+		w.Due = calendar.FormatTime(o.Due)
+	}
+	switch {
+	case o.Check:
+		w.For = "the next look"
+	case o.Event != nil:
+		w.For = "what " + o.Event.Name + " of " + calendar.FormatTime(o.Event.Time) + " has set"
+	case j.v.Definition.Trigger.DateTimeProperty != nil:
+		w.For = "the date in the profile"
+	default:
+		w.For = "a look that has been found to hold"
+	}
+	return w
+}
