@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
 )
 
@@ -48,6 +50,9 @@ type Processor struct {
 	metrics *metrics
 	running atomic.Int64 // lanes
 	apart   atomic.Bool  // this machine's clock differs from the broker's, and that is logged
+
+	mu    sync.Mutex
+	parts map[int32]*state.Partition // of the lanes that run, by number
 }
 
 // New checks cfg. It opens nothing.
@@ -65,7 +70,7 @@ func New(cfg Config) (*Processor, error) {
 	if cfg.ProfileTopic != "" {
 		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
 	}
-	p := &Processor{cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Set, cfg.Log)}
+	p := &Processor{cfg: cfg, parts: map[int32]*state.Partition{}, metrics: newMetrics(cfg.Metrics, cfg.Set, cfg.Log)}
 	group, err := lane.New(cfg.Lane, p.loop)
 	if err != nil {
 		return nil, fmt.Errorf("processor: %w", err)
@@ -87,6 +92,7 @@ func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
 	defer p.running.Add(-1)
 	c := newCycle(p, l)
 	defer c.close()
+	defer p.has(c.inputs)()
 	for {
 		err := c.fill(ctx)
 		if ctx.Err() != nil {

@@ -46,7 +46,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(devCommand(), processorCommand(), sinkCommand(), initCommand(), checkCommand(), testCommand(), backtestCommand(),
+	c.AddCommand(devCommand(), processorCommand(), sinkCommand(), initCommand(), checkCommand(), testCommand(), backtestCommand(), whyCommand(), traceCommand(),
 		sendCommand(), tailCommand(), topicsCommand(), schemaCommand(), versionCommand(), benchCommand())
 	c.InitDefaultCompletionCmd()
 	c.InitDefaultHelpCmd()

@@ -91,7 +91,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	}
 	log.Info("processor starts", zap.Strings("campaigns", set.Names()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
 	err = together(ctx, p.Run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Status()) })
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Status()) }, page{"GET /why", whyPage(p)})
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err

@@ -16,9 +16,18 @@ import (
 // readiness says whether a service does its work, and what it is doing.
 type readiness func() (ready bool, detail any)
 
-// serve answers /metrics, /healthz and /readyz on listener until ctx ends.
-func serve(ctx context.Context, listener net.Listener, registry *prometheus.Registry, ready readiness) error {
+// page is what a service answers besides /metrics, /healthz and /readyz.
+type page struct {
+	pattern string // of http.ServeMux
+	answer  http.HandlerFunc
+}
+
+// serve answers /metrics, /healthz, /readyz and the service's own pages on listener until ctx ends.
+func serve(ctx context.Context, listener net.Listener, registry *prometheus.Registry, ready readiness, own ...page) error {
 	mux := http.NewServeMux()
+	for _, p := range own {
+		mux.HandleFunc(p.pattern, p.answer)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
