@@ -67,6 +67,7 @@ func (c *Config) check(d *document, checks Checks) {
 			d.wrong(fmt.Sprintf("campaigns[%d]", i), "", "`campaigns`: expected file names or globs")
 		}
 	}
+	c.checkCaps(d)
 	names := map[string]bool{}
 	for i := range c.Endpoints {
 		at := fmt.Sprintf("endpoints[%d]", i)
@@ -131,6 +132,38 @@ func (c *Config) checkTopics(d *document) {
 	topic("topics.decisions", c.Topics.Decisions)
 	topic("topics.deliveries", c.Topics.Deliveries)
 	topic("topics.dead_letters", c.Topics.DeadLetters)
+}
+
+func (c *Config) checkCaps(d *document) {
+	first := map[string]bool{}
+	for i, limit := range c.Caps {
+		at := fmt.Sprintf("caps[%d]", i)
+		switch {
+		case limit.Name == "":
+			d.missing(at + ".name")
+		case first[limit.Name]:
+			d.wrong(at+".name", "", "the name `%s` is taken by another cap", limit.Name)
+		}
+		first[limit.Name] = true
+		if d.found[at+".max"].value == nil {
+			d.missing(at + ".max")
+		} else if limit.Max < 1 {
+			d.wrong(at+".max", "", "`max`: expected at least 1, not %d; to stop a campaign write enabled: false", limit.Max)
+		}
+		if d.found[at+".per"].value == nil {
+			d.missing(at + ".per")
+		} else {
+			d.duration(at+".per", limit.Per, 1, 10*year)
+		}
+		for j, tag := range limit.Tags {
+			if tag == "" {
+				d.wrong(fmt.Sprintf("%s.tags[%d]", at, j), "", "`tags`: expected the tags of campaigns")
+			}
+		}
+		if limit.Tags != nil && len(limit.Tags) == 0 {
+			d.wrong(at+".tags", "", "`tags`: expected at least one; left out, the cap counts all campaigns")
+		}
+	}
 }
 
 func isPort(text string, low uint64) bool {

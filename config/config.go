@@ -47,7 +47,7 @@ type Config struct {
 	Settle             campaign.Duration    `yaml:"settle"`
 	History            History              `yaml:"history"`
 	Limits             Limits               `yaml:"limits"`
-	Caps               campaign.Unavailable `yaml:"caps" neutral:"[]"`
+	Caps               []campaign.Cap       `yaml:"caps"`
 	OnGap              string               `yaml:"on_gap"` // stop | skip
 	WatermarkSlack     campaign.Duration    `yaml:"watermark_slack"`
 	Dedupe             campaign.Duration    `yaml:"dedupe"`
@@ -161,6 +161,7 @@ func Default() *Config {
 		Settle:             minute,
 		History:            History{MaxAge: 30 * day, MaxEvents: 10000, MaxOpen: 1000, Properties: "all"},
 		Limits:             Limits{MaxRecordBytes: 1 << 20},
+		Caps:               []campaign.Cap{},
 		OnGap:              "stop",
 		WatermarkSlack:     30 * second,
 		Dedupe:             day,

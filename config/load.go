@@ -129,6 +129,7 @@ func (c *Config) Rules() campaign.Rules {
 		MaxOpen:          c.History.MaxOpen,
 		Referenced:       c.History.Properties == "referenced",
 		NotInAudience:    c.Decisions.NotInAudience,
+		Caps:             c.Caps,
 	}
 }
 

@@ -27,6 +27,7 @@ type Rules struct {
 	Referenced       bool          // keep only the properties that campaigns (and Keep) name
 	Keep             []string      // further properties to keep under Referenced: those that templates name
 	NotInAudience    bool          // write not_in_audience decisions, not only count them
+	Caps             []Cap         // on a user's triggers over campaigns, as config has checked them
 }
 
 // Problem is one thing wrong with a definition.
@@ -43,6 +44,7 @@ type Set struct {
 	rules     Rules
 	campaigns []*campaign            // in order of name
 	listeners map[string][]*campaign // event name -> who wants to see it, in order of name
+	followers map[string][]*campaign // event name -> who lets it end a wait or reach a goal
 	remember  map[string]bool        // event names whose first and last are kept for ever
 	keep      map[string]bool        // property names to keep in history; nil: all
 	byHash    map[uint64]*campaign
@@ -60,6 +62,12 @@ type campaign struct {
 	kind     kind
 	audience *expr.Program
 	stale    int64
+	delay    int64
+	exits    []pattern
+	quiet    calendar.Period
+	goal     *goal
+	caps     []*Cap // that count this campaign
+	capped   int64  // the longest of their lengths
 }
 
 // kind decides for one of the five kinds. It changes the user's state of its campaign and calls step.qualify.
@@ -82,7 +90,7 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	if rules.Zone == nil {
 		rules.Zone, _ = calendar.LoadZone("UTC")
 	}
-	s := &Set{rules: rules, listeners: map[string][]*campaign{}, remember: map[string]bool{}, byHash: map[uint64]*campaign{}, names: map[string]string{}}
+	s := &Set{rules: rules, listeners: map[string][]*campaign{}, followers: map[string][]*campaign{}, remember: map[string]bool{}, byHash: map[uint64]*campaign{}, names: map[string]string{}}
 	var problems []Problem
 	seen := map[string]bool{}
 	used := newUsage(rules)
@@ -108,10 +116,16 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 		}
 		for _, name := range c.kind.names() {
 			s.names[name] = name
-			if l := s.listeners[name]; len(l) == 0 || l[len(l)-1] != c {
-				s.listeners[name] = append(l, c)
-			}
+			listen(s.listeners, name, c)
 		}
+		for _, p := range c.exits {
+			s.names[p.event] = p.event
+			listen(s.followers, p.event, c)
+		}
+		if c.goal != nil {
+			listen(s.followers, c.goal.event, c)
+		}
+		c.caps, c.capped = rules.capsOf(c.def.Tags)
 	}
 	s.remember, s.keep = used.remember, used.keep
 	if used.longest > 0 { // a moment is looked back from as long as it can be found late
@@ -119,6 +133,12 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	}
 	s.rules.MaxAge = max(s.rules.MaxAge, used.longest)
 	return s, nil
+}
+
+func listen(listeners map[string][]*campaign, name string, c *campaign) {
+	if l := listeners[name]; len(l) == 0 || l[len(l)-1] != c {
+		listeners[name] = append(l, c)
+	}
 }
 
 // Names lists the campaigns in order of name, the order of Counts.Campaigns.
@@ -233,6 +253,8 @@ func (c *compiler) campaign() *campaign {
 	c.used.stale = max(c.used.stale, out.stale)
 	c.schedule(d.Schedule)
 	c.reentry(d.Reentry)
+	c.waiting(d, out)
+	out.goal = c.goal(d.Goal)
 	c.deliver(d.Deliver)
 	return out
 }
@@ -302,38 +324,6 @@ func (c *compiler) lookBack(path string, d *Duration) int64 {
 	ms := c.positive(path, d)
 	c.used.longest = max(c.used.longest, ms)
 	return ms
-}
-
-func (c *compiler) schedule(s *Schedule) {
-	if s != nil && s.Start != nil && s.End != nil && *s.Start >= *s.End {
-		c.problem("schedule.end", "expected an end after the start")
-	}
-}
-
-func (c *compiler) reentry(r *Reentry) {
-	if r == nil {
-		return
-	}
-	forms := 0
-	if r.Once {
-		forms++
-	}
-	if r.MinGap != nil {
-		forms++
-		c.positive("reentry.min_gap", r.MinGap)
-	}
-	if r.Max != nil || r.Per != nil {
-		forms++
-		if r.Max == nil || r.Per == nil {
-			c.problem("reentry", "max and per belong together: {max: 3, per: 7d}")
-		} else if *r.Max < 1 {
-			c.problem("reentry.max", "expected at least 1; to stop a campaign write enabled: false")
-		}
-		c.positive("reentry.per", r.Per)
-	}
-	if forms != 1 {
-		c.problem("reentry", "expected exactly one of {once: true}, {min_gap: 1d}, {max: 3, per: 7d}")
-	}
 }
 
 func (c *compiler) deliver(list []Delivery) {

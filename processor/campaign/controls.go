@@ -1,12 +1,12 @@
 package campaign
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
+	"cmp"
+	"fmt"
 	"math"
+	"slices"
 
-	"github.com/tripline/tripline/processor/campaign/expr"
+	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/history"
 	"github.com/tripline/tripline/processor/campaign/record"
 )
@@ -18,20 +18,26 @@ const (
 	notInAudience
 	reentered
 	stale
+	exited
+	quiet
+	capped
+	controlGroup
 )
 
-var reasons = [...]string{"paused", "outside_schedule", "not_in_audience", "reentry", "stale"}
+var reasons = [...]string{"paused", "outside_schedule", "not_in_audience", "reentry", "stale", "exited", "quiet_hours", "capped", "control_group"}
 
 // Reasons lists the reasons of CampaignCounts.Suppressed.
 func Reasons() []string { return reasons[:] }
 
 // qualification says that a campaign's condition became true.
 type qualification struct {
+	c      *campaign
 	moment int64            // when, in event time
-	left   int64            // when it was found: an event's arrival, a timer's due moment
+	left   int64            // when it was found, and where it has waited, when its wait is over: an event's arrival, a timer's due moment
 	key    string           // the values of same
 	events []*history.Event // those that qualified the user, oldest first
 	passed bool             // if_past: fire let it through: never stale
+	waited []byte           // its identity, where it has waited: only what may have changed since is judged again
 }
 
 // newest is the last of the events; nil where a profile set the timer.
@@ -42,24 +48,81 @@ func (q *qualification) newest() *history.Event {
 	return q.events[len(q.events)-1]
 }
 
-// qualify turns a qualification into triggers, one for each endpoint, or into a suppressed decision.
+// qualify notes a qualification, which the end of the step judges.
 func (s *step) qualify(st *standing, q qualification) {
-	counts := s.out.Counts.campaign(st.c)
-	counts.Qualified++
-	d := st.c.def
-	hash := s.identity(st.c, &q)
-	if reason, ok := s.stopped(st, &q); ok {
-		s.out.Counts.campaign(st.c).Suppressed[reason]++
-		if reason != notInAudience || s.set.rules.NotInAudience {
-			s.out.Decisions = append(s.out.Decisions, record.Decision{ID: digest("dec_", hash, ""), Campaign: d.Name, Version: d.Version,
-				User: s.user.id, Time: q.moment, Left: q.left, Decision: "suppressed", Reason: reasons[reason]})
+	q.c = st.c
+	s.out.Counts.campaign(q.c).Qualified++
+	s.pending = append(s.pending, q)
+}
+
+// goesBefore orders what one step lets go: what has priority, then by campaign's name; of one campaign by moment, then by
+// the newest event.
+func goesBefore(a, b qualification) int {
+	if order := cmp.Or(cmp.Compare(b.c.def.Priority, a.c.def.Priority), a.c.index-b.c.index, cmp.Compare(a.moment, b.moment)); order != 0 {
+		return order
+	}
+	if x, y := a.newest(), b.newest(); x != nil && y != nil {
+		return cmp.Or(cmp.Compare(x.Time, y.Time), cmp.Compare(x.Seq, y.Seq))
+	}
+	return 0
+}
+
+// decide judges what the step lets go.
+func (s *step) decide() {
+	if len(s.pending) > 1 {
+		slices.SortStableFunc(s.pending, goesBefore)
+	}
+	for i := range s.pending {
+		q := &s.pending[i]
+		st, known := s.user.standing(q.c)
+		if !known {
+			st = s.stranger(q.c)
 		}
-		return
+		s.judge(st, q)
+		if !known && !st.empty() {
+			s.user.settle(st)
+		}
 	}
-	s.out.Counts.campaign(st.c).Triggered++
-	if r := d.Reentry; r != nil {
-		st.leaves(s, q.moment)
+	clear(s.pending)
+	s.pending = s.pending[:0]
+}
+
+// judge turns a qualification into triggers, one for each endpoint, into a suppressed decision, or has it wait.
+func (s *step) judge(st *standing, q *qualification) {
+	why := s.verdict(st, q)
+	identity := q.waited
+	if identity == nil {
+		identity = s.identity(q.c, q)
 	}
+	switch {
+	case why.until > 0:
+		if q.waited == nil {
+			st.takesPlace(s, q.moment)
+		}
+		st.hold(s, q, identity, why.until)
+	case why.reason == leaves || why.reason == controlGroup:
+		if q.waited == nil {
+			st.takesPlace(s, q.moment)
+		}
+		if why.reason == controlGroup {
+			s.suppress(q.c, q.moment, q.left, identity, why)
+			st.watchGoal(s, digest("trg_", identity, ""), q.left, true)
+			return
+		}
+		s.leave(st, q, identity)
+	default:
+		if q.waited != nil {
+			st.givesBack(s, q.moment)
+		}
+		s.suppress(q.c, q.moment, q.left, identity, why)
+	}
+}
+
+// leave emits the triggers.
+func (s *step) leave(st *standing, q *qualification, identity []byte) {
+	d := q.c.def
+	s.out.Counts.campaign(q.c).Triggered++
+	s.user.countForCaps(q.c, q.left)
 	events := make([]record.Happening, len(q.events))
 	for i, e := range q.events {
 		events[i] = record.Happening{Name: e.Name, Time: e.Time, Properties: e.Properties}
@@ -69,61 +132,138 @@ func (s *step) qualify(st *standing, q qualification) {
 		if len(d.Deliver) > 1 {
 			endpoint = to.Endpoint
 		}
-		s.out.Triggers = append(s.out.Triggers, record.Trigger{ID: digest("trg_", hash, endpoint), Campaign: d.Name, Version: d.Version,
-			Category: st.c.category, User: s.user.id, Time: q.moment, Left: max(q.left, q.moment), Profile: s.user.profile,
+		id := digest("trg_", identity, endpoint)
+		s.out.Triggers = append(s.out.Triggers, record.Trigger{ID: id, Campaign: d.Name, Version: d.Version,
+			Category: q.c.category, User: s.user.id, Time: q.moment, Left: max(q.left, q.moment), Profile: s.user.profile,
 			Events: events, Endpoint: to.Endpoint})
+		st.watchGoal(s, id, q.left, false)
 	}
 }
 
-// stopped tries the controls in their order; the first that stops the qualification gives its reason.
-func (s *step) stopped(st *standing, q *qualification) (reason int, ok bool) {
-	d := st.c.def
-	switch {
-	case d.Enabled != nil && !*d.Enabled:
-		return paused, true
-	case d.Schedule != nil && !(d.Schedule.contains(q.moment) && d.Schedule.contains(q.left)):
-		return outsideSchedule, true
-	case st.c.audience != nil && !s.inAudience(st.c, q):
-		return notInAudience, true
-	case d.Reentry != nil && !d.Reentry.allows(st.left, q.moment):
-		return reentered, true
-	case !q.passed && q.left-(q.moment+s.set.rules.AllowedLateness) > st.c.stale:
-		return stale, true
+func (s *step) suppress(c *campaign, moment, left int64, identity []byte, why verdict) {
+	s.out.Counts.campaign(c).Suppressed[why.reason]++
+	if why.reason == notInAudience && !s.set.rules.NotInAudience {
+		return
 	}
-	return 0, false
+	s.out.Decisions = append(s.out.Decisions, record.Decision{ID: digest("dec_", identity, ""), Campaign: c.def.Name, Version: c.def.Version,
+		User: s.user.id, Time: moment, Left: left, Decision: "suppressed", Reason: reasons[why.reason], Detail: why.detail})
+}
+
+// verdict is what becomes of a qualification: a reason that stops it, with its detail, or until when it waits, or neither.
+type verdict struct {
+	reason int
+	detail string
+	until  int64 // ms; the due moment of the wait
+}
+
+// leaves is the reason of what nothing stops.
+const leaves = -1
+
+// verdict tries the controls in their order; the first that stops the qualification gives its reason. Of one that has
+// waited it tries again those that may have changed.
+func (s *step) verdict(st *standing, q *qualification) verdict {
+	c, d := q.c, q.c.def
+	if d.Enabled != nil && !*d.Enabled {
+		return verdict{reason: paused}
+	}
+	if d.Schedule != nil {
+		for _, m := range [2]int64{q.moment, q.left} {
+			if (m == q.left || q.waited == nil) && !d.Schedule.contains(m) {
+				return verdict{reason: outsideSchedule, detail: "at " + calendar.FormatTime(m)}
+			}
+		}
+	}
+	if q.waited != nil {
+		return s.atLeaving(q)
+	}
+	if c.audience != nil && !s.inAudience(c, q, q.moment) {
+		return verdict{reason: notInAudience}
+	}
+	if d.Reentry != nil {
+		if other, ok := d.Reentry.stops(st.left, q.moment); ok {
+			return verdict{reason: reentered, detail: d.Reentry.String() + ", and one triggered at " + calendar.FormatTime(other)}
+		}
+	}
+	if late := q.left - (q.moment + s.set.rules.AllowedLateness); !q.passed && late > c.stale {
+		return verdict{reason: stale, detail: "found " + calendar.FormatDuration(late) + " late"}
+	}
+	if e := s.exit(c, q); e != nil {
+		return verdict{reason: exited, detail: e.Name + " at " + calendar.FormatTime(e.Time)}
+	}
+	if c.delay > 0 {
+		if due := q.moment + c.delay + s.set.rules.AllowedLateness; due > q.left {
+			return verdict{until: due}
+		}
+	}
+	return s.atLeaving(q)
+}
+
+// atLeaving tries the controls of the moment at which a trigger would leave.
+func (s *step) atLeaving(q *qualification) verdict {
+	c, d := q.c, q.c.def
+	if d.QuietHours != nil {
+		if end, ok := c.quiet.Holds(q.left, s.user.zone); ok {
+			if d.QuietHours.Then != drop {
+				return verdict{until: end + s.set.rules.AllowedLateness}
+			}
+			return verdict{reason: quiet, detail: "until " + calendar.FormatTime(end) + " (" + s.user.zone.String() + ")"}
+		}
+	}
+	if q.waited != nil && c.audience != nil && !s.inAudience(c, q, q.left) {
+		return verdict{reason: notInAudience, detail: "at " + calendar.FormatTime(q.left)}
+	}
+	for _, limit := range c.caps {
+		if s.user.counted(limit, q.left) >= limit.Max {
+			return verdict{reason: capped, detail: fmt.Sprintf("%s: %d per %s", limit.Name, limit.Max, calendar.FormatDuration(int64(limit.Per)))}
+		}
+	}
+	if d.ControlGroup != nil && d.ControlGroup.holds(d.Name, s.user.id) {
+		return verdict{reason: controlGroup, detail: d.ControlGroup.String()}
+	}
+	return verdict{reason: leaves}
 }
 
 func (d *Schedule) contains(ms int64) bool {
 	return (d.Start == nil || ms >= int64(*d.Start)) && (d.End == nil || ms < int64(*d.End))
 }
 
-// allows judges a moment by those of the user's earlier triggers.
-func (r *Reentry) allows(left []int64, moment int64) bool {
-	switch {
-	case r.Once:
-		return len(left) == 0
-	case r.MinGap != nil:
-		for _, m := range left {
-			if m-moment < int64(*r.MinGap) && moment-m < int64(*r.MinGap) {
-				return false
-			}
-		}
-		return true
+// stops judges a moment by those of the user's earlier triggers, and names the last of those that stand in its way.
+func (r *Reentry) stops(left []int64, moment int64) (other int64, ok bool) {
+	n, most := 0, 1
+	if r.Max != nil {
+		most = *r.Max
 	}
-	n := 0
 	for _, m := range left {
-		if m > moment-int64(*r.Per) && m <= moment {
+		switch {
+		case r.MinGap != nil && (m-moment >= int64(*r.MinGap) || moment-m >= int64(*r.MinGap)):
+		case r.Max != nil && (m <= moment-int64(*r.Per) || m > moment):
+		default:
+			other = m
 			n++
 		}
 	}
-	return n < *r.Max
+	return other, n >= most
 }
 
-// leaves notes a trigger's moment as long as reentry can ask for it: for ever under once, else the rule's length and
+// String is the rule as a decision's detail tells it.
+func (r *Reentry) String() string {
+	switch {
+	case r.Once:
+		return "once"
+	case r.MinGap != nil:
+		return "at least " + calendar.FormatDuration(int64(*r.MinGap)) + " between two"
+	}
+	return fmt.Sprintf("at most %d per %s", *r.Max, calendar.FormatDuration(int64(*r.Per)))
+}
+
+// takesPlace notes a trigger's moment as long as reentry can ask for it: for ever under once, else the rule's length and
 // as long again as a moment can be found late, which has no end where if_past fires.
-func (st *standing) leaves(s *step, moment int64) {
-	s.user.dirty = true
+func (st *standing) takesPlace(s *step, moment int64) {
 	r := st.c.def.Reentry
+	if r == nil {
+		return
+	}
+	s.user.dirty = true
 	if r.Once {
 		st.left = append(st.left[:0], moment)
 		return
@@ -151,120 +291,80 @@ func (st *standing) leaves(s *step, moment int64) {
 // maxLeft bounds how many triggers of a user one campaign's reentry knows.
 const maxLeft = 10_000
 
-// inAudience judges who the user is and what they had done up to the moment.
-func (s *step) inAudience(c *campaign, q *qualification) bool {
-	s.env = expr.Env{Profile: s.user.profile, User: s.user.id, Now: q.moment, Look: func(l *expr.Lookup) expr.Answer { return s.look(c, l, q.moment) }}
-	if e := q.newest(); e != nil {
-		s.env.Event, s.env.HasEvent = e.Properties, true
+// givesBack forgets the moment of a trigger that was dropped after all.
+func (st *standing) givesBack(s *step, moment int64) {
+	if i := slices.Index(st.left, moment); i >= 0 {
+		s.user.dirty = true
+		st.left = slices.Delete(st.left, i, i+1)
 	}
-	ok, err := c.audience.True(&s.env)
-	if err != nil {
-		s.out.Counts.campaign(c).ExpressionErrors++
-	}
-	return ok
 }
 
-// look answers a history function as of a moment.
-func (s *step) look(c *campaign, l *expr.Lookup, moment int64) expr.Answer {
-	switch l.Function {
-	case expr.First, expr.Last, expr.Since:
-		e := s.user.edge(l.Event, moment, l.Function == expr.First)
-		if e == nil {
-			return expr.Answer{}
-		}
-		return expr.Answer{OK: true, Event: e.Properties, Time: e.Time, Number: float64(moment - e.Time)}
+func (c *compiler) schedule(s *Schedule) {
+	if s != nil && s.Start != nil && s.End != nil && *s.Start >= *s.End {
+		c.problem("schedule.end", "expected an end after the start")
 	}
-	var where func(*history.Event) bool
-	if l.Predicate != nil {
-		where = func(e *history.Event) bool {
-			env := expr.Env{Event: e.Properties, HasEvent: true, User: s.user.id, Now: moment}
-			ok, err := l.Predicate.True(&env)
-			if err != nil {
-				s.out.Counts.campaign(c).ExpressionErrors++
-			}
-			return ok
-		}
-	}
-	n, sum, least, most := s.user.log.Aggregate(l.Event, l.Property, moment-l.Window, moment, where)
-	answer := expr.Answer{OK: n > 0 || l.Function == expr.Count || l.Function == expr.Sum}
-	switch l.Function {
-	case expr.Count:
-		answer.Number = float64(n)
-	case expr.Sum:
-		answer.Number = sum
-	case expr.Avg:
-		answer.Number = sum / float64(max(n, 1))
-	case expr.Min:
-		answer.Number = least
-	case expr.Max:
-		answer.Number = most
-	}
-	return answer
 }
 
-// edge is the user's first or last event of a name up to a moment, as far back as anything is known.
-func (u *User) edge(name string, moment int64, first bool) (found *history.Event) {
-	known := u.memory(name)
-	if known != nil {
-		if known.first.Time > moment {
-			return nil
+func (c *compiler) reentry(r *Reentry) {
+	if r == nil {
+		return
+	}
+	forms := 0
+	if r.Once {
+		forms++
+	}
+	if r.MinGap != nil {
+		forms++
+		c.positive("reentry.min_gap", r.MinGap)
+	}
+	if r.Max != nil || r.Per != nil {
+		forms++
+		if r.Max == nil || r.Per == nil {
+			c.problem("reentry", "max and per belong together: {max: 3, per: 7d}")
+		} else if *r.Max < 1 {
+			c.problem("reentry.max", "expected at least 1; to stop a campaign write enabled: false")
 		}
-		if first {
-			return known.first
-		}
-		if known.last.Time <= moment {
-			return known.last
-		}
+		c.positive("reentry.per", r.Per)
 	}
-	visit := func(e *history.Event) bool {
-		found = e
-		return false
+	if forms != 1 {
+		c.problem("reentry", "expected exactly one of {once: true}, {min_gap: 1d}, {max: 3, per: 7d}")
 	}
-	if first {
-		u.log.AscendOf(name, history.Position{}, after(moment), visit)
-	} else {
-		u.log.DescendOf(name, history.Position{}, after(moment), visit)
-	}
-	if found == nil && known != nil {
-		return known.first
-	}
-	return found
 }
 
-// identity hashes what makes a qualification this one: campaign, user, moment and instance.
-func (s *step) identity(c *campaign, q *qualification) []byte {
-	h := s.text[:0]
-	field := func(text string) {
-		h = binary.AppendUvarint(h, uint64(len(text)))
-		h = append(h, text...)
-	}
-	field(c.def.Name)
-	field(s.user.id)
-	h = binary.AppendVarint(h, q.moment)
-	field(q.key)
-	if e := q.newest(); e != nil {
-		field(e.ID)
-		if e.ID == "" {
-			h = binary.AppendVarint(h, e.Time)
-			field(e.Name)
-			h = binary.AppendVarint(h, s.user.ordinal(e))
+const (
+	hold = "hold"
+	drop = "drop"
+)
+
+// waiting compiles what may hold a trigger up.
+func (c *compiler) waiting(d *Definition, out *campaign) {
+	out.delay = c.positive("delay", d.Delay)
+	if q := d.QuietHours; q != nil {
+		out.quiet.Days = calendar.EveryDay
+		if q.From == nil || q.To == nil {
+			c.problem("quiet_hours", "expected a beginning and an end: {from: \"22:00\", to: \"08:00\"}")
+		} else if out.quiet.From, out.quiet.To = calendar.TimeOfDay(*q.From), calendar.TimeOfDay(*q.To); *q.From == *q.To {
+			c.problem("quiet_hours.to", "expected another time of day than from: to stop a campaign write enabled: false")
+		}
+		if q.Days != nil {
+			out.quiet.Days = [7]bool{}
+		}
+		if q.Days != nil && len(q.Days) == 0 {
+			c.problem("quiet_hours.days", "expected at least one day, as in [sat, sun]; left out, every day begins a period")
+		}
+		for i, name := range q.Days {
+			c.choice(fmt.Sprintf("quiet_hours.days[%d]", i), name, "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+			out.quiet.Days[weekdays[name]] = true
+		}
+		if q.Then != "" {
+			c.choice("quiet_hours.then", q.Then, hold, drop)
 		}
 	}
-	s.text = h
-	return h
-}
-
-// ordinal counts the user's earlier arrivals of e's time and name.
-func (u *User) ordinal(e *history.Event) (n int64) {
-	u.log.AscendOf(e.Name, before(e.Time), history.Position{Time: e.Time, Seq: e.Seq - 1}, func(*history.Event) bool {
-		n++
-		return true
-	})
-	return n
-}
-
-func digest(prefix string, identity []byte, endpoint string) string {
-	sum := sha256.Sum256(append(binary.AppendUvarint(identity, uint64(len(endpoint))), endpoint...))
-	id := make([]byte, 0, 36)
-	return string(hex.AppendEncode(append(id, prefix...), sum[:16]))
+	if len(d.Exit) > 0 && d.Delay == nil && (d.QuietHours == nil || d.QuietHours.Then == drop) {
+		c.problem("exit", "drops what waits, and nothing can wait here: give a delay, or quiet_hours that hold")
+	}
+	for i := range d.Exit {
+		out.exits = append(out.exits, c.pattern(fmt.Sprintf("exit[%d]", i), &d.Exit[i], nil, false))
+		c.used.longest = max(c.used.longest, 1) // exits are looked for from the moment on, however late it is found
+	}
 }

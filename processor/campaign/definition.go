@@ -1,8 +1,12 @@
 package campaign
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 )
@@ -21,14 +25,15 @@ type Definition struct {
 	StaleAfter  *Duration  `yaml:"stale_after"` // nil: 24h
 	Deliver     []Delivery `yaml:"deliver,oneormany"`
 
-	// Keys of the language that this version does not know yet: refused by name, never ignored.
-	Delay        Unavailable `yaml:"delay"`
-	Exit         Unavailable `yaml:"exit"`
-	QuietHours   Unavailable `yaml:"quiet_hours"`
-	Priority     Unavailable `yaml:"priority"`
-	ControlGroup Unavailable `yaml:"control_group"`
-	Goal         Unavailable `yaml:"goal"`
-	Backfill     Unavailable `yaml:"backfill"`
+	Delay        *Duration   `yaml:"delay"`
+	Exit         []Pattern   `yaml:"exit"`
+	QuietHours   *QuietHours `yaml:"quiet_hours"`
+	Priority     int         `yaml:"priority"`
+	ControlGroup *Share      `yaml:"control_group"`
+	Goal         *Goal       `yaml:"goal"`
+
+	// A key of the language that this version does not know yet: refused by name, never ignored.
+	Backfill Unavailable `yaml:"backfill"`
 
 	// Version is a hash of the campaign's text, set by whoever read it; every record that the campaign causes carries it.
 	Version string `yaml:"-"`
@@ -125,6 +130,29 @@ type Reentry struct {
 	Per    *Duration `yaml:"per"`
 }
 
+// QuietHours is a part of the day in the user's zone in which no trigger leaves.
+type QuietHours struct {
+	From *TimeOfDay `yaml:"from"`
+	To   *TimeOfDay `yaml:"to"`
+	Days []string   `yaml:"days"` // on which a period begins; none: every day
+	Then string     `yaml:"then"` // hold (default) | drop
+}
+
+// Goal is what a trigger is to bring about.
+type Goal struct {
+	Pattern `yaml:",inline"`
+	Within  *Duration `yaml:"within"`
+	Value   string    `yaml:"value"` // an expression over the event
+}
+
+// Cap bounds how many triggers a user gets over all campaigns, or over those that have one of its tags.
+type Cap struct {
+	Name string   `yaml:"name"`
+	Max  int      `yaml:"max"`
+	Per  Duration `yaml:"per"`
+	Tags []string `yaml:"tags"`
+}
+
 // Delivery is where and how the sink sends the campaign's triggers.
 type Delivery struct {
 	Endpoint    string            `yaml:"endpoint"`
@@ -164,6 +192,31 @@ func (t *TimeOfDay) UnmarshalText(text []byte) error {
 	of, err := calendar.ParseTimeOfDay(string(text))
 	*t = TimeOfDay(of)
 	return err
+}
+
+// Share is a part of the whole, from 0 to 1, written as "10%" or "2.5%".
+type Share float64
+
+// String is the share as it is written.
+func (s Share) String() string { return strconv.FormatFloat(float64(s)*100, 'g', 10, 64) + "%" }
+
+// holds says whether a user is among the share of a campaign: the first 8 bytes of SHA-256(campaign, NUL, user), as a
+// fraction of 2⁶⁴, lie below it.
+func (s Share) holds(campaign, user string) bool {
+	sum := sha256.Sum256([]byte(campaign + "\x00" + user))
+	below := math.Ldexp(float64(s), 64)
+	return below >= 1<<64 || binary.BigEndian.Uint64(sum[:8]) < uint64(below)
+}
+
+// UnmarshalText reads a number of hundredths with its sign.
+func (s *Share) UnmarshalText(text []byte) error {
+	digits, percent := strings.CutSuffix(string(text), "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if !percent || err != nil || !(n >= 0 && n <= 100) {
+		return fmt.Errorf("expected a share from 0%% to 100%%, as in 10%%, not %q", text)
+	}
+	*s = Share(n / 100)
+	return nil
 }
 
 // Occurrence says which of a user's matching events counts: 0 is every one, n the n-th and never again.

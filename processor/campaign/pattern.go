@@ -6,6 +6,8 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // pattern is a compiled event pattern. Its key is the list of properties that tie events together, under the names
@@ -109,4 +111,189 @@ func (s *step) holds(c *campaign, p *expr.Program, e *history.Event) bool {
 		s.out.Counts.campaign(c).ExpressionErrors++
 	}
 	return ok
+}
+
+// inAudience judges who the user is and what they had done up to a moment: the qualification's, or that of its leaving.
+func (s *step) inAudience(c *campaign, q *qualification, moment int64) bool {
+	s.env = expr.Env{Profile: s.user.profile, User: s.user.id, Now: moment, Look: func(l *expr.Lookup) expr.Answer { return s.look(c, l, moment) }}
+	if e := q.newest(); e != nil {
+		s.env.Event, s.env.HasEvent = e.Properties, true
+	}
+	ok, err := c.audience.True(&s.env)
+	if err != nil {
+		s.out.Counts.campaign(c).ExpressionErrors++
+	}
+	return ok
+}
+
+// look answers a history function as of a moment.
+func (s *step) look(c *campaign, l *expr.Lookup, moment int64) expr.Answer {
+	switch l.Function {
+	case expr.First, expr.Last, expr.Since:
+		e := s.user.edge(l.Event, moment, l.Function == expr.First)
+		if e == nil {
+			return expr.Answer{}
+		}
+		return expr.Answer{OK: true, Event: e.Properties, Time: e.Time, Number: float64(moment - e.Time)}
+	}
+	var where func(*history.Event) bool
+	if l.Predicate != nil {
+		where = func(e *history.Event) bool {
+			env := expr.Env{Event: e.Properties, HasEvent: true, User: s.user.id, Now: moment}
+			ok, err := l.Predicate.True(&env)
+			if err != nil {
+				s.out.Counts.campaign(c).ExpressionErrors++
+			}
+			return ok
+		}
+	}
+	n, sum, least, most := s.user.log.Aggregate(l.Event, l.Property, moment-l.Window, moment, where)
+	answer := expr.Answer{OK: n > 0 || l.Function == expr.Count || l.Function == expr.Sum}
+	switch l.Function {
+	case expr.Count:
+		answer.Number = float64(n)
+	case expr.Sum:
+		answer.Number = sum
+	case expr.Avg:
+		answer.Number = sum / float64(max(n, 1))
+	case expr.Min:
+		answer.Number = least
+	case expr.Max:
+		answer.Number = most
+	}
+	return answer
+}
+
+// edge is the user's first or last event of a name up to a moment, as far back as anything is known.
+func (u *User) edge(name string, moment int64, first bool) (found *history.Event) {
+	known := u.memory(name)
+	if known != nil {
+		if known.first.Time > moment {
+			return nil
+		}
+		if first {
+			return known.first
+		}
+		if known.last.Time <= moment {
+			return known.last
+		}
+	}
+	visit := func(e *history.Event) bool {
+		found = e
+		return false
+	}
+	if first {
+		u.log.AscendOf(name, history.Position{}, after(moment), visit)
+	} else {
+		u.log.DescendOf(name, history.Position{}, after(moment), visit)
+	}
+	if found == nil && known != nil {
+		return known.first
+	}
+	return found
+}
+
+// goal is what a campaign's triggers are measured by.
+type goal struct {
+	pattern
+	within int64
+	value  *expr.Program // nil: conversions have no value
+}
+
+// watched is a trigger, or one that was held out, that may still convert.
+type watched struct {
+	trigger string
+	left    int64
+	control bool
+}
+
+func (c *compiler) goal(d *Goal) *goal {
+	if d == nil {
+		return nil
+	}
+	g := &goal{pattern: c.pattern("goal", &d.Pattern, nil, false)}
+	if d.Within == nil {
+		c.problem("goal.within", "is required: how long after a trigger an event counts, such as 3d")
+	}
+	g.within = c.positive("goal.within", d.Within)
+	if d.Value != "" {
+		var err *expr.Error
+		if g.value, err = expr.CompileValue(d.Value, expr.Where); err != nil {
+			c.problems = append(c.problems, Problem{Campaign: c.index, Path: "goal.value", Line: err.Line, Column: err.Column,
+				Message: err.Message, Suggestion: err.Suggestion})
+		}
+	}
+	return g
+}
+
+// watchGoal begins to wait for what a trigger is to bring about. Above max_open the oldest is given up, and counted.
+func (st *standing) watchGoal(s *step, trigger string, left int64, control bool) {
+	if st.c.goal == nil {
+		return
+	}
+	s.user.dirty = true
+	st.goals = slices.DeleteFunc(st.goals, func(w watched) bool { return st.c.lapsed(s, w) })
+	st.goals = append(st.goals, watched{trigger: trigger, left: left, control: control})
+	if most := s.set.rules.MaxOpen; most > 0 && len(st.goals) > most {
+		st.goals = slices.Delete(st.goals, 0, 1)
+		s.out.Counts.campaign(st.c).DroppedOpen++
+	}
+}
+
+// lapsed says that no event converts a trigger any more: its time is over, and a late event would come too late.
+func (c *campaign) lapsed(s *step, w watched) bool {
+	return s.arrival-s.set.rules.AllowedLateness-c.stale > w.left+c.goal.within
+}
+
+// follow applies an event that has just arrived to what waits and to what is measured.
+func (s *step) follow(st *standing, e *history.Event) {
+	if st.c.goal != nil && len(st.goals) > 0 {
+		if _, ok := st.c.goal.match(s, st.c, e); ok {
+			st.converts(s, e)
+		}
+	}
+	if len(st.held) == 0 {
+		return
+	}
+	for i := range st.c.exits {
+		if _, ok := st.c.exits[i].match(s, st.c, e); ok {
+			st.ends(s, e)
+			return
+		}
+	}
+}
+
+// converts writes a decision for each trigger that e is the first to reach the goal of.
+func (st *standing) converts(s *step, e *history.Event) {
+	g, d := st.c.goal, st.c.def
+	kept := st.goals[:0]
+	for _, w := range st.goals {
+		if e.Time < w.left || e.Time > w.left+g.within || st.c.lapsed(s, w) {
+			kept = append(kept, w)
+			continue
+		}
+		out := record.Decision{ID: digest("dec_", []byte(w.trigger), "converted"), Campaign: d.Name, Version: d.Version, User: s.user.id,
+			Time: e.Time, Left: s.arrival, Decision: "converted", TriggerID: w.trigger, Group: "treated"}
+		if w.control {
+			out.Group = "control"
+		}
+		if g.value != nil {
+			out.Value = s.worth(st.c, e)
+		}
+		s.user.dirty = true
+		s.out.Counts.campaign(st.c).Converted++
+		s.out.Decisions = append(s.out.Decisions, out)
+	}
+	clear(st.goals[len(kept):])
+	st.goals = kept
+}
+
+// worth is the value of a conversion; what fails at run time is none, and counted.
+func (s *step) worth(c *campaign, e *history.Event) value.Value {
+	s.env = expr.Env{Event: e.Properties, HasEvent: true, User: s.user.id, Now: e.Time}
+	v, err := c.goal.value.Value(&s.env)
+	if err != nil {
+		s.out.Counts.campaign(c).ExpressionErrors++
+	}
+	return v
 }

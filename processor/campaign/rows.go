@@ -10,9 +10,9 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// rowVersion is the format of a user's head row. The previous one, 1, is readable: it knew no earlier zones of a user, and
-// a look of inaction was a range of moments; of these only those that are one moment go on.
-const rowVersion = 2
+// rowVersion is the format of a user's head row. The previous one, 2, is readable: in it nothing waited, and neither caps
+// nor goals were kept.
+const rowVersion = 3
 
 // rowGrowth is by how many bytes a step mostly makes a row longer.
 const rowGrowth = 64
@@ -47,7 +47,7 @@ func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, e
 			u.ever = append(u.ever, m)
 		}
 	}
-	u.moved = r.zones()
+	u.moved, u.sent = r.zones(), r.sent()
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		hash, trigger := r.fixed(), r.fixed()
 		st := r.standing()
@@ -57,8 +57,11 @@ func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, e
 			continue
 		}
 		if st.c.trigger != trigger { // another trigger: what was open under the old one says nothing of the new
-			st = standing{c: st.c, left: st.left}
+			st = standing{c: st.c, left: st.left, held: st.held, goals: st.goals}
 			u.dirty = true
+		}
+		if st.c.goal == nil {
+			st.goals = nil
 		}
 		if !st.empty() {
 			u.standings = append(u.standings, &st)
@@ -96,7 +99,7 @@ func (u *User) Err() error { return u.log.Err() }
 func (u *User) Changed() bool { return u.dirty }
 
 func (u *User) blank() bool {
-	return len(u.profile) == 0 && u.log.Empty() && len(u.ever) == 0 && len(u.moved) == 0 && len(u.standings) == 0
+	return len(u.profile) == 0 && u.log.Empty() && len(u.ever) == 0 && len(u.moved) == 0 && len(u.sent) == 0 && len(u.standings) == 0
 }
 
 func (u *User) appendHead(dst []byte) []byte {
@@ -115,6 +118,10 @@ func (u *User) appendHead(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(u.moved)))
 	for _, m := range u.moved {
 		dst = appendText(binary.AppendVarint(dst, m.until), m.zone.String())
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(u.sent)))
+	for _, t := range u.sent {
+		dst = binary.BigEndian.AppendUint64(binary.AppendVarint(dst, t.left), t.campaign)
 	}
 	held := 0
 	for _, st := range u.standings {
@@ -153,6 +160,18 @@ func (st *standing) append(dst []byte) []byte {
 	for _, m := range st.left {
 		dst = binary.AppendVarint(dst, m)
 	}
+	dst = binary.AppendUvarint(dst, uint64(len(st.held)))
+	for i := range st.held {
+		dst = st.held[i].append(dst)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(st.goals)))
+	for _, w := range st.goals {
+		group := byte(0)
+		if w.control {
+			group = 1
+		}
+		dst = append(appendText(binary.AppendVarint(dst, w.left), w.trigger), group)
+	}
 	return dst
 }
 
@@ -170,6 +189,18 @@ func (t *timer) append(dst []byte) []byte {
 	dst = appendText(dst, t.key)
 	if t.event != nil {
 		dst = appendEvent(dst, t.event)
+	}
+	return dst
+}
+
+func (h *held) append(dst []byte) []byte {
+	dst = binary.AppendVarint(dst, h.moment)
+	dst = binary.AppendVarint(dst, h.due-h.moment)
+	dst = appendPosition(dst, h.from)
+	dst = appendText(dst, string(h.identity))
+	dst = binary.AppendUvarint(dst, uint64(len(h.events)))
+	for _, e := range h.events {
+		dst = appendEvent(dst, e)
 	}
 	return dst
 }
@@ -298,9 +329,6 @@ func (r *reader) event() *history.Event {
 
 // zones reads which zones a user had before. One that is not known any more is left out.
 func (r *reader) zones() (list []moved) {
-	if r.old {
-		return nil
-	}
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		until, name := r.signed(), r.text()
 		if zone, ok := calendar.LoadZone(name); ok {
@@ -316,20 +344,11 @@ func (r *reader) standing() (st standing) {
 		flags := r.byte()
 		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.signed()}
 		t.due = t.moment + r.signed()
-		from := int64(0)
-		if r.old {
-			from = r.signed()
-		}
 		t.year, t.key = int(r.unsigned()), r.text()
 		if flags&4 > 0 {
 			t.event = r.event()
 		}
-		if from != 0 && from == t.moment {
-			t.next, t.due = true, t.moment
-		}
-		if from == 0 || t.next {
-			st.open = append(st.open, t)
-		}
+		st.open = append(st.open, t)
 	}
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		st.floors = append(st.floors, floor{key: r.text(), at: r.position()})
@@ -340,5 +359,37 @@ func (r *reader) standing() (st standing) {
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		st.left = append(st.left, r.signed())
 	}
+	if r.old {
+		return st
+	}
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		st.held = append(st.held, r.held())
+	}
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		w := watched{left: r.signed(), trigger: r.text()}
+		w.control = r.byte() == 1
+		st.goals = append(st.goals, w)
+	}
 	return st
+}
+
+func (r *reader) held() held {
+	h := held{moment: r.signed()}
+	h.due, h.from = h.moment+r.signed(), r.position()
+	h.identity = []byte(r.text())
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		h.events = append(h.events, r.event())
+	}
+	return h
+}
+
+// sent reads what caps count.
+func (r *reader) sent() (list []sent) {
+	if r.old {
+		return nil
+	}
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		list = append(list, sent{left: r.signed(), campaign: r.fixed()})
+	}
+	return list
 }

@@ -2,6 +2,7 @@ package campaign_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -73,8 +74,15 @@ func compiled(dir string, c twin.Case) (*campaign.Set, error) {
 	}
 	zone, _ := calendar.LoadZone(name)
 	set, _ := campaign.Compile(campaign.Rules{Zone: zone, TimezoneProperty: "timezone", AllowedLateness: c.Rules.AllowedLateness,
-		MaxFuture: c.Rules.MaxFuture, Settle: c.Rules.Settle, MaxAge: 400 * 24 * 3600_000, NotInAudience: true}, defs)
+		MaxFuture: c.Rules.MaxFuture, Settle: c.Rules.Settle, MaxAge: 400 * 24 * 3600_000, NotInAudience: true, Caps: capsOf(c)}, defs)
 	return set, nil
+}
+
+func capsOf(c twin.Case) (list []campaign.Cap) {
+	for _, one := range c.Rules.Caps {
+		list = append(list, campaign.Cap{Name: one.Name, Max: one.Max, Per: campaign.Duration(one.Per), Tags: one.Tags})
+	}
+	return list
 }
 
 // core runs the real core, and opens the user anew from its rows after every step.
@@ -127,7 +135,11 @@ func taken(out *campaign.Output) (list []twin.Outcome) {
 		list = append(list, o)
 	}
 	for _, d := range out.Decisions {
-		list = append(list, twin.Outcome{Campaign: d.Campaign, Time: d.Time, Left: d.Left, Reason: d.Reason})
+		o := twin.Outcome{Campaign: d.Campaign, Time: d.Time, Left: d.Left, Reason: d.Reason, Group: d.Group}
+		if !d.Value.IsNil() {
+			o.Value = json.RawMessage(d.Value.Append(nil))
+		}
+		list = append(list, o)
 	}
 	return list
 }
@@ -153,10 +165,24 @@ func properties(m map[string]any) (p value.Properties) {
 	return p
 }
 
+// jsonOf is a conversion's value.
+func jsonOf(v any) string {
+	if v == nil {
+		return "without value"
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
 func lines(outcomes []twin.Outcome) (text []string) {
 	for _, o := range outcomes {
 		line := o.Campaign + " at " + calendar.FormatTime(o.Time) + " left " + calendar.FormatTime(max(o.Left, o.Time))
-		if o.Reason != "" {
+		if o.Group != "" {
+			line += " converted " + o.Group + " " + jsonOf(o.Value)
+		} else if o.Reason != "" {
 			line += " suppressed " + o.Reason
 		} else {
 			for _, e := range o.Events {

@@ -1,6 +1,9 @@
 package campaign
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"slices"
 	"sort"
 
@@ -19,6 +22,7 @@ type User struct {
 	profile   value.Properties
 	zone      calendar.Zone
 	moved     []moved // in order of time
+	sent      []sent  // in the order in which they left
 	log       *history.Log
 	ever      []memory    // in order of name
 	standings []*standing // in order of campaign; only those that hold something
@@ -30,6 +34,12 @@ type User struct {
 type moved struct {
 	until int64
 	zone  calendar.Zone
+}
+
+// sent is a trigger that caps count: when it left, and the hash of its campaign.
+type sent struct {
+	left     int64
+	campaign uint64
 }
 
 // memory is what is kept of an event name for ever.
@@ -52,7 +62,8 @@ func (o *Output) Reset() {
 	clear(o.Decisions)
 	campaigns := o.Counts.Campaigns
 	clear(campaigns)
-	*o = Output{Triggers: o.Triggers[:0], Decisions: o.Decisions[:0], Counts: Counts{Campaigns: campaigns}}
+	room := step{text: o.room.text, pending: o.room.pending}
+	*o = Output{Triggers: o.Triggers[:0], Decisions: o.Decisions[:0], Counts: Counts{Campaigns: campaigns}, room: room}
 }
 
 // Counts are what happened apart from the records.
@@ -66,11 +77,12 @@ type Counts struct {
 
 // CampaignCounts are one campaign's, at its index in Set.Names.
 type CampaignCounts struct {
-	Qualified, Triggered int
+	Qualified, Triggered int               // those that wait, or waited when the user was erased, are in neither
 	Suppressed           [len(reasons)]int // by reason, in the order of Reasons
 	BadValues            int               // dates that are none
 	ExpressionErrors     int               // evaluations that failed and counted as false
-	DroppedOpen          int               // watches and timers above max_open
+	Converted            int               // conversions, of those held out too
+	DroppedOpen          int               // watches, timers and triggers that wait above max_open
 }
 
 func (n *Counts) campaign(c *campaign) *CampaignCounts {
@@ -91,12 +103,13 @@ type step struct {
 	copied  *history.Event // and as history keeps it
 	blank   standing       // where the user does not stand yet
 	text    []byte         // of an identity
+	pending []qualification
 }
 
 // begin is a new step. It stands in the output's memory.
 func (u *User) begin(arrival int64, out *Output) *step {
 	s := &out.room
-	*s = step{set: u.set, user: u, out: out, arrival: arrival, text: s.text}
+	*s = step{set: u.set, user: u, out: out, arrival: arrival, text: s.text, pending: s.pending}
 	return s
 }
 
@@ -126,6 +139,11 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 	if u.set.remember[e.Name] {
 		u.remember(s.copied)
 	}
+	for _, c := range u.set.followers[e.Name] {
+		if st, known := u.standing(c); known {
+			s.follow(st, e)
+		}
+	}
 	for _, c := range u.set.listeners[e.Name] {
 		st, known := u.standing(c)
 		if !known {
@@ -136,6 +154,7 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 			u.settle(st)
 		}
 	}
+	s.decide()
 }
 
 // Profile applies a record of the profile topic: its properties are merged key by key, nil removes.
@@ -293,20 +312,31 @@ func (u *User) settle(st *standing) {
 
 // Size is about how many bytes of memory the user takes.
 func (u *User) Size() int {
-	size := userSize + len(u.profile)*propertySize + u.log.Size()
+	size := userSize + len(u.sent)*16 + len(u.profile)*propertySize + u.log.Size()
 	for _, m := range u.ever {
 		size += 2 * (eventSize + len(m.first.Properties)*propertySize)
 	}
 	for _, st := range u.standings {
 		size += standingSize + markSize*(len(st.floors)+len(st.marks)+len(st.left))
 		for i := range st.open {
-			size += markSize
-			if e := st.open[i].event; e != nil {
-				size += eventSize + len(e.Properties)*propertySize
+			size += markSize + sizeOf(st.open[i].event)
+		}
+		size += markSize * len(st.goals)
+		for i := range st.held {
+			size += 2 * markSize
+			for _, e := range st.held[i].events {
+				size += sizeOf(e)
 			}
 		}
 	}
 	return size
+}
+
+func sizeOf(e *history.Event) int {
+	if e == nil {
+		return 0
+	}
+	return eventSize + len(e.Properties)*propertySize
 }
 
 // What parts of a user take in memory, about, bytes. An event keeps the text alive that it was read from.
@@ -317,3 +347,41 @@ const (
 
 // horizon is the position before which history need not reach.
 func (s *step) horizon() history.Position { return before(s.arrival - s.set.rules.MaxAge) }
+
+// identity hashes what makes a qualification this one: campaign, user, moment and instance.
+func (s *step) identity(c *campaign, q *qualification) []byte {
+	h := s.text[:0]
+	field := func(text string) {
+		h = binary.AppendUvarint(h, uint64(len(text)))
+		h = append(h, text...)
+	}
+	field(c.def.Name)
+	field(s.user.id)
+	h = binary.AppendVarint(h, q.moment)
+	field(q.key)
+	if e := q.newest(); e != nil {
+		field(e.ID)
+		if e.ID == "" {
+			h = binary.AppendVarint(h, e.Time)
+			field(e.Name)
+			h = binary.AppendVarint(h, s.user.ordinal(e))
+		}
+	}
+	s.text = h
+	return h
+}
+
+// ordinal counts the user's earlier arrivals of e's time and name.
+func (u *User) ordinal(e *history.Event) (n int64) {
+	u.log.AscendOf(e.Name, before(e.Time), history.Position{Time: e.Time, Seq: e.Seq - 1}, func(*history.Event) bool {
+		n++
+		return true
+	})
+	return n
+}
+
+func digest(prefix string, identity []byte, endpoint string) string {
+	sum := sha256.Sum256(append(binary.AppendUvarint(identity, uint64(len(endpoint))), endpoint...))
+	id := make([]byte, 0, 36)
+	return string(hex.AppendEncode(append(id, prefix...), sum[:16]))
+}

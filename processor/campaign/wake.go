@@ -8,6 +8,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -22,6 +23,15 @@ type timer struct {
 	passed bool           // was past when it was set, and if_past lets it fire
 }
 
+// held is a trigger that waits: for its delay, or for the end of quiet hours.
+type held struct {
+	due      int64 // leaves once time is strictly beyond it
+	moment   int64
+	from     history.Position // exit events stand after it
+	identity []byte
+	events   []*history.Event
+}
+
 // standing is where a user stands in one campaign.
 type standing struct {
 	c      *campaign
@@ -30,11 +40,14 @@ type standing struct {
 	open   []timer
 	floors []floor
 	marks  []mark
-	left   []int64 // moments of triggers that have left, where reentry asks for them
+	left   []int64 // moments of triggers that have left, wait or were held out, where reentry asks for them
+	held   []held
+	goals  []watched
 }
 
 func (st *standing) empty() bool {
-	return st.count == 0 && st.newest == (history.Position{}) && len(st.open) == 0 && len(st.floors) == 0 && len(st.marks) == 0 && len(st.left) == 0
+	return st.count == 0 && st.newest == (history.Position{}) && len(st.open) == 0 && len(st.floors) == 0 && len(st.marks) == 0 && len(st.left) == 0 &&
+		len(st.held) == 0 && len(st.goals) == 0
 }
 
 // add opens a timer. Its due moment is the deadline plus the allowed lateness, and not before the arrival has settled
@@ -120,11 +133,19 @@ func (u *User) earliest() (st *standing, index int) {
 
 // Due is the earliest due moment of the user's timers: call Passed once stream time is strictly beyond it.
 func (u *User) Due() (ms int64, ok bool) {
-	st, i := u.earliest()
-	if st == nil {
+	ms = maxTime
+	if st, i := u.earliest(); st != nil {
+		ms, ok = st.open[i].due, true
+	}
+	for _, st := range u.standings {
+		for i := range st.held {
+			ms, ok = min(ms, st.held[i].due), true
+		}
+	}
+	if !ok {
 		return 0, false
 	}
-	return st.open[i].due, true
+	return ms, true
 }
 
 // Passed fires, in order of due moment, every timer that is due strictly before now.
@@ -135,16 +156,102 @@ func (u *User) Passed(now int64, out *Output) {
 func (s *step) passed(now int64) {
 	arrival := s.arrival
 	for {
-		st, i := s.user.earliest()
-		if st == nil || st.open[i].due >= now {
+		due, ok := s.user.Due()
+		if !ok || due >= now {
 			s.arrival = arrival
 			return
 		}
-		t := st.open[i]
-		st.remove(s, i)
-		s.arrival = t.due
-		st.c.kind.fire(s, st, &t)
+		s.arrival = due
+		s.release(due)
+		for {
+			st, i := s.user.earliest()
+			if st == nil || st.open[i].due != due {
+				break
+			}
+			t := st.open[i]
+			st.remove(s, i)
+			st.c.kind.fire(s, st, &t)
+		}
+		s.decide()
 	}
+}
+
+// hold has a trigger wait until a due moment. Above max_open the one due last is dropped, and its place given back.
+func (st *standing) hold(s *step, q *qualification, identity []byte, due int64) {
+	s.user.dirty = true
+	h := held{due: due, moment: q.moment, from: q.c.exitsFrom(q), identity: slices.Clone(identity), events: q.events}
+	if extra := len(h.events) - record.MaxEvents - 1; extra > 0 { // one more than a trigger shows tells it that some are left out
+		h.events = h.events[extra:]
+	}
+	at := len(st.held)
+	for at > 0 && st.held[at-1].due > due {
+		at--
+	}
+	st.held = slices.Insert(st.held, at, h)
+	if last := len(st.held) - 1; s.set.rules.MaxOpen > 0 && last >= s.set.rules.MaxOpen {
+		st.givesBack(s, st.held[last].moment)
+		st.held = st.held[:last]
+		s.out.Counts.campaign(st.c).DroppedOpen++
+	}
+}
+
+// release takes from those that wait what is due at a moment, to be judged once more.
+func (s *step) release(due int64) {
+	for _, st := range s.user.standings {
+		st.held = slices.DeleteFunc(st.held, func(h held) bool {
+			if h.due != due {
+				return false
+			}
+			s.user.dirty = true
+			s.pending = append(s.pending, qualification{c: st.c, moment: h.moment, left: due, events: h.events, waited: h.identity})
+			return true
+		})
+	}
+}
+
+// exitsFrom is the position after which an exit event ends a wait: that of the qualifying event, or for a timer the one
+// before all of its moment.
+func (c *campaign) exitsFrom(q *qualification) history.Position {
+	switch c.kind.(type) {
+	case *singleAction, *actions:
+		return position(q.newest())
+	}
+	return before(q.moment)
+}
+
+// exit finds what had ended a wait before it begins.
+func (s *step) exit(c *campaign, q *qualification) (found *history.Event) {
+	for i := range c.exits {
+		s.user.log.AscendOf(c.exits[i].event, c.exitsFrom(q), after(maxTime), func(e *history.Event) bool {
+			if found != nil && !less(position(e), position(found)) {
+				return false
+			}
+			_, ends := c.exits[i].match(s, c, e)
+			if ends {
+				copied := *e
+				found = &copied
+			}
+			return !ends
+		})
+	}
+	return found
+}
+
+// ends drops those that wait and stand before e, an exit event that has just arrived.
+func (st *standing) ends(s *step, e *history.Event) {
+	kept := st.held[:0]
+	for i := range st.held {
+		h := st.held[i]
+		if !less(h.from, position(e)) {
+			kept = append(kept, h)
+			continue
+		}
+		s.user.dirty = true
+		st.givesBack(s, h.moment)
+		s.suppress(st.c, h.moment, s.arrival, h.identity, verdict{reason: exited, detail: e.Name + " at " + calendar.FormatTime(e.Time)})
+	}
+	clear(st.held[len(kept):])
+	st.held = kept
 }
 
 func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }
@@ -156,6 +263,50 @@ func before(t int64) history.Position { return history.Position{Time: t - 1, Seq
 
 func less(a, b history.Position) bool {
 	return a.Time < b.Time || a.Time == b.Time && a.Seq < b.Seq
+}
+
+// capsOf are the caps that count a campaign with these tags, and the longest of their lengths.
+func (r *Rules) capsOf(tags []string) (caps []*Cap, longest int64) {
+	for i := range r.Caps {
+		if limit := &r.Caps[i]; limit.covers(tags) {
+			caps, longest = append(caps, limit), max(longest, int64(limit.Per))
+		}
+	}
+	return caps, longest
+}
+
+func (l *Cap) covers(tags []string) bool {
+	return len(l.Tags) == 0 || slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(l.Tags, tag) })
+}
+
+// counted is how many of the user's triggers a cap counts that have left in (leaving − per, leaving].
+func (u *User) counted(limit *Cap, leaving int64) (n int) {
+	for _, t := range u.sent {
+		if t.left <= leaving-int64(limit.Per) || t.left > leaving {
+			continue
+		}
+		if c := u.set.byHash[t.campaign]; len(limit.Tags) == 0 || c != nil && slices.Contains(c.caps, limit) {
+			n++
+		}
+	}
+	return n
+}
+
+// countForCaps notes that a trigger leaves, and forgets those that no cap counts any more.
+func (u *User) countForCaps(c *campaign, left int64) {
+	if len(c.caps) == 0 {
+		return
+	}
+	_, untagged := u.set.rules.capsOf(nil)
+	u.sent = slices.DeleteFunc(u.sent, func(t sent) bool {
+		longest := untagged // of a campaign that is gone
+		if of := u.set.byHash[t.campaign]; of != nil {
+			longest = of.capped
+		}
+		return t.left <= left-longest
+	})
+	u.sent = append(u.sent, sent{left: left, campaign: c.hash})
+	u.dirty = true
 }
 
 // View is where a user stands in a campaign, for whoever explains it. Nothing in it is to be changed, and it holds until the
@@ -170,6 +321,7 @@ type View struct {
 	Cut        bool                        // there are older ones
 	Matches    int64                       // so far, where occurrence counts them
 	Open       []Open                      // in order of due moment
+	Held       []Open                      // triggers that wait for their delay, or for the end of quiet hours
 	Used       map[string]history.Position // actions: by key, up to where events have been used up
 	Left       []int64                     // moments of the user's triggers, where reentry asks for them
 
@@ -214,13 +366,22 @@ func (u *User) View(name string) (v View, ok bool) {
 		st = &standing{c: c}
 	}
 	v.Matches, v.Left = st.count, slices.Clone(st.left)
-	v.Reenter = func(moment int64) bool { return c.def.Reentry == nil || c.def.Reentry.allows(v.Left, moment) }
+	v.Reenter = func(moment int64) bool {
+		if c.def.Reentry == nil {
+			return true
+		}
+		_, stopped := c.def.Reentry.stops(v.Left, moment)
+		return !stopped
+	}
 	for _, f := range st.floors {
 		v.Used[f.key] = f.at
 	}
 	for i := range st.open {
 		t := &st.open[i]
 		v.Open = append(v.Open, Open{Moment: t.moment, Due: t.due, Key: t.key, Event: t.event, Check: t.next})
+	}
+	for i := range st.held {
+		v.Held = append(v.Held, Open{Moment: st.held[i].moment, Due: st.held[i].due})
 	}
 	slices.SortStableFunc(v.Open, func(a, b Open) int { return cmp.Compare(a.Due, b.Due) })
 	return v, true

@@ -80,6 +80,9 @@ func At(v campaign.View, moment int64) *Explanation {
 	for i := range v.Open {
 		x.Waits = append(x.Waits, j.wait(&v.Open[i]))
 	}
+	for _, h := range v.Held {
+		x.Waits = append(x.Waits, Wait{For: "the trigger of " + calendar.FormatTime(h.Moment) + " (delay, or quiet hours)", Until: calendar.FormatTime(h.Due)})
+	}
 	for _, e := range j.events[max(0, len(j.events)-mostShown):] {
 		x.History = append(x.History, Event{Event: e.Name, Time: calendar.FormatTime(e.Time), Properties: raw(e.Properties)})
 	}

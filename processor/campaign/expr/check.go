@@ -150,14 +150,14 @@ func children(n ast.Node) []ast.Node {
 	return nil
 }
 
-// check type-checks the tree, whose history functions read has given their types. The whole must be a boolean, or of a
-// type that only the event decides.
-func (p parsed) check() *problem {
+// check type-checks the tree, whose history functions read has given their types. A boolean is of that type, or of one
+// that only the event decides.
+func (p parsed) check(boolean bool) *problem {
 	if _, err := checker.Check(p.tree, p.config); err != nil {
 		return rephrased(p, err)
 	}
 	whole := p.tree.Node.Nature()
-	if whole.Kind == reflect.Bool || whole.IsUnknown(&p.config.NtCache) {
+	if !boolean || whole.Kind == reflect.Bool || whole.IsUnknown(&p.config.NtCache) {
 		return nil
 	}
 	return &problem{message: "expected a condition that is true or false, found " + natureNamed(p.tree.Node)}

@@ -98,7 +98,8 @@ func (e *Error) Error() string { return place(e.Line, e.Column) + e.Message }
 type Program struct {
 	text       string
 	test       test
-	slots      int // places for let variables and loops
+	gives      eval // in place of test, where it was compiled to be of any value
+	slots      int  // places for let variables and loops
 	lookups    []*Lookup
 	properties []string
 	all        bool
@@ -112,8 +113,13 @@ type (
 )
 
 // Compile parses and checks text, which must be a boolean; an expression whose type only the event decides is accepted.
-func Compile(text string, scope Scope) (*Program, *Error) {
-	p, wrong := compile(text, scope)
+func Compile(text string, scope Scope) (*Program, *Error) { return compiled(text, scope, true) }
+
+// CompileValue is Compile for an expression of any type, to be asked with Value.
+func CompileValue(text string, scope Scope) (*Program, *Error) { return compiled(text, scope, false) }
+
+func compiled(text string, scope Scope, boolean bool) (*Program, *Error) {
+	p, wrong := compile(text, scope, boolean)
 	if wrong != nil {
 		line, column := position(text, wrong.at)
 		return nil, &Error{Line: line, Column: column, Message: wrong.message, Suggestion: wrong.suggestion}
@@ -121,7 +127,7 @@ func Compile(text string, scope Scope) (*Program, *Error) {
 	return p, nil
 }
 
-func compile(text string, scope Scope) (p *Program, wrong *problem) {
+func compile(text string, scope Scope, boolean bool) (p *Program, wrong *problem) {
 	defer func() { // the parser and the checker are not ours
 		if r := recover(); r != nil {
 			p, wrong = nil, &problem{message: fmt.Sprintf("cannot be understood: %v", r)}
@@ -135,12 +141,16 @@ func compile(text string, scope Scope) (p *Program, wrong *problem) {
 	if r.wrong != nil {
 		return nil, r.wrong
 	}
-	if wrong = parsed.check(); wrong != nil {
+	if wrong = parsed.check(boolean); wrong != nil {
 		return nil, wrong
 	}
 	p = &Program{text: text, lookups: r.lookups, properties: sorted(r.properties), all: r.all}
 	c := compiler{program: p, calls: r.calls, constants: map[any]operand{}}
-	p.test = c.test(parsed.tree.Node)
+	if boolean {
+		p.test = c.test(parsed.tree.Node)
+	} else {
+		p.gives = c.eval(parsed.tree.Node)
+	}
 	p.slots = c.slots
 	return p, c.wrong
 }
@@ -163,6 +173,22 @@ func (p *Program) True(env *Env) (holds bool, err error) {
 	defer f.end(&holds, &err)
 	holds = p.test(f)
 	return holds, f.err
+}
+
+// Value is what p, of CompileValue, gives: a scalar, or a list or object of the event's own. What JSON has no value for is
+// nil. err says what failed at run time; then the value is nil.
+func (p *Program) Value(env *Env) (v value.Value, err error) {
+	holds := true
+	f := &env.frame
+	f.begin(p, env)
+	defer func() {
+		if !holds {
+			v = value.Value{}
+		}
+	}()
+	defer f.end(&holds, &err)
+	v = p.gives(f).value()
+	return v, f.err
 }
 
 // budget bounds one judgement: a step of a loop, an element of a list, 4 bytes of JSON parsed and 16 bytes of text made

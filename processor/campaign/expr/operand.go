@@ -104,6 +104,27 @@ func ofValue(v value.Value) operand {
 	return operand{}
 }
 
+// value is ofValue backwards; nil where JSON has no such value.
+func (o operand) value() value.Value {
+	switch o.kind {
+	case kindBool:
+		return value.OfBool(o.isTrue())
+	case kindInt, kindFloat:
+		if f := o.float(); !math.IsInf(f, 0) && !math.IsNaN(f) {
+			return value.OfNumber(f)
+		}
+	case kindDigits:
+		if v, err := value.Parse([]byte(o.text)); err == nil {
+			return v
+		}
+	case kindString:
+		return value.OfString(o.text)
+	case kindJSON:
+		return o.ref.(value.Value)
+	}
+	return value.Value{}
+}
+
 // nilList is the empty list that Go and expr-lang also take for nil: a group that groupBy has not found, nil sorted.
 var nilList = operand{kind: kindList, bits: 1, ref: []operand(nil)}
 

@@ -312,7 +312,7 @@ func (r *reading) window(l *Lookup, n *ast.StringNode) {
 
 // predicate compiles a condition in the language of where, with its errors where they stand in the outer text.
 func (r *reading) predicate(l *Lookup, n *ast.StringNode) {
-	p, wrong := compile(n.Value, Where)
+	p, wrong := compile(n.Value, Where, true)
 	if wrong != nil && r.wrong == nil {
 		inner := *wrong
 		inner.at = n.Location().From + written([]rune(r.text)[n.Location().From:n.Location().To], wrong.at)

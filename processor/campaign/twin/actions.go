@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -33,10 +34,16 @@ func (k Actions) qualifies(m *memory, events []event) []qualification {
 			list = append(list, k.anew(m, key, events)...)
 		}
 	}
+	arrived := slices.MaxFunc(events, func(a, b event) int { return a.seq - b.seq })
 	slices.SortStableFunc(list, func(a, b qualification) int {
-		return sign(a.firesBefore(b), b.firesBefore(a))
+		return cmp.Or(sign(a.firesBefore(b), b.firesBefore(a)), k.rank(a.key, arrived)-k.rank(b.key, arrived))
 	})
 	return list
+}
+
+// rank is the first pattern under which an event takes part in a combination.
+func (k Actions) rank(key string, e event) int {
+	return slices.IndexFunc(k.All, func(p Pattern) bool { return p.takesPart(k.Same, key, e) })
 }
 
 // anew: "Then it begins anew: what stands up to the completing event in the user's order, late comers included, counts
@@ -54,7 +61,7 @@ func (k Actions) anew(m *memory, key string, events []event) []qualification {
 		}
 		if set := k.set(key, events[from:i+1], e.Time, nil); set != nil && slices.ContainsFunc(set, is(e)) {
 			m.used[key] = e
-			list = append(list, qualification{instance: fmt.Sprint(key, e.seq), moment: e.Time, events: set})
+			list = append(list, qualification{instance: fmt.Sprint(key, e.seq), key: key, moment: e.Time, events: set})
 		}
 	}
 	return list
@@ -80,7 +87,7 @@ func (k Actions) reused(m *memory, key string, events []event) []qualification {
 		if set := k.set(key, upTo, e.Time, &e); set != nil {
 			// The qualifying event is the newest, also where others of its time stand after it.
 			set = append(slices.DeleteFunc(set, is(e)), e)
-			list = append(list, qualification{instance: instance, moment: e.Time, events: set})
+			list = append(list, qualification{instance: instance, key: key, moment: e.Time, events: set})
 		}
 	}
 	return list

@@ -7,6 +7,15 @@ type Rules struct {
 	MaxFuture       int64
 	AllowedLateness int64
 	Settle          int64
+	Caps            []Cap
+}
+
+// Cap is one of `caps`.
+type Cap struct {
+	Name string
+	Max  int
+	Per  int64
+	Tags []string
 }
 
 // Campaign mirrors one campaign file; exactly one kind is set.
@@ -22,6 +31,27 @@ type Campaign struct {
 	Start, End         int64 // schedule, 0: open
 	Reentry            Reentry
 	StaleAfter         int64 // 0: 24h
+	Tags               []string
+	Delay              int64
+	Exit               []Pattern
+	Quiet              *Quiet
+	Priority           int
+	ControlGroup       float64 // per cent
+	Goal               *Goal
+}
+
+// Quiet is `quiet_hours`, in times of day; no days are all of them.
+type Quiet struct {
+	From, To int64
+	Days     []string
+	Drop     bool
+}
+
+// Goal is `goal`, whose value is that property of the event.
+type Goal struct {
+	Pattern Pattern
+	Within  int64
+	Value   string
 }
 
 // Reentry has at most one of its forms set.
@@ -105,13 +135,15 @@ type Seen struct {
 	Time int64
 }
 
-// Outcome is where one qualification ended: a trigger, or a suppressed decision with its reason.
+// Outcome is where one qualification ended: a trigger, or a suppressed decision with its reason; or a conversion.
 type Outcome struct {
 	Campaign string
 	Time     int64 // the moment
 	Left     int64
 	Reason   string // "": a trigger
 	Events   []Seen // in the user's order
+	Group    string // of a conversion: treated or control
+	Value    any    // of a conversion
 }
 
 // event is an input that is part of the user's history.

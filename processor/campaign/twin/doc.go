@@ -5,7 +5,7 @@
 // Run answers for rules, campaigns and inputs; Generate makes random cases, whose campaigns also print as campaign files
 // (Campaign.YAML); Shrink makes a failing case small.
 //
-// Left out: delay, exit, quiet_hours, caps, priority, control_group, goal, backfill, max_open, the limits of history.
+// Left out: backfill, max_open, the limits of history.
 //
 // # Readings
 //
@@ -21,11 +21,25 @@
 //  3. Outside the schedule means that the moment or the leaving lies outside.
 //  4. The history of an audience is every known event with time <= moment, also those of that same time that stand after
 //     the qualifying event. The profile is that at the leaving.
-//  5. Of one campaign's qualifications of one step, the earlier moment goes first, then the older newest event. reentry
-//     sees them in that order.
+//  5. Of one campaign's qualifications of one step, the earlier moment goes first, then the older newest event; of two
+//     combinations of one event, that of the earlier pattern. reentry sees them in that order.
+//     So does what has waited, beside what has just qualified.
 //  6. `profile` of an event removes by null, as a record of the profile topic does.
 //  7. `== nil` and `!= nil` with a literal nil ask whether a value is missing.
 //  8. An operator of arithmetic on two values that are not nil and do not fit ("a" * 2, true + 1) fails; + joins strings.
+//
+// Waiting and measuring
+//
+//   - The ends of `delay` and of quiet hours are deadlines as others: what waits is due `allowed_lateness` later. A wait
+//     whose due moment is not after the finding is none.
+//   - An exit event counts also where it had arrived before the campaign was found to qualify, and where the trigger
+//     would have left at once.
+//   - When it leaves after a wait, an audience is judged as of that moment: `now()`, and the history up to it.
+//   - A wait for the end of quiet hours does not move with the user's zone; at its end they are judged again.
+//   - caps count one for a qualification that leaves. Leaving is the arrival or the due moment, also where the event's
+//     time is ahead of it; the same for goal.
+//   - A goal counts events with a time from the leaving to `within` after it, both included. One that arrives later than
+//     that by more than `allowed_lateness` + `stale_after` is not acted upon.
 //
 // actions
 //  9. `within` is "between two events" and includes both ends: [newest − within, newest].
@@ -49,7 +63,7 @@
 //  17. A late event can make a look qualify that lies before one that has left, even with the same newest `did`.
 //  18. `did_not` with at_least n "holds" from n events on. The events of a trigger are the newest at_least of `did`.
 //  19. A look belongs to the zone that the user had when its moment came (from the arrival of the change, inclusive);
-//     before the user's first record, to the zone of that first record.
+//     before the user's first record that leaves anything, to the zone of that record.
 //
 // date_time_property
 //  20. A timer that has not left is ended by any later event in the user's order that cancels or re-aims it, also by one

@@ -55,14 +55,24 @@ func Generate(seed uint64, kind string) Case {
 	origin, _ := time.Parse(time.RFC3339, pick(d, origins...))
 	d.origin = origin.UnixMilli()
 	c := Case{Seed: seed, Kind: kind}
-	c.Rules = Rules{User: "u-1", Zone: pick(d, zones...), MaxFuture: pick(d, 5*minute, 2*d.step), Settle: pick(d, minute, d.steps(3))}
+	c.Rules = Rules{User: pick(d, "u-1", "u-1", "u-2", "u-3"), Zone: pick(d, zones...), MaxFuture: pick(d, 5*minute, 2*d.step), Settle: pick(d, minute, d.steps(3))}
 	if d.chance(40) {
 		c.Rules.AllowedLateness = d.steps(4)
 	}
-	for i := range 1 + d.IntN(10)/9 {
+	more := d.IntN(10) / 9
+	if d.chance(25) {
+		c.Rules.Caps = d.caps()
+		more = 1 + d.IntN(2)
+	}
+	for i := range 1 + more {
 		one := Campaign{Name: fmt.Sprintf("c-%d", i+1)}
-		d.trigger(&one, kind)
+		if i > 0 && d.chance(30) {
+			d.trigger(&one, pick(d, Kinds...))
+		} else {
+			d.trigger(&one, kind)
+		}
 		d.controls(&one)
+		d.waiting(&one)
 		c.Campaigns = append(c.Campaigns, one)
 	}
 	c.Inputs = d.history(c.Campaigns)
@@ -224,6 +234,56 @@ func (d dice) controls(c *Campaign) {
 	}
 }
 
+// waiting adds what holds, orders and measures triggers.
+func (d dice) waiting(c *Campaign) {
+	if d.chance(30) {
+		c.Delay = pick(d, d.steps(8), d.steps(8), d.steps(24), 1)
+	}
+	if d.chance(25) {
+		q := &Quiet{From: d.ofDay(), To: d.ofDay(), Drop: d.chance(30)}
+		if q.From == q.To {
+			q.To = (q.To + hour) % day
+		}
+		if d.chance(30) {
+			q.Days = pick(d, []string{"sat", "sun"}, []string{"mon", "wed", "fri"}, []string{"sun"})
+		}
+		c.Quiet = q
+	}
+	if (c.Delay > 0 || c.Quiet != nil && !c.Quiet.Drop) && d.chance(60) {
+		for range 1 + d.IntN(2) {
+			c.Exit = append(c.Exit, d.pattern(40))
+		}
+	}
+	if d.chance(30) {
+		c.Priority = pick(d, -1, 1, 2)
+	}
+	if d.chance(50) {
+		c.Tags = pick(d, []string{"red"}, []string{"blue"}, []string{"red", "blue"})
+	}
+	if d.chance(25) {
+		c.ControlGroup = pick(d, 0, 0.5, 20, 50, 80, 100)
+	}
+	if d.chance(45) {
+		c.Goal = &Goal{Pattern: d.pattern(20), Within: d.steps(10), Value: pick(d, "", "x", "y")}
+	}
+}
+
+// ofDay is a time of day, often one that the clock changes of the zones concern.
+func (d dice) ofDay() int64 {
+	return pick(d, int64(d.IntN(48))*30*minute, int64(d.IntN(48))*30*minute, 0, 2*hour+30*minute, hour, 3*hour)
+}
+
+func (d dice) caps() (list []Cap) {
+	for i := range 1 + d.IntN(2) {
+		one := Cap{Name: fmt.Sprint("cap-", i), Max: 1 + d.IntN(3), Per: d.steps(12)}
+		if d.chance(50) {
+			one.Tags = pick(d, []string{"red"}, []string{"blue"}, []string{"red", "green"})
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
 // mentioned are the names of events that the campaigns speak of; the history has little else.
 func mentioned(campaigns []Campaign) []string {
 	var list []string
@@ -249,6 +309,10 @@ func mentioned(campaigns []Campaign) []string {
 			if c.DateTimeProperty.Cancel != nil {
 				add(c.DateTimeProperty.Pattern, *c.DateTimeProperty.Cancel)
 			}
+		}
+		add(c.Exit...)
+		if c.Goal != nil {
+			add(c.Goal.Pattern)
 		}
 	}
 	return append(slices.Clip(list), pick(dice{Rand: rand.New(rand.NewPCG(uint64(len(list)), 1))}, names...))

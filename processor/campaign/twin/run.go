@@ -12,6 +12,7 @@ import (
 // others; what has left under one instance never leaves again.
 type qualification struct {
 	instance string
+	key      string // actions: the combination
 	moment   int64
 	events   []event // in the user's order; the newest is the last
 	due      int64   // of a timer
@@ -25,7 +26,9 @@ type memory struct {
 	used     map[string]event // actions: the last completing event per combination
 	matches  int              // occurrence, "as the events arrive"
 	aims     []*aim           // date_time_property
-	triggers []int64          // moments of what has left as a trigger
+	triggers []int64          // moments of what has left as a trigger, or was held out
+	waiting  []*wait
+	goals    []pursuit
 }
 
 // zoneSince is the user's zone from an arrival on.
@@ -44,6 +47,8 @@ type user struct {
 	zones     []zoneSince
 	memories  map[string]*memory
 	seq       int
+	letGo     []parting // by the step under way
+	sent      []sent
 	outcomes  []Outcome
 }
 
@@ -65,7 +70,7 @@ func Run(rules Rules, campaigns []Campaign, inputs []Input, until int64) []Outco
 
 // forget: "An erased user who comes back is a new user."
 func (u *user) forget() {
-	u.events, u.profile, u.zones = nil, map[string]any{}, nil
+	u.events, u.profile, u.zones, u.sent = nil, map[string]any{}, nil, nil
 	u.memories = map[string]*memory{}
 	for _, c := range u.campaigns {
 		u.memories[c.Name] = &memory{left: map[string]bool{}, revealed: map[string]int64{}, used: map[string]event{}}
@@ -88,6 +93,9 @@ func (u *user) apply(in Input) {
 			u.profile[key] = v
 		}
 	}
+	if len(u.events) == 0 && len(before) == 0 {
+		u.zones = nil // nothing is known of the user yet
+	}
 	zoneChanged := u.noteZone()
 	var arrived *event
 	if in.Kind == "event" {
@@ -99,20 +107,26 @@ func (u *user) apply(in Input) {
 		at, _ := slices.BinarySearchFunc(u.events, *arrived, func(a, b event) int { return sign(a.before(b), b.before(a)) })
 		u.events = slices.Insert(u.events, at, *arrived)
 	}
+	if arrived != nil {
+		u.follow(*arrived)
+	}
 	for _, c := range u.campaigns {
 		m := u.memories[c.Name]
 		switch {
 		case c.DateTimeProperty != nil:
 			c.DateTimeProperty.aim(u, m, arrived, before, zoneChanged)
 		case c.SingleAction != nil && arrived != nil:
-			u.leave(c, c.SingleAction.qualifies(m, *arrived), u.now)
+			for _, q := range c.SingleAction.qualifies(m, *arrived) {
+				u.qualify(c, q, u.now)
+			}
 		case c.Actions != nil && arrived != nil:
 			for _, q := range c.Actions.qualifies(m, u.events) {
-				u.leave(c, []qualification{q}, u.now)
+				u.qualify(c, q, u.now)
 			}
 		}
 		u.reveal(c, m)
 	}
+	u.decide()
 }
 
 // duplicate: "Two events with one `id` for one user … are one event".
@@ -198,26 +212,58 @@ func (u *user) timers(c Campaign, m *memory) []qualification {
 	return list
 }
 
-// fire lets go, one by one "in order of due moment", the timers that were due strictly before t.
+// fire lets go, "in order of due moment", the timers that were due strictly before t, and what waited until then.
 func (u *user) fire(t int64) {
 	for {
-		var first *qualification
-		var of Campaign
+		due, ok := u.due()
+		if !ok || due >= t {
+			return
+		}
+		for first, of := u.firstAt(due); first != nil; first, of = u.firstAt(due) {
+			if of.DateTimeProperty != nil {
+				of.DateTimeProperty.fired(u.memories[of.Name], first.instance)
+			}
+			u.qualify(of, *first, due)
+		}
 		for _, c := range u.campaigns {
-			for _, q := range u.timers(c, u.memories[c.Name]) {
-				if q.due < t && (first == nil || q.firesBefore(*first) && c.Name == of.Name || q.due < first.due) {
-					first, of = &q, c
+			for _, w := range u.memories[c.Name].waiting {
+				if w.due == due {
+					u.letGo = append(u.letGo, parting{campaign: c, q: w.q, left: due, waited: w})
 				}
 			}
 		}
-		if first == nil {
-			return
-		}
-		if of.DateTimeProperty != nil {
-			of.DateTimeProperty.fired(u.memories[of.Name], first.instance)
-		}
-		u.leave(of, []qualification{*first}, first.due)
+		u.decide()
 	}
+}
+
+// due is the earliest due moment of all that is open.
+func (u *user) due() (earliest int64, ok bool) {
+	note := func(due int64) {
+		if !ok || due < earliest {
+			earliest, ok = due, true
+		}
+	}
+	for _, c := range u.campaigns {
+		for _, q := range u.timers(c, u.memories[c.Name]) {
+			note(q.due)
+		}
+		for _, w := range u.memories[c.Name].waiting {
+			note(w.due)
+		}
+	}
+	return earliest, ok
+}
+
+// firstAt is the timer of a due moment that fires next.
+func (u *user) firstAt(due int64) (first *qualification, of Campaign) {
+	for _, c := range u.campaigns {
+		for _, q := range u.timers(c, u.memories[c.Name]) {
+			if q.due == due && (first == nil || c.Name == of.Name && q.firesBefore(*first)) {
+				first, of = &q, c
+			}
+		}
+	}
+	return first, of
 }
 
 // firesBefore orders one campaign's timers: by due moment, then moment, then newest event.
@@ -231,55 +277,15 @@ func (q qualification) firesBefore(o qualification) bool {
 	return q.events[len(q.events)-1].before(o.events[len(o.events)-1])
 }
 
-// leave decides what qualified at its leaving, once for each instance.
-func (u *user) leave(c Campaign, list []qualification, left int64) {
-	m := u.memories[c.Name]
-	for _, q := range list {
-		if m.left[q.instance] {
-			continue
-		}
-		m.left[q.instance] = true
-		out := Outcome{Campaign: c.Name, Time: q.moment, Left: left, Reason: u.suppressed(c, m, q, left)}
-		for _, e := range q.events {
-			out.Events = append(out.Events, Seen{e.Name, e.Time})
-		}
-		if out.Reason == "" {
-			m.triggers = append(m.triggers, q.moment)
-		}
-		u.outcomes = append(u.outcomes, out)
-	}
-}
-
-// suppressed goes through the controls in their order: "the first that stops a qualification gives its reason".
-func (u *user) suppressed(c Campaign, m *memory, q qualification, left int64) string {
-	out := func(t int64) bool { return c.Start != 0 && t < c.Start || c.End != 0 && t >= c.End }
-	// "Found is the arrival of the event that reveals it (plus `settle` where it settles), for any other timer its due
-	// moment": in each case it is when it leaves.
-	found, staleAfter := left, cmp.Or(c.StaleAfter, day)
-	switch {
-	case c.Paused:
-		return "paused"
-	case out(q.moment) || out(left): // "outside it nothing qualifies or leaves"
-		return "outside_schedule"
-	case c.Audience != nil && !holds(c.Audience, u.scopeAt(q)):
-		return "not_in_audience"
-	case c.Reentry.stops(m.triggers, q.moment):
-		return "reentry"
-	case !q.past && found-(q.moment+u.rules.AllowedLateness) > staleAfter:
-		return "stale"
-	}
-	return ""
-}
-
 // scopeAt: "with the profile as it is and the history up to that moment"; "`event` in an audience is the newest of the
 // trigger's events".
-func (u *user) scopeAt(q qualification) *scope {
-	s := &scope{user: u.rules.User, profile: u.profile, moment: q.moment}
+func (u *user) scopeAt(q qualification, moment int64) *scope {
+	s := &scope{user: u.rules.User, profile: u.profile, moment: moment}
 	if n := len(q.events); n > 0 {
 		s.event = &q.events[n-1]
 	}
 	for _, e := range u.events {
-		if e.Time <= q.moment {
+		if e.Time <= moment {
 			s.history = append(s.history, e)
 		}
 	}

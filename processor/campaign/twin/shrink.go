@@ -70,11 +70,26 @@ func zero[T comparable](p *T) bool {
 	return was
 }
 
+// empty is zero for lists.
+func empty[T any](list *[]T) bool {
+	was := len(*list) > 0
+	*list = nil
+	return was
+}
+
 // changes lists what may be taken away from a case; each answers whether it changed anything.
 func changes(c Case) []func(*Case) bool {
 	list := []func(*Case) bool{
 		func(c *Case) bool { return zero(&c.Rules.AllowedLateness) },
 		func(c *Case) bool { return zero(&c.Rules.Zone) },
+		func(c *Case) bool { return empty(&c.Rules.Caps) },
+		func(c *Case) bool {
+			more := len(c.Rules.Caps) > 1
+			if more {
+				c.Rules.Caps = c.Rules.Caps[1:]
+			}
+			return more
+		},
 	}
 	for i := range c.Campaigns {
 		list = append(list, func(c *Case) bool {
@@ -142,6 +157,13 @@ func campaignChanges(c Campaign) []func(*Campaign) bool {
 		func(c *Campaign) bool { return zero(&c.End) },
 		func(c *Campaign) bool { return zero(&c.Reentry) },
 		func(c *Campaign) bool { return zero(&c.StaleAfter) },
+		func(c *Campaign) bool { return empty(&c.Tags) },
+		func(c *Campaign) bool { return empty(&c.Exit) },
+		func(c *Campaign) bool { return len(c.Exit) == 0 && zero(&c.Delay) },
+		func(c *Campaign) bool { return len(c.Exit) == 0 && zero(&c.Quiet) },
+		func(c *Campaign) bool { return zero(&c.Priority) },
+		func(c *Campaign) bool { return zero(&c.ControlGroup) },
+		func(c *Campaign) bool { return zero(&c.Goal) },
 	}
 	switch {
 	case c.SingleAction != nil:

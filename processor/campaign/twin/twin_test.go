@@ -59,21 +59,28 @@ func inMinutes(o Outcome) string {
 }
 
 func TestEveryGeneratedCaseRuns(t *testing.T) {
-	counts := map[string]map[string]int{}
+	counts, ends := map[string]map[string]int{}, map[string]int{}
 	for _, kind := range Kinds {
 		counts[kind] = map[string]int{}
-		for seed := range uint64(200) {
+		for seed := range uint64(400) {
 			c := Generate(seed, kind)
 			if c.String() != Generate(seed, kind).String() {
 				t.Fatalf("seed %d: two cases", seed)
 			}
 			for _, o := range c.Run() {
-				counts[kind][o.Reason]++
+				counts[kind][o.Reason+o.Group]++
+				ends[o.Reason+o.Group]++
 			}
 		}
 		t.Log(kind, counts[kind])
 		if counts[kind][""] == 0 {
 			t.Errorf("%s never triggers", kind)
+		}
+	}
+	for _, end := range []string{"paused", "outside_schedule", "not_in_audience", "reentry", "stale", "exited", "quiet_hours", "capped", "control_group",
+		"treated", "control"} {
+		if ends[end] == 0 {
+			t.Errorf("nothing ends in %q", end)
 		}
 	}
 }

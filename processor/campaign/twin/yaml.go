@@ -52,8 +52,45 @@ func (c Campaign) YAML() string {
 	if c.StaleAfter != 0 {
 		fmt.Fprintf(&b, "stale_after: %s\n", durationText(c.StaleAfter))
 	}
+	c.writeWaiting(&b)
 	b.WriteString("deliver: {endpoint: e}\n")
 	return b.String()
+}
+
+// writeWaiting writes what holds, orders and measures triggers.
+func (c Campaign) writeWaiting(b *strings.Builder) {
+	if len(c.Tags) > 0 {
+		fmt.Fprintf(b, "tags: [%s]\n", strings.Join(c.Tags, ", "))
+	}
+	if c.Delay > 0 {
+		fmt.Fprintf(b, "delay: %s\n", durationText(c.Delay))
+	}
+	if len(c.Exit) > 0 {
+		fmt.Fprintf(b, "exit: %s\n", flows(c.Exit))
+	}
+	if q := c.Quiet; q != nil {
+		fmt.Fprintf(b, "quiet_hours: {from: %q, to: %q", ofDayText(q.From), ofDayText(q.To))
+		if len(q.Days) > 0 {
+			fmt.Fprintf(b, ", days: [%s]", strings.Join(q.Days, ", "))
+		}
+		if q.Drop {
+			b.WriteString(", then: drop")
+		}
+		b.WriteString("}\n")
+	}
+	if c.Priority != 0 {
+		fmt.Fprintf(b, "priority: %d\n", c.Priority)
+	}
+	if c.ControlGroup > 0 {
+		fmt.Fprintf(b, "control_group: %v%%\n", c.ControlGroup)
+	}
+	if c.Goal != nil {
+		keys := append(c.Goal.Pattern.keys(), "within: "+durationText(c.Goal.Within))
+		if c.Goal.Value != "" {
+			keys = append(keys, "value: event."+c.Goal.Value)
+		}
+		fmt.Fprintf(b, "goal: {%s}\n", strings.Join(keys, ", "))
+	}
 }
 
 // quote is a YAML scalar in single quotes.
@@ -186,6 +223,9 @@ func (c Case) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d kind %s\nuser %s zone %q max_future %s allowed_lateness %s settle %s\n", c.Seed, c.Kind, c.Rules.User,
 		c.Rules.Zone, durationText(c.Rules.MaxFuture), durationText(c.Rules.AllowedLateness), durationText(c.Rules.Settle))
+	for _, limit := range c.Rules.Caps {
+		fmt.Fprintf(&b, "cap %s max %d per %s tags %v\n", limit.Name, limit.Max, durationText(limit.Per), limit.Tags)
+	}
 	for _, one := range c.Campaigns {
 		b.WriteString("---\n" + one.YAML())
 	}
@@ -222,6 +262,9 @@ func (o Outcome) String() string {
 	end := "trigger"
 	if o.Reason != "" {
 		end = o.Reason
+	}
+	if o.Group != "" {
+		end = fmt.Sprint("converted ", o.Group, " ", o.Value)
 	}
 	return fmt.Sprintf("%s %s left %s %s [%s]", o.Campaign, timeText(o.Time), timeText(o.Left), end, strings.Join(events, " "))
 }
