@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // startBroker starts the embedded broker on what an earlier start has left in the folder.
@@ -21,7 +23,11 @@ func startBroker(o *devOptions) (*kfake.Cluster, error) {
 		return nil, err
 	}
 	probe.Close()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(o.port), kfake.DataDir(filepath.Join(o.dir, "broker")), kfake.SyncWrites())
+	// It describes topics (KIP-966) without the replicas that Java's admin client then dereferences; that falls back to Metadata.
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(int16(kmsg.DescribeTopicPartitions), -1)
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(o.port), kfake.DataDir(filepath.Join(o.dir, "broker")), kfake.SyncWrites(),
+		kfake.MaxVersions(versions))
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker in %s: %w", o.dir, err)
 	}

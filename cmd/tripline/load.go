@@ -90,9 +90,11 @@ func newLoaded(cfg *config.Config) (*loaded, error) {
 	return l, nil
 }
 
-// client is how every Kafka client of the process connects.
+// client is how every Kafka client of the process connects. Nothing is compressed, as by Java's default: snappy, franz-go's, is read
+// by some clients only with a further library. A topic's compression.type compresses what it keeps.
 func (cfg *loaded) client() []kgo.Opt {
-	opts := []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("tripline"), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+	opts := []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("tripline"), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.ProducerBatchCompression(kgo.NoCompression())}
 	if cfg.tls != nil {
 		opts = append(opts, kgo.DialTLSConfig(cfg.tls))
 	}
