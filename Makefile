@@ -2,7 +2,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO ?= go
 
-.PHONY: run test test-kafka bench fuzz lint build
+.PHONY: run test test-kafka bench fuzz chaos lint build
 
 run: build
 	./tripline dev
@@ -30,6 +30,12 @@ BENCH_EVENTS ?= 1000000
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/ | \
 	  ./tripline bench --micro --events $(BENCH_EVENTS) $(if $(BENCH_KAFKA),--kafka deploy/kafka/kafka) $(BENCH_FLAGS)
+
+# The whole line in fake time with faults of all kinds, compared with the model: SEEDS of them from FROM on.
+SEEDS ?= 100
+FROM ?= 1
+chaos:
+	$(GO) test -tags synctests -timeout 0 -run '^TestChaos$$' ./cmd/tripline -seeds $(SEEDS) -from $(FROM)
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

@@ -42,6 +42,22 @@ func TestTwin(t *testing.T) {
 	}
 }
 
+// A crowd's campaigns are of all kinds, and decide the same in the core.
+func TestTwinCrowd(t *testing.T) {
+	dir, decided := t.TempDir(), 0
+	for seed := range uint64(max(5, *histories/100)) {
+		for _, c := range twin.Crowd(seed+1, 6) {
+			if diff := differs(dir, c); diff != "" {
+				t.Fatalf("seed %d: the core and the twin disagree\n%s\n%s", seed+1, c, diff)
+			}
+			decided += len(c.Run())
+		}
+	}
+	if decided == 0 {
+		t.Error("nothing was decided")
+	}
+}
+
 // differs runs a case both ways and shows what differs; "" is nothing.
 func differs(dir string, c twin.Case) string {
 	set, err := compiled(dir, c)

@@ -3,7 +3,8 @@
 // It shares no line with the core, so that where the two differ one of them, or the text, is wrong.
 //
 // Run answers for rules, campaigns and inputs; Generate makes random cases, whose campaigns also print as campaign files
-// (Campaign.YAML); Shrink makes a failing case small.
+// (Campaign.YAML); Shrink makes a failing case small. Crowd makes many users' cases that are over within minutes, for whoever
+// runs more than the core.
 //
 // Left out: backfill, max_open, the limits of history.
 //

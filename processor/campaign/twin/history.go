@@ -9,14 +9,19 @@ import (
 func (d dice) history(campaigns []Campaign) []Input {
 	known := mentioned(campaigns)
 	late := pick(d, 0, 0, 10, 30, 50)
-	dates := campaigns[0].DateTimeProperty
+	var dates *DateTimeProperty
+	for _, c := range campaigns {
+		if dates == nil {
+			dates = c.DateTimeProperty
+		}
+	}
 	yearly := dates != nil && dates.Yearly
 	now := d.origin + int64(d.IntN(6))*d.step
 	var inputs []Input
 	for i := range 2 + d.IntN(23) {
 		now += int64(pick(d, 0, 0, 1, 1, 1, 2, 3, 5)) * d.step
 		if d.chance(3) {
-			now += pick(d, 6*hour, day)
+			now += d.gap()
 		}
 		if d.chance(5) {
 			now += pick(d, int64(1), second)
@@ -42,6 +47,14 @@ func (d dice) history(campaigns []Campaign) []Input {
 		inputs = append(inputs, in)
 	}
 	return inputs
+}
+
+// gap is a long silence; of a crowd not a long one.
+func (d dice) gap() int64 {
+	if d.step < minute {
+		return int64(pick(d, 12, 20)) * d.step
+	}
+	return pick(d, 6*hour, day)
 }
 
 // place moves an event's time away from its arrival.

@@ -1,0 +1,254 @@
+//go:build synctests
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tripline/tripline/config"
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/twin"
+	"github.com/tripline/tripline/sink"
+	"github.com/tripline/tripline/sink/policy"
+)
+
+var (
+	chaosSeeds = flag.Int("seeds", 5, "how many seeds TestChaos runs")
+	chaosFrom  = flag.Uint64("from", 1, "the first of them")
+)
+
+// TestChaos is the whole line in one bubble of fake time: three brokers, three processors, two sinks and two receivers,
+// random campaigns (twin.Crowd) and load, and faults of all that can be simulated. In the end everything must be whole; see
+// chaos_whole_test.go.
+//
+// A seed decides the campaigns, the load, and what fault comes when. How goroutines interleave within one instant of fake
+// time is the Go scheduler's, so that a seed that failed may need a few runs to fail again.
+func TestChaos(t *testing.T) {
+	for n := range *chaosSeeds {
+		seed := *chaosFrom + uint64(n)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			c := newCrowd(t, seed)
+			synctest.Test(t, func(t *testing.T) {
+				w := newChaos(t, seed, c)
+				w.run()
+				w.whole()
+				w.close()
+			})
+			if t.Failed() {
+				t.Logf("again: make chaos SEEDS=1 FROM=%d; the campaigns:\n%s", seed, c.text)
+			}
+		})
+	}
+}
+
+const (
+	chaosPartitions = 4
+	chaosUsers      = 14
+)
+
+// crowd is what a seed says of campaigns and users.
+type crowd struct {
+	rules twin.Rules
+	set   *campaign.Set
+	defs  []campaign.Definition
+	text  string // of the campaign file
+	load  []twinned
+}
+
+// twinned is an input of one user.
+type twinned struct {
+	user string
+	twin.Input
+}
+
+func newCrowd(t *testing.T, seed uint64) *crowd {
+	cases := twin.Crowd(seed, chaosUsers)
+	c := &crowd{rules: cases[0].Rules}
+	for i, one := range cases[0].Campaigns {
+		if i > 0 {
+			c.text += "\n---\n"
+		}
+		c.text += strings.Replace(one.YAML(), "endpoint: e}", fmt.Sprintf("endpoint: %c}", 'a'+i%2), 1)
+	}
+	file := filepath.Join(t.TempDir(), "campaigns.yaml")
+	if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defs, _, problems := config.CompileFiles([]string{file}, nil, config.Checks{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	zone, _ := calendar.LoadZone(cmp.Or(c.rules.Zone, "UTC"))
+	c.defs = defs
+	c.set, _ = campaign.Compile(campaign.Rules{Zone: zone, TimezoneProperty: "timezone", AllowedLateness: c.rules.AllowedLateness,
+		MaxFuture: c.rules.MaxFuture, Settle: c.rules.Settle, MaxAge: 400 * 24 * 3600_000, NotInAudience: true}, defs)
+	for _, one := range cases {
+		for _, in := range one.Inputs {
+			c.load = append(c.load, twinned{one.Rules.User, in})
+		}
+	}
+	slices.SortStableFunc(c.load, func(a, b twinned) int { return cmp.Compare(a.Arrival, b.Arrival) })
+	return c
+}
+
+// record is an input as Kafka has it. Who stamps it is the broker.
+func (in *twinned) record() *kgo.Record {
+	r := &kgo.Record{Topic: "events", Key: []byte(in.user)}
+	fields := map[string]any{"event": in.Name, "time": in.Time, "properties": in.Properties}
+	switch in.Kind {
+	case "erase":
+		r.Topic = "profiles"
+		return r
+	case "profile":
+		r.Topic = "profiles"
+		fields = map[string]any{"properties": in.Profile}
+	default:
+		if in.ID != "" {
+			fields["id"] = in.ID
+		}
+		if in.Profile != nil {
+			fields["profile"] = in.Profile
+		}
+	}
+	r.Value, _ = json.Marshal(fields) // scalars of JSON's own kinds
+	return r
+}
+
+// chaos is one seed's world in its bubble.
+type chaos struct {
+	t       *testing.T
+	rng     *rand.Rand
+	crowd   *crowd
+	network kfake.VirtualNetwork
+	cluster *kfake.Cluster
+	client  *kgo.Client
+	plan    *sink.Plan
+	hooks   []*hook
+	members []*member
+	calm    atomic.Bool // faults have ended
+	told    []string
+
+	strangers sync.WaitGroup // foreign producers
+}
+
+func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
+	w := &chaos{t: t, crowd: c, rng: rand.New(rand.NewPCG(seed, 31))}
+	time.Sleep(time.Until(time.UnixMilli(c.load[0].Arrival)) - 10*time.Second) // bubbles begin in the year 2000
+	var err error
+	if w.cluster, err = kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),
+		kfake.GroupMinSessionTimeout(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{"events", "profiles", "triggers", "decisions", "deliveries", "dead-letters"} {
+		stamps := map[string]string{}
+		if topic == "events" || topic == "profiles" {
+			stamps["message.timestamp.type"] = "LogAppendTime"
+		}
+		if err := w.cluster.CreateTopic(topic, chaosPartitions, stamps); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.client, err = kgo.NewClient(w.options(w.network.DialContext)...); err != nil {
+		t.Fatal(err)
+	}
+	var endpoints []sink.Endpoint
+	for i, name := range []string{"a", "b"} {
+		w.hooks = append(w.hooks, w.listen(8001+i, seed))
+		endpoints = append(endpoints, sink.Endpoint{Name: name, URL: fmt.Sprintf("http://%s.example:%d/hook", name, 8001+i), AllowPrivate: true,
+			Timeout: 5_000, MaxInFlight: 4, Retry: policy.Backoff{Schedule: []int64{1_000, 3_000, 9_000, 27_000}, Quick: 2, Jitter: 0.2}})
+	}
+	plan, problems := sink.Compile(endpoints, c.defs)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	w.plan = plan
+	for i := range 5 {
+		m := &member{w: w, name: fmt.Sprint("processor ", i+1), sink: i >= 3}
+		if m.sink {
+			m.name = fmt.Sprint("sink ", i-2)
+		}
+		w.members = append(w.members, m)
+		m.start(nil)
+	}
+	return w
+}
+
+func (w *chaos) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers("localhost:9092", "localhost:9093", "localhost:9094"), kgo.Dialer(dial),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0), kgo.MetadataMinAge(100 * time.Millisecond)}
+}
+
+// tell notes what happened when, for who has to find out why a seed failed.
+func (w *chaos) tell(format string, args ...any) {
+	w.told = append(w.told, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// run sends the load while faults happen, and returns when both have ended.
+func (w *chaos) run() {
+	fault := time.Now().Add(5 * time.Second)
+	for i := range w.crowd.load {
+		in := &w.crowd.load[i]
+		for time.Until(time.UnixMilli(in.Arrival)) > 0 {
+			time.Sleep(min(time.Until(fault), time.Until(time.UnixMilli(in.Arrival))))
+			if !time.Now().Before(fault) {
+				w.fault()
+				fault = time.Now().Add(time.Duration(500+w.rng.IntN(6_000)) * time.Millisecond)
+			}
+		}
+		w.send(in.record())
+		if w.rng.IntN(40) == 0 {
+			w.send(&kgo.Record{Topic: "events", Key: []byte(in.user), Value: []byte(`{"event":`)})
+		}
+	}
+}
+
+// send appends a record and waits for it. A topic of its own moment each: what two topics of one partition number got in
+// the same millisecond has no order.
+func (w *chaos) send(r *kgo.Record) {
+	w.t.Helper()
+	for tries := 0; ; tries++ {
+		again := *r
+		err := w.client.ProduceSync(context.Background(), &again).FirstErr()
+		if err == nil {
+			break
+		}
+		if tries == 50 {
+			w.t.Fatal(err)
+		}
+	}
+	time.Sleep(time.Millisecond)
+}
+
+func (w *chaos) close() {
+	for _, m := range w.members {
+		m.stop()
+	}
+	time.Sleep(time.Minute) // for receivers that hang
+	for _, h := range w.hooks {
+		h.server.Close()
+	}
+	w.client.Close()
+	w.cluster.Close()
+	if w.t.Failed() {
+		w.t.Logf("what happened:\n  %s", strings.Join(w.told, "\n  "))
+	}
+}
