@@ -24,12 +24,12 @@ type Endpoint struct {
 	Timeout      campaign.Duration    `yaml:"timeout"`
 	Retry        Retry                `yaml:"retry"`
 	Success      []Statuses           `yaml:"success"`
-	RateLimit    campaign.Unavailable `yaml:"rate_limit"`
+	RateLimit    *RateLimit           `yaml:"rate_limit"` // nil: none
 	MaxInFlight  int                  `yaml:"max_in_flight"`
 	Order        campaign.Unavailable `yaml:"order" neutral:"none"`
 	OrderTimeout campaign.Unavailable `yaml:"order_timeout"`
 	Batch        Batch                `yaml:"batch"`
-	Breaker      campaign.Unavailable `yaml:"breaker" neutral:"none"`
+	Breaker      Breaker              `yaml:"breaker"`
 	DisableAfter campaign.Unavailable `yaml:"disable_after"`
 	MaxWaiting   int                  `yaml:"max_waiting"`
 	AllowPrivate bool                 `yaml:"allow_private"`
@@ -72,6 +72,7 @@ func DefaultEndpoint() Endpoint {
 		},
 		Success:     []Statuses{{Low: 200, High: 299}},
 		MaxInFlight: 32,
+		Breaker:     Breaker{FailureRate: 0.5, MinSamples: 20, Window: 30 * second, Open: 30 * second},
 		MaxWaiting:  1_000_000,
 	}
 }
@@ -91,6 +92,9 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	}
 	if e.Signing != nil && len(e.Signing.Secrets) == 0 {
 		d.wrong(at+".signing.secrets", "", "`secrets`: expected at least one secret")
+	}
+	if e.RateLimit != nil {
+		e.RateLimit.check(d, at+".rate_limit")
 	}
 	d.duration(at+".timeout", e.Timeout, 1, 600*second)
 	d.between(at+".max_in_flight", e.MaxInFlight, 1, 100_000)

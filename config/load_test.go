@@ -70,12 +70,12 @@ func TestReferenceEndpoint(t *testing.T) {
 	if len(got.Headers) != 1 || len(got.Query) != 1 || len(got.Signing.Secrets) != 1 {
 		t.Errorf("got %+v", got)
 	}
-	got.Name, got.URL, got.Headers, got.Query, got.Signing = "", Text{}, nil, nil, nil
+	got.Name, got.URL, got.Headers, got.Query, got.Signing, got.RateLimit = "", Text{}, nil, nil, nil, nil
 	got.Retry.On, got.Retry.Final = nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
-	later := []string{"auth", "rate_limit", "order_timeout", "disable_after", "proxy", "tls"}
+	later := []string{"auth", "order_timeout", "disable_after", "proxy", "tls"}
 	for _, f := range fieldsOf(reflect.TypeFor[Endpoint]()) {
 		if _, ok := src.documents[0].found["endpoints[0]."+f.name]; ok == slices.Contains(later, f.name) {
 			t.Errorf("%s: shown is %v", f.name, ok)

@@ -104,7 +104,8 @@ type try struct {
 // ended is told how each attempt ended.
 func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 	t.attempts++
-	v := t.e.rules.Judge(a.Answer, policy.Standing{Delivery: t.f.key, Attempt: t.attempts, Place: t.place})
+	look, held := t.o.learn(t.f, &a, t.place == 0 && t.attempts <= t.e.Retry.Quick)
+	v := t.e.rules.Judge(a.Answer, policy.Standing{Delivery: t.f.key, Attempt: t.attempts, Place: t.place, Look: look, Held: held})
 	if v.Hold > 0 {
 		t.o.hold(v.Hold)
 	}
@@ -158,6 +159,7 @@ type flight struct {
 	kind     int // first or again
 	attempts int // made before
 	place    int
+	look     bool // it is the look of a half-open breaker; set by its outlet
 
 	row      outbox.Delivery // as it would be, or is, in its row
 	stored   bool            // it has a row

@@ -202,6 +202,7 @@ func (w *world) read(topic string) (records []*kgo.Record) {
 		}
 	})
 	reader, err := kgo.NewClient(append(w.options(w.network.DialContext), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(100*time.Millisecond), // a broker that holds the fetch up must not look like a sink that does
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}))...)
 	if err != nil {
 		w.t.Fatal(err)

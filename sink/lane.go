@@ -53,6 +53,7 @@ type part struct {
 	number   int32
 	book     *outbox.Book
 	window   outbox.Window
+	of       int32 // how many partitions there are
 	position int64 // as last committed, or being committed
 	sweep    sweep
 }
@@ -72,7 +73,7 @@ func (s *Sink) loop(ctx context.Context, ln *lane.Lane) error {
 		if err != nil {
 			return err
 		}
-		part := &part{number: p.Number, book: book, position: p.State.Position().Inputs[s.cfg.Triggers]}
+		part := &part{number: p.Number, of: p.State.Position().Partitions, book: book, position: p.State.Position().Inputs[s.cfg.Triggers]}
 		part.window.Start(part.position)
 		l.parts = append(l.parts, part)
 		for _, name := range book.Endpoints() {

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tripline/tripline/sink/delivery"
+	"github.com/tripline/tripline/sink/policy"
 )
 
 // metrics are the sink's numbers. Their labels are names of the configuration and of records.md, never what a record brings.
@@ -16,6 +17,8 @@ type metrics struct {
 	flying     *prometheus.GaugeVec     // by endpoint
 	waiting    *prometheus.GaugeVec     // by endpoint
 	gone       *prometheus.GaugeVec     // by endpoint
+	phases     *prometheus.GaugeVec     // by endpoint
+	rates      *prometheus.GaugeVec     // by endpoint
 	duplicates prometheus.Counter
 	bad        prometheus.Counter
 	erasures   prometheus.Counter
@@ -44,12 +47,14 @@ func newMetrics() *metrics {
 		flying:     gauge("in_flight", "Requests that are being made.", "endpoint"),
 		waiting:    gauge("waiting", "Deliveries that wait in state.", "endpoint"),
 		gone:       gauge("endpoint_disabled", "1 where an endpoint answered that it has gone (410).", "endpoint"),
+		phases:     gauge("breaker_state", "0 closed, 1 open, 2 half-open.", "endpoint"),
+		rates:      gauge("rate_limit_per_second", "Requests per second that this process may make, by its share of rate_limit and by what the endpoint complained of; 0: any number.", "endpoint"),
 		behind:     histogram("first_attempt_lag_seconds", "From a trigger's emitted_at to its first request.", "endpoint"),
 		duplicates: duplicates.WithLabelValues(),
 		bad:        bad.WithLabelValues(),
 		erasures:   erasures.WithLabelValues(),
 	}
-	m.all = []prometheus.Collector{m.attempts, m.seconds, m.ended, m.flying, m.waiting, m.gone, m.behind, duplicates, bad, erasures}
+	m.all = []prometheus.Collector{m.attempts, m.seconds, m.ended, m.flying, m.waiting, m.gone, m.phases, m.rates, m.behind, duplicates, bad, erasures}
 	return m
 }
 
@@ -84,6 +89,14 @@ func (m *metrics) firstAttempt(endpoint string, behind int64) {
 func (m *metrics) inFlight(endpoint string, by float64) { m.flying.WithLabelValues(endpoint).Add(by) }
 
 func (m *metrics) wait(endpoint string, n float64) { m.waiting.WithLabelValues(endpoint).Set(n) }
+
+func (m *metrics) phase(endpoint string, p policy.Phase) {
+	m.phases.WithLabelValues(endpoint).Set(float64(p))
+}
+
+func (m *metrics) rate(endpoint string, perSecond float64) {
+	m.rates.WithLabelValues(endpoint).Set(perSecond)
+}
 
 func (m *metrics) disabled(endpoint string, is bool) {
 	n := 0.0

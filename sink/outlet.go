@@ -5,7 +5,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/policy"
 )
 
 // Which of an endpoint's two queues in memory a flight waits in.
@@ -24,6 +27,7 @@ type outlet struct {
 	attempt func(*flight) // makes a flight's attempts; called on a goroutine of the outlet
 	wait    *sync.WaitGroup
 	metrics *metrics
+	log     *zap.Logger
 
 	waiting atomic.Int64 // rows of its deliveries, over all lanes
 
@@ -36,8 +40,13 @@ type outlet struct {
 	bytes    int                  // of their records
 	maxBytes int
 	flying   [2]int
-	held     int64       // ms: nothing is sent before
-	timer    *time.Timer // at held
+	paused   bool
+	held     int64 // ms: nothing is sent before
+	breaker  policy.Breaker
+	throttle policy.Throttle
+	share    float64     // of the group's partitions that this process has
+	timer    *time.Timer // of the next moment at which something may start
+	timerAt  int64       // ms
 }
 
 // configure takes what a plan says of the endpoint; nil: nothing. It returns the client that is of no use any more, if any.
@@ -48,6 +57,7 @@ func (o *outlet) configure(e *endpoint, client *call.Client, maxBytes int) (old 
 		old = o.client
 	}
 	o.endpoint, o.client, o.maxBytes = e, client, maxBytes
+	o.pace(time.Now().UnixMilli())
 	o.metrics.disabled(o.name, o.gone())
 	o.pump()
 	return old
@@ -150,44 +160,95 @@ func (o *outlet) pump() {
 	}
 }
 
-// take takes the next flight that may start, first attempts before retries. Half of the places are not for retries.
+// take takes the next flight that may start, first attempts before retries. Half of the places are not for retries. An endpoint
+// that has gone, or that the plan does not have, holds nothing back.
 func (o *outlet) take() *flight {
 	limit := o.limit()
 	if o.flying[first]+o.flying[again] >= limit {
 		return nil
 	}
-	if !o.gone() && o.waits() {
+	kind, i := o.next(limit)
+	if kind < 0 {
 		return nil
 	}
-	for _, kind := range [...]int{first, again} {
-		if len(o.queues[kind]) == 0 || kind == again && o.flying[again] >= limit-limit/2 {
-			continue
+	look := false
+	if o.endpoint != nil && !o.gone() {
+		now := time.Now().UnixMilli()
+		if wait := o.blocked(now); wait != 0 {
+			o.wakeAt(now, wait)
+			return nil
 		}
-		f := o.queues[kind][0]
-		o.queues[kind][0] = nil
-		o.queues[kind] = o.queues[kind][1:]
-		o.flying[kind]++
-		o.metrics.inFlight(o.name, 1)
-		return f
+		if look = o.breaker.Begin(now); look {
+			kind, i = o.oldest()
+			o.metrics.phase(o.name, policy.HalfOpen)
+		}
 	}
-	return nil
+	queue := o.queues[kind]
+	f := queue[i]
+	copy(queue[1:i+1], queue[:i])
+	queue[0] = nil
+	o.queues[kind] = queue[1:]
+	f.look = look
+	o.flying[kind]++
+	o.metrics.inFlight(o.name, 1)
+	return f
 }
 
-// waits reports whether the endpoint is held, and sees to it that somebody pumps when it is not any more.
-func (o *outlet) waits() bool {
-	wait := o.held - time.Now().UnixMilli()
-	if wait <= 0 || len(o.queues[first])+len(o.queues[again]) == 0 {
-		return false
+// next is the place of the flight whose turn it is; kind -1: there is none.
+func (o *outlet) next(limit int) (kind, i int) {
+	switch {
+	case len(o.queues[first]) > 0:
+		return first, 0
+	case len(o.queues[again]) > 0 && o.flying[again] < limit-limit/2:
+		return again, 0
 	}
-	if o.timer == nil {
-		o.timer = time.AfterFunc(time.Duration(wait)*time.Millisecond, func() {
-			o.mu.Lock()
-			defer o.mu.Unlock()
+	return -1, 0
+}
+
+// oldest is the place of the flight that has waited longest. There is one.
+func (o *outlet) oldest() (kind, i int) {
+	var found *flight
+	for k := range o.queues {
+		for j, f := range o.queues[k] {
+			if found == nil || f.row.Since < found.row.Since {
+				found, kind, i = f, k, j
+			}
+		}
+	}
+	return kind, i
+}
+
+// blocked is for how many ms nothing may start; below 0: until something happens. With 0 a token has been taken.
+func (o *outlet) blocked(now int64) int64 {
+	switch wait := o.breaker.Wait(now); {
+	case o.paused:
+		return -1
+	case o.held > now:
+		return o.held - now
+	case wait != 0:
+		return wait
+	}
+	return o.throttle.Take(now)
+}
+
+// wakeAt sees to it that somebody pumps after so many ms, unless that is below 0.
+func (o *outlet) wakeAt(now, wait int64) {
+	if wait < 0 || o.timer != nil && o.timerAt <= now+wait {
+		return
+	}
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Duration(wait)*time.Millisecond, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.timer == timer {
 			o.timer = nil
-			o.pump()
-		})
-	}
-	return true
+		}
+		o.pump()
+	})
+	o.timer, o.timerAt = timer, now+wait
 }
 
 // landed ends a flight and returns the next one for the same goroutine.
@@ -197,6 +258,10 @@ func (o *outlet) landed(f *flight) *flight {
 	o.flying[f.kind]--
 	o.metrics.inFlight(o.name, -1)
 	o.forget(f)
+	if f.look { // it ended without an attempt
+		f.look = false
+		o.breaker.Release()
+	}
 	return o.take()
 }
 

@@ -29,6 +29,9 @@ type Endpoint struct {
 	Retry   policy.Backoff // a nil Schedule: 5s 5m 30m 2h 5h 10h 14h 20h 24h
 	Success []policy.Statuses
 
+	Breaker policy.Breaking // no MinSamples: none
+	Limit   policy.Limit    // of the group's attempts; no PerSecond: none
+
 	MaxInFlight  int // attempts at a time in this process, half of them kept for first attempts; 32
 	MaxWaiting   int // of more deliveries that wait, the oldest fail; 1,000,000
 	AllowPrivate bool
@@ -142,6 +145,14 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	wrong(e.Timeout < 0, "timeout", "expected a duration above zero")
 	wrong(e.Retry.Jitter < 0 || e.Retry.Jitter > 1, "retry.jitter", "expected a share from 0% to 100%")
 	wrong(e.Retry.Quick < 0 || e.Retry.Quick > policy.MaxQuick, "retry.quick", fmt.Sprintf("expected 0 to %d", policy.MaxQuick))
+	if b := e.Breaker; b.MinSamples != 0 {
+		wrong(b.MinSamples < 0, "breaker.min_samples", "expected at least 1")
+		wrong(b.FailureRate <= 0 || b.FailureRate > 1, "breaker.failure_rate", "expected a share above 0%, up to 100%")
+		wrong(b.Window <= 0, "breaker.window", "expected a duration above zero")
+		wrong(b.Open <= 0, "breaker.open", "expected a duration above zero")
+	}
+	wrong(e.Limit.PerSecond < 0, "rate_limit.per_second", "expected a number above zero")
+	wrong(e.Limit.Burst < 0, "rate_limit.burst", "expected at least 1")
 	wrong(e.MaxInFlight < 0, "max_in_flight", "expected at least 1")
 	wrong(e.MaxWaiting < 0, "max_waiting", "expected at least 1")
 	for i, wait := range e.Retry.Schedule {

@@ -131,7 +131,7 @@ func (s *Sink) client(o *outlet, e *endpoint) *call.Client {
 func (s *Sink) ensure(name string) *outlet {
 	o := s.outlets[name]
 	if o == nil {
-		o = &outlet{name: name, wait: &s.flights, metrics: s.metrics, lanes: map[*laneRun]*[2]int{}}
+		o = &outlet{name: name, wait: &s.flights, metrics: s.metrics, log: s.log, share: s.share(), lanes: map[*laneRun]*[2]int{}}
 		o.attempt = func(f *flight) { s.attempt(o, f) }
 		s.outlets[name] = o
 	}
@@ -210,12 +210,22 @@ func (s *Sink) enter(l *laneRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lanes[l] = true
+	s.assign()
 }
 
 func (s *Sink) leave(l *laneRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.lanes, l)
+	s.assign()
+}
+
+// assign tells the outlets of another share of the partitions. The lock is held.
+func (s *Sink) assign() {
+	share := s.share()
+	for _, o := range s.outlets {
+		o.assign(share)
+	}
 }
 
 // waits counts the rows of an endpoint's deliveries, over all lanes.

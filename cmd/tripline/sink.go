@@ -98,6 +98,15 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 	out := sink.Endpoint{Name: e.Name, URL: e.URL.Reveal(), Method: e.Method, Headers: texts(e.Headers), Query: texts(e.Query),
 		Timeout: int64(e.Timeout), Success: statuses(e.Success), MaxInFlight: e.MaxInFlight, MaxWaiting: e.MaxWaiting, AllowPrivate: e.AllowPrivate,
 		Retry: policy.Backoff{Jitter: float64(e.Retry.Jitter), Quick: e.Retry.Quick, On: statuses(e.Retry.On), Final: statuses(e.Retry.Final)}}
+	if b := e.Breaker; b.MinSamples > 0 {
+		out.Breaker = policy.Breaking{FailureRate: float64(b.FailureRate), MinSamples: b.MinSamples, Window: int64(b.Window), Open: int64(b.Open)}
+	}
+	if r := e.RateLimit; r != nil {
+		out.Limit = policy.Limit{PerSecond: r.PerSecond, Burst: float64(r.Burst)}
+		if r.Burst == 0 {
+			out.Limit.Burst = r.PerSecond
+		}
+	}
 	out.Retry.Schedule = make([]int64, len(e.Retry.Schedule))
 	for i, wait := range e.Retry.Schedule {
 		out.Retry.Schedule[i] = int64(wait)

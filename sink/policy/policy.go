@@ -76,6 +76,8 @@ type Standing struct {
 	Delivery string // its trigger's id, from which jitter comes
 	Attempt  int    // requests so far, this one included
 	Place    int    // waits of the schedule that are used up
+	Look     int64  // ms > 0: it was the look of a half-open breaker, and the next one is after so long
+	Held     bool   // the endpoint may get nothing at once: there is no try in place
 }
 
 // Verdict is what becomes of the delivery, and of its endpoint.
@@ -114,7 +116,11 @@ func (r *Rules) Judge(a Answer, s Standing) Verdict {
 	if a.RetryAfter > 0 {
 		v.Hold = a.Ended + a.RetryAfter
 	}
-	if s.Place == 0 && s.Attempt <= min(r.Quick, MaxQuick) && quick(a) {
+	if s.Look > 0 { // the schedule stands still
+		v.Outcome, v.Place, v.Next = Retry, s.Place, max(a.Ended+s.Look, v.Hold)
+		return v
+	}
+	if !s.Held && s.Place == 0 && s.Attempt <= min(r.Quick, MaxQuick) && Quick(a) {
 		v.Outcome, v.Quick, v.Next = Retry, true, a.Ended+quicks[s.Attempt-1]
 		return v
 	}
@@ -138,8 +144,8 @@ func (r *Rules) final(status int) bool {
 	return status == 410 || within(status, finals)
 }
 
-// quick reports whether an attempt may have met no server at all, so that another one may do at once.
-func quick(a Answer) bool {
+// Quick reports whether an attempt may have met no server at all, so that another one may do at once.
+func Quick(a Answer) bool {
 	switch a.Status {
 	case 502, 503, 504:
 		return a.RetryAfter == 0
