@@ -47,7 +47,6 @@ func newCycle(p *Processor, l *lane.Lane) *cycle {
 
 func (c *cycle) close() {
 	c.clock.close()
-	c.users.end()
 	c.p.metrics.forget(c)
 }
 
@@ -151,7 +150,7 @@ func (c *cycle) open(in *input, id string) (*user, error) {
 	before := len(c.users.touched)
 	u, err := c.users.find(in, id)
 	if err == nil && len(c.users.touched) > before {
-		c.bytes += len(u.row.head)
+		c.bytes += u.row
 	}
 	return u, err
 }

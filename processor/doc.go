@@ -5,7 +5,7 @@
 //  1. A lane fetches it (state/lane): raw, read-committed, from the position in the changelog.
 //  2. input.go merges the topics of one partition number by Kafka timestamp, and settles the record's arrival.
 //  3. record.Envelope decodes it; one that cannot be read becomes a dead letter of the same cycle.
-//  4. users.go finds the user: in memory, else from the lane's rows in Pebble.
+//  4. users.go finds the user: in memory, else from the lane's rows.
 //  5. campaign.User steps: first the timers that were due before the arrival, then the event. (processor/campaign)
 //  6. What it decided becomes records in output.go; the user is now one of the cycle's touched ones.
 //  7. When the input is drained or the cycle is full, processor.go turns the touched users into rows.

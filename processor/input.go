@@ -16,7 +16,6 @@ type input struct {
 	index   int // in the cycle
 	topics  []*queue
 	users   map[string]*user // in memory
-	rows    map[string]row   // in memory, of users that are not
 	sights  []sight          // of log ends that the positions have not all reached, oldest first
 	arrival int64            // of the last record applied, ms
 	stream  int64            // stream time, ms; 0: not known yet

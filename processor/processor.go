@@ -64,7 +64,7 @@ func New(cfg Config) (*Processor, error) {
 		cfg.Log = zap.NewNop()
 	}
 	if cfg.Users == 0 {
-		cfg.Users = 64 << 20
+		cfg.Users = 32 << 20
 	}
 	cfg.Lane.Topics = cfg.EventTopics
 	if cfg.ProfileTopic != "" {

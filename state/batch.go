@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,80 +10,14 @@ import (
 )
 
 const (
-	// bufferInterval is how old buffered rows may get, in ms of WrittenAt.
-	bufferInterval = 1000
-	// rowOverhead is about what a buffered row takes beside its bytes.
-	rowOverhead = 96
+	// flushAge is how old applied rows may get that are not in Pebble, in ms of
+	// WrittenAt. A crash leaves these to the changelog, and what is in memtables.
+	flushAge = 5000
+	// putBytes is about what an entry of the timer index takes, not yet in Pebble.
+	putBytes = 96
 	// boundKey is the key of the timer bound, behind kindMeta.
 	boundKey = "b"
 )
-
-// buffer holds the rows that are applied and not yet in Pebble, the newest of
-// each. Their position is the partition's.
-type buffer struct {
-	rows  []bufferedRow
-	index map[Key]int32 // in rows
-	used  bool          // something was applied, if only a position
-	since int64         // WrittenAt of the first Apply in it
-	bytes int64
-}
-
-type bufferedRow struct {
-	Key
-	due     int64
-	content []byte // nil: deleted
-	pieces  int    // that the row may have in Pebble, where more than one
-}
-
-func (r *bufferedRow) bytes() int64 { return int64(len(r.ID) + len(r.content) + rowOverhead) }
-
-// find returns a buffered row, nil if it is not buffered.
-func (b *buffer) find(k Key) *bufferedRow {
-	if i, ok := b.index[k]; ok {
-		return &b.rows[i]
-	}
-	return nil
-}
-
-func (b *buffer) put(r bufferedRow) {
-	b.bytes += r.bytes()
-	if old := b.find(r.Key); old != nil {
-		b.bytes -= old.bytes()
-		r.pieces = max(r.pieces, old.pieces)
-		*old = r
-		return
-	}
-	if b.index == nil {
-		b.index = make(map[Key]int32)
-	}
-	b.index[r.Key] = int32(len(b.rows))
-	b.rows = append(b.rows, r)
-}
-
-// sorted returns the rows in order of key.
-func (b *buffer) sorted() []recordRef {
-	refs := make([]recordRef, len(b.rows))
-	for i := range refs {
-		refs[i].at = uint32(i)
-	}
-	sortRefs(refs, func(ref recordRef) string { return b.rows[ref.at].ID })
-	for i := 0; i < len(refs); {
-		end := i + 1
-		for end < len(refs) && b.rows[refs[end].at].ID == b.rows[refs[i].at].ID {
-			end++
-		}
-		slices.SortFunc(refs[i:end], func(x, y recordRef) int { return cmp.Compare(b.rows[x.at].Part, b.rows[y.at].Part) })
-		i = end
-	}
-	return refs
-}
-
-// empty forgets the rows and keeps their room.
-func (b *buffer) empty() {
-	clear(b.rows)
-	clear(b.index)
-	b.rows, b.bytes, b.used = b.rows[:0], 0, false
-}
 
 // writer fills a batch with the keys of one partition. Keys come in order, which
 // makes their way into the memtable short.
@@ -150,27 +83,18 @@ func (w *writer) state(pos Position, x *timerIndex) error {
 	return err
 }
 
-// flush writes the buffer as one batch.
+// flush writes what is applied as one batch.
 func (p *Partition) flush() error {
-	if !p.buffer.used && len(p.timers.puts) == 0 {
+	if !p.applied && len(p.timers.puts) == 0 {
 		return nil
 	}
 	if err := p.store.health.check(p.number); err != nil {
 		return err
 	}
-	w := writer{Batch: p.store.db.NewBatchWithSize(int(p.buffer.bytes)), number: p.number}
+	most := int(p.store.cfg.shares().memtable / 4)
+	w := writer{Batch: p.store.db.NewBatchWithSize(int(p.rows.dirt), pebble.WithMaxRetainedSizeBytes(most)), number: p.number}
 	puts := p.timers.puts
-	err := w.state(p.position, &p.timers)
-	rows := p.buffer.sorted()
-	for i := 0; i < len(rows) && err == nil; i++ {
-		b := &p.buffer.rows[rows[i].at]
-		err = w.row(&Row{Key: b.Key, Due: b.due, Content: b.content}, b.pieces)
-	}
-	for i := 0; i < len(rows) && err == nil; i++ {
-		if b := &p.buffer.rows[rows[i].at]; b.pieces > 1 || len(b.content) > pieceSize {
-			err = w.split(b.Key, p.split[b.Key])
-		}
-	}
+	err := errors.Join(w.state(p.position, &p.timers), p.writeRows(&w))
 	if err == nil {
 		err = w.Commit(pebble.NoSync)
 	}
@@ -178,9 +102,26 @@ func (p *Partition) flush() error {
 		p.timers.puts = puts
 		return explain(p.store.cfg.Dir, err)
 	}
-	p.written = true
-	p.buffer.empty()
+	p.written, p.applied = true, false
+	p.rows.written()
 	return nil
+}
+
+func (p *Partition) writeRows(w *writer) (err error) {
+	var split []Key
+	for _, ref := range p.rows.unwritten() {
+		k, row := p.rows.row(ref)
+		if row.pieces > 1 || len(row.content) > pieceSize {
+			split = append(split, k)
+		}
+		if err := w.row(&Row{Key: k, Due: row.due, Content: row.content}, row.pieces); err != nil {
+			return err
+		}
+	}
+	for _, k := range split {
+		err = errors.Join(err, w.split(k, p.split[k]))
+	}
+	return err
 }
 
 // flushOld begins a flush of memtables when the last one is long ago, so that a

@@ -66,7 +66,7 @@ type batch struct {
 // note adds p's newest position when it is not only buffered.
 func (b *batches) note(p *Partition) {
 	last := batch{p.number, p.Position().Changelog}
-	if !p.buffer.used && !slices.Contains(*b, last) && last.offset > 0 {
+	if !p.applied && !slices.Contains(*b, last) && last.offset > 0 {
 		*b = append(*b, last)
 	}
 }

@@ -34,6 +34,8 @@
 //   - Index entries are never deleted one by one. The bound, which is kept with
 //     the position, says up to where they are used up; whole ranges below it are
 //     deleted at once.
+//   - What is applied and what was used last is on one shelf (shelf.go), as bytes in
+//     chunks: a map of rows would be the collector's work at every collection.
 //   - A restore from nothing replaces the partition in one step and is durable;
 //     it is the one thing that is not in order with the batches of others.
 //   - Wiping cuts tables without reading them. Where it has to read one that is

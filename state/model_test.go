@@ -293,10 +293,7 @@ func runModel(t *testing.T, seed uint64, steps int) {
 		case n < 89:
 			m.compare(t, p)
 		case n < 91:
-			known := m
-			p.Known(func(id string) (int64, bool) {
-				return known.rows[Key{ID: id}].Due, c.rng.IntN(2) == 0
-			})
+			p.rowsLimit.Store(int64(c.rng.IntN(3) * 20_000))
 		default:
 			m.checkDue(t, p, c, c.now+int64(c.rng.IntN(100))-50)
 		}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,15 +21,15 @@ const defaultMemory = 512 << 20
 type shares struct {
 	memtable int64 // one of the two that are there at most times
 	cache    int64 // blocks
-	buffer   int64 // rows that are applied and not yet in Pebble, all partitions
+	rows     int64 // in memory: not yet in Pebble, or used last; all partitions
 	restore  int64 // what restores collect before they write, all partitions
 }
 
 func (cfg Config) shares() shares {
 	return shares{
-		memtable: min(128<<20, max(1<<20, cfg.Memory/8)),
-		cache:    max(4<<20, cfg.Memory/8),
-		buffer:   max(256<<10, cfg.Memory/32),
+		memtable: min(128<<20, max(1<<20, cfg.Memory/16)),
+		cache:    max(4<<20, cfg.Memory/16),
+		rows:     max(256<<10, cmp.Or(cfg.Rows, cfg.Memory/32)),
 		restore:  max(1<<20, cfg.Memory/8),
 	}
 }

@@ -13,24 +13,23 @@ import (
 // Partition is the state of one partition. It is safe for concurrent use, but
 // Changelog, Apply and Restore belong to one loop.
 type Partition struct {
-	store       *Store
-	number      int32
-	bufferLimit atomic.Int64 // bytes: this partition's share of shares.buffer
+	store     *Store
+	number    int32
+	rowsLimit atomic.Int64 // bytes: this partition's share of shares.rows
 
 	mu       sync.Mutex
 	position Position
-	buffer   buffer
-	split    map[Key]int // pieces of the rows in more than one, the buffer's too
+	rows     shelf
+	applied  bool        // something that is not in Pebble, if only a position
+	since    int64       // WrittenAt of the first Apply of that
+	split    map[Key]int // pieces of the rows in more than one, those on the shelf too
 	timers   timerIndex
-	// heads holds what Due read to check a timer, for the Get that follows.
-	heads   map[string][]byte
-	known   func(id string) (ms int64, ok bool)
-	written bool   // something may be in memtables
-	key     []byte // scratch
+	written  bool   // something may be in memtables
+	key      []byte // scratch
 }
 
 func newPartition(s *Store, n int32) *Partition {
-	return &Partition{store: s, number: n, split: make(map[Key]int), heads: make(map[string][]byte)}
+	return &Partition{store: s, number: n, split: make(map[Key]int)}
 }
 
 // Number is the partition's number.
@@ -65,13 +64,11 @@ func (p *Partition) Head(id string) (content []byte, due int64, found bool, err 
 func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
 
 func (p *Partition) get(k Key) (content []byte, due int64, found bool, err error) {
-	if r := p.buffer.find(k); r != nil {
+	if r, ok := p.rows.find(k); ok {
 		return slices.Clone(r.content), r.due, r.content != nil, nil
 	}
-	value, ok := p.heads[k.ID]
-	if ok && k.Part == 0 {
-		delete(p.heads, k.ID)
-	} else if value, found, err = p.read(k, 0); !found || err != nil {
+	value, found, err := p.read(k, 0)
+	if !found || err != nil {
 		return nil, 0, false, err
 	}
 	s, err := decodePiece(k.Part, 0, value)
@@ -93,11 +90,20 @@ func (p *Partition) get(k Key) (content []byte, due int64, found bool, err error
 		}
 		content = append(content, m.content...)
 	}
+	if s.pieces == 1 {
+		p.shelve(k, s)
+	}
 	return content, s.due, true, nil
 }
 
 func (p *Partition) rowError(k Key, err error) error {
 	return explain(p.store.cfg.Dir, fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
+}
+
+// shelve keeps in memory what was read.
+func (p *Partition) shelve(k Key, s stored) {
+	p.rows.limit = p.rowsLimit.Load()
+	p.rows.put(k, shelved{due: s.due, content: s.content}, false)
 }
 
 // read returns the stored value of a piece, a copy.
@@ -116,13 +122,8 @@ func (p *Partition) read(k Key, piece uint32) (value []byte, found bool, err err
 
 // appliedDue returns the Due of a head as last applied, 0 if it has none.
 func (p *Partition) appliedDue(id string) (int64, error) {
-	if r := p.buffer.find(Key{ID: id}); r != nil {
+	if r, ok := p.rows.find(Key{ID: id}); ok {
 		return r.due, nil
-	}
-	if p.known != nil {
-		if due, ok := p.known(id); ok {
-			return due, nil
-		}
 	}
 	value, found, err := p.read(Key{ID: id}, 0)
 	if !found || err != nil {
@@ -132,19 +133,18 @@ func (p *Partition) appliedDue(id string) (int64, error) {
 	if err != nil {
 		return 0, p.rowError(Key{ID: id}, err)
 	}
-	if s.due != 0 {
-		p.heads[id] = value
+	if s.due != 0 && s.pieces == 1 { // the caller will want the row
+		p.shelve(Key{ID: id}, s)
 	}
 	return s.due, nil
 }
 
 // Apply makes rows and pos the partition's state, together. It is called only
-// when the changelog has them, committed. It keeps each row's Content, which
-// must not change any more. No key may be in rows twice.
+// when the changelog has them, committed. No key may be in rows twice.
 //
 // What is applied is in memory at first, where reads see it, and is written as
-// one batch with what came before when that is large enough, or 1 s old by
-// WrittenAt, and by Flush.
+// one batch with what came before, of each row the newest version, when that is
+// large enough, or 5 s old by WrittenAt, and by Flush.
 //
 // After an error nothing of it is applied, and the partition is to be restored
 // from its position once the cause is gone.
@@ -154,15 +154,15 @@ func (p *Partition) Apply(rows []Row, pos Position) error {
 	if err := p.store.health.check(p.number); err != nil {
 		return err
 	}
+	p.rows.limit = p.rowsLimit.Load()
 	for i := range rows {
 		p.applyRow(&rows[i])
 	}
-	if !p.buffer.used {
-		p.buffer.used, p.buffer.since = true, pos.WrittenAt
+	if !p.applied {
+		p.applied, p.since = true, pos.WrittenAt
 	}
 	p.position = pos
-	bytes := p.buffer.bytes + int64(len(p.timers.puts))*rowOverhead
-	if bytes < p.bufferLimit.Load() && pos.WrittenAt-p.buffer.since < bufferInterval {
+	if p.rows.dirt+int64(len(p.timers.puts))*putBytes < p.dirtLimit() && pos.WrittenAt-p.since < flushAge {
 		return nil
 	}
 	if err := p.flush(); err != nil {
@@ -172,7 +172,7 @@ func (p *Partition) Apply(rows []Row, pos Position) error {
 }
 
 func (p *Partition) applyRow(r *Row) {
-	b := bufferedRow{Key: r.Key, content: r.Content}
+	b, was := shelved{content: r.Content}, r.OldDue
 	if len(p.split) > 0 || len(r.Content) > pieceSize {
 		b.pieces = p.split[r.Key]
 		if n := pieces(len(r.Content)); n > 1 {
@@ -185,11 +185,17 @@ func (p *Partition) applyRow(r *Row) {
 		if r.Content != nil {
 			b.due = r.Due
 		}
-		delete(p.heads, r.ID)
-		p.timers.change(r.ID, r.OldDue, b.due)
+		if known, ok := p.rows.find(r.Key); ok {
+			was = known.due
+		}
+		p.timers.change(r.ID, was, b.due)
 	}
-	p.buffer.put(b)
+	p.rows.put(r.Key, b, true)
 }
+
+// dirtLimit is how much may be applied and not in Pebble, in bytes: a batch
+// that goes into a memtable with room to spare.
+func (p *Partition) dirtLimit() int64 { return min(p.rows.limit/2, p.store.cfg.shares().memtable/4) }
 
 // Flush hands what is buffered to Pebble. Only Store.Flush makes it durable.
 func (p *Partition) Flush() error {
@@ -263,12 +269,12 @@ func (p *Partition) span(kind byte) *pebble.IterOptions {
 		LowerBound: appendPrefix(nil, p.number, kind), UpperBound: appendPrefix(nil, p.number, kind+1)}
 }
 
-// load reads what of the partition is kept in memory. The buffer is empty.
+// load reads what of the partition is kept in memory, and forgets its rows.
 func (p *Partition) load() error {
-	p.position, p.buffer = Position{}, buffer{}
+	p.position, p.applied = Position{}, false
+	p.rows.clear()
 	p.timers = newTimerIndex()
 	clear(p.split)
-	clear(p.heads)
 	for _, read := range []func() error{p.loadMeta, p.loadSplit} {
 		if err := read(); err != nil {
 			return explain(p.store.cfg.Dir, err)

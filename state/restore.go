@@ -40,13 +40,15 @@ type Restorer struct {
 	err      error // of Restore
 }
 
-// Restore begins a restore. What is buffered is flushed, and Known is taken back.
+// Restore begins a restore. What is applied is flushed, and no row stays in memory.
 func (p *Partition) Restore() *Restorer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known = nil
 	s := p.store
 	r := &Restorer{p: p, whole: p.position.IsZero(), err: p.flush()}
+	if r.err == nil {
+		p.rows.clear()
+	}
 	r.dir = s.cfg.FS.PathJoin(s.path(restoreFolder), fmt.Sprint(p.number))
 	limit := int(max(s.cfg.shares().restore/s.restoring.Add(1), 1<<20))
 	if !r.whole {
@@ -189,7 +191,6 @@ func (p *Partition) restored(w *writer, key, value []byte) error {
 	}
 	k := Key{ID: string(id), Part: part}
 	if part == 0 {
-		delete(p.heads, k.ID)
 		p.timers.change(k.ID, 0, s.due)
 	}
 	if s.pieces > 1 {

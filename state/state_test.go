@@ -170,29 +170,6 @@ func TestLazyTimer(t *testing.T) {
 	}
 }
 
-// Known spares every read of a row, and is believed.
-func TestKnown(t *testing.T) {
-	s := open(t, vfs.NewMem(), 0)
-	defer s.Close()
-	p := partition(t, s, 0)
-	rows := []Row{{Key: Key{ID: "a"}, Due: 5, Content: []byte("x")}, {Key: Key{ID: "b"}, Due: 6, Content: []byte("y")}}
-	if err := errors.Join(p.Apply(rows, Position{WrittenAt: 1}), p.Flush()); err != nil {
-		t.Fatal(err)
-	}
-	var asked []string
-	p.Known(func(id string) (int64, bool) {
-		asked = append(asked, id)
-		return 5, id == "a"
-	})
-	due, err := p.Due(10, 10, nil)
-	if err != nil || !slices.Equal(due, []Timer{{5, "a"}, {6, "b"}}) || !slices.Equal(asked, []string{"a", "b"}) {
-		t.Fatalf("due %v, %v, asked %q", due, err, asked)
-	}
-	if len(p.heads) != 1 {
-		t.Fatalf("%d rows were read", len(p.heads))
-	}
-}
-
 // A restore that takes many runs and tables gives what the newest records say.
 func TestRestoreRuns(t *testing.T) {
 	table := tableSize
@@ -360,7 +337,7 @@ func TestOffHeap(t *testing.T) {
 	for memory := int64(64 << 20); memory <= 64<<30; memory *= 2 {
 		cfg := Config{Memory: memory}
 		share := cfg.shares()
-		if all := cfg.OffHeap() + share.buffer + share.restore; all > memory*5/8 {
+		if all := cfg.OffHeap() + share.rows + share.restore; all > memory*5/8 {
 			t.Errorf("memory %d: a store may take %d", memory, all)
 		}
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	// Memory is the bound of the whole process in bytes, of which the store takes
 	// about half: memtables, cache, buffered rows, restores. 0: 512 MiB.
 	Memory int64
+	// Rows is what rows in memory may take, in bytes: reads of these need not go
+	// to Pebble. 0: a thirty-second of Memory.
+	Rows int64
 	// FS is the file system; nil: the disk.
 	FS vfs.FS
 }
@@ -212,7 +215,7 @@ func (s *Store) Partition(n int32) (*Partition, error) {
 	}
 	s.partitions[n] = p
 	for _, p := range s.partitions {
-		p.bufferLimit.Store(s.cfg.shares().buffer / int64(len(s.partitions)))
+		p.rowsLimit.Store(s.cfg.shares().rows / int64(len(s.partitions)))
 	}
 	return p, nil
 }

@@ -38,17 +38,6 @@ func (t Timer) compare(u Timer) int {
 
 func (t Timer) less(u Timer) bool { return t.compare(u) < 0 }
 
-// Known sets how the partition learns the Due of a head as last applied without
-// reading the row: a caller that keeps rows in memory answers for those it has,
-// others are read. due is called from within Due and must not call the
-// partition. An answer that is not the applied Due loses the timer. Restore
-// takes it back.
-func (p *Partition) Known(due func(id string) (ms int64, ok bool)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.known = due
-}
-
 // Due appends to dst up to limit timers whose Due is below before (ms), in order
 // of Due, then ID: a view of what is applied, the same at every call until an
 // Apply changes these rows. Its cost does not grow with the timers that have
@@ -112,7 +101,6 @@ func (p *Partition) checkNext() error {
 	}
 	x.taken(t)
 	if due > t.Due {
-		delete(p.heads, t.ID)
 		x.put(Timer{Due: due, ID: t.ID})
 	} else if due != 0 {
 		x.makeReady(Timer{Due: due, ID: t.ID})

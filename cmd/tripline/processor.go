@@ -72,7 +72,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 		return err
 	}
 	registry := newRegistry()
-	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory)}
+	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory), Rows: int64(cfg.Memory) / 4}
 	limitMemory(cfg, disk)
 	store, err := state.Open(disk)
 	if err != nil {
@@ -84,7 +84,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	p, err := processor.New(processor.Config{
 		Lane: kafka, Set: set, Envelope: cfg.envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
-		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 4, Log: log, Metrics: registry,
+		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 16, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 // limitMemory has the collector keep the heap within what a store leaves of the process's memory. Built with cgo, a store takes
 // its part outside of the heap.
 func limitMemory(cfg *loaded, disk state.Config) {
-	limit := int64(cfg.Memory)
+	limit := int64(cfg.Memory) / 10 * 9 // the rest is the program's own pages, and those that the heap has let go of
 	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"}) {
 		limit -= disk.OffHeap()
 	}
