@@ -111,7 +111,9 @@ func TestCampaignsChange(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	set := mustCompile(f, campaign.Rules{MaxAge: 1 << 40}, watch("w", 10_000, "k"))
+	goal, cap := delayed("g", 1000), campaign.Cap{Name: "c", Max: 9, Per: 1 << 40}
+	goal.Delay, goal.Goal = nil, &campaign.Goal{Pattern: campaign.Pattern{Event: "B"}, Within: goal.Delay}
+	set := mustCompile(f, campaign.Rules{MaxAge: 1 << 40, Caps: []campaign.Cap{cap}}, watch("w", 10_000, "k"), delayed("d", 60_000), goal)
 	kept := rows{}
 	u := kept.open(f, set)
 	var out campaign.Output

@@ -101,8 +101,19 @@ func capsOf(c twin.Case) (list []campaign.Cap) {
 	return list
 }
 
-// core runs the real core, and opens the user anew from its rows after every step.
+// core runs the real core until the case ends.
 func core(set *campaign.Set, c twin.Case) (outcomes []twin.Outcome) {
+	coreSteps(set, c, c.Until, func(out *campaign.Output) { outcomes = append(outcomes, taken(out)...) })
+	return outcomes
+}
+
+// coreRun runs it until nothing that has qualified by then waits any more.
+func coreRun(set *campaign.Set, c twin.Case, take func(*campaign.Output)) {
+	coreSteps(set, c, c.Until+400*24*3600_000, take)
+}
+
+// coreSteps opens the user anew from its rows after every step.
+func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) {
 	var out campaign.Output
 	head, parts := []byte(nil), map[uint32][]byte{}
 	step := func(do func(*campaign.User)) {
@@ -121,7 +132,7 @@ func core(set *campaign.Set, c twin.Case) (outcomes []twin.Outcome) {
 				parts[n] = slices.Clone(content)
 			}
 		})
-		outcomes = append(outcomes, taken(&out)...)
+		take(&out)
 		out.Reset()
 	}
 	arrival := int64(0)
@@ -138,8 +149,7 @@ func core(set *campaign.Set, c twin.Case) (outcomes []twin.Outcome) {
 			}
 		})
 	}
-	step(func(u *campaign.User) { u.Passed(c.Until, &out) })
-	return outcomes
+	step(func(u *campaign.User) { u.Passed(until, &out) })
 }
 
 func taken(out *campaign.Output) (list []twin.Outcome) {
