@@ -19,7 +19,7 @@ func TestQualificationsEndOnce(t *testing.T) {
 	dir := t.TempDir()
 	waited := 0
 	for _, kind := range twin.Kinds {
-		for n := range uint64(*histories / 3) {
+		for n := range uint64(*histories / 6) {
 			c := twin.Generate(*firstSeed+n, kind)
 			c.Inputs = slices.DeleteFunc(c.Inputs, func(in twin.Input) bool { return in.Kind == "erase" })
 			set, err := compiled(dir, c)
