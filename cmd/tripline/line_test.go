@@ -236,6 +236,9 @@ func (l *line) read(topic string) (all []*kgo.Record) {
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			for _, r := range p.Records {
+				if r.Attrs.CompressionType() != 0 {
+					l.t.Errorf("%s is compressed: not every client can read it", topic)
+				}
 				if !r.Attrs.IsControl() {
 					all = append(all, r)
 				}
