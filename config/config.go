@@ -29,7 +29,7 @@ type Config struct {
 	Kafka              Kafka                `yaml:"kafka"`
 	Group              string               `yaml:"group"`
 	Topics             Topics               `yaml:"topics"`
-	Format             campaign.Unavailable `yaml:"format" neutral:"tripline"`
+	Format             Format               `yaml:"format"`
 	Key                string               `yaml:"key"` // user | ignored
 	Start              Start                `yaml:"start"`
 	Campaigns          []string             `yaml:"campaigns"` // globs; CampaignFiles expands them
@@ -147,6 +147,7 @@ func Default() *Config {
 			Events: []string{"events"}, Triggers: "triggers", Decisions: "decisions",
 			Deliveries: "deliveries", DeadLetters: "dead-letters",
 		},
+		Format:             Format{Name: "tripline"},
 		Key:                "user",
 		Start:              StartEarliest,
 		Campaigns:          []string{"campaigns/*.yaml"},

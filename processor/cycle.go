@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
 )
@@ -178,7 +179,7 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 		c.emit()
 		return c.users.fault
 	}
-	event, bad := cfg.Envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli())
+	event, bad := cfg.Envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli(), Headers(&cfg.Envelope, r)...)
 	if bad != nil {
 		c.deadLetter(r, bad)
 		return nil
@@ -187,9 +188,25 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 	if err != nil {
 		return err
 	}
-	u.state.Event(&event, in.arrival, &c.out)
+	if event.Name == "" {
+		u.state.Profile(&record.Profile{User: event.User, Properties: event.Profile}, in.arrival, &c.out)
+	} else {
+		u.state.Event(&event, in.arrival, &c.out)
+	}
 	c.emit()
 	return c.users.fault
+}
+
+// Headers are a record's headers where the envelope needs them.
+func Headers(e *record.Envelope, r *kgo.Record) []record.Header {
+	if !e.Format.Headers() {
+		return nil
+	}
+	headers := make([]record.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = record.Header{Name: h.Key, Value: h.Value}
+	}
+	return headers
 }
 
 // fire lets the timers fire that stream time has passed. Of many it leaves some to the next cycle; some fire in each,

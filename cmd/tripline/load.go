@@ -17,7 +17,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/tripline/tripline/config"
-	"github.com/tripline/tripline/processor/campaign/record"
 )
 
 // loaded is a configuration in use.
@@ -123,10 +122,6 @@ func (cfg *loaded) explain(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return fmt.Errorf("%s: Kafka is not reachable at %s; start it, or set kafka.brokers in tripline.yaml (%w)", doing, brokers, err)
-}
-
-func (cfg *loaded) envelope() record.Envelope {
-	return record.Envelope{KeyIgnored: cfg.Key == "ignored", MaxBytes: int(cfg.Limits.MaxRecordBytes)}
 }
 
 // logger writes to standard error, in colour-free lines where that is a terminal.

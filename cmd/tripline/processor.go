@@ -82,7 +82,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	kafka := cfg.lane("processor", store, log.Named("lane"), registry)
 	kafka.Address = listener.Addr().String()
 	p, err := processor.New(processor.Config{
-		Lane: kafka, Set: set, Envelope: cfg.envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
+		Lane: kafka, Set: set, Envelope: cfg.Envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
 		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 16, Log: log, Metrics: registry,
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,6 +45,9 @@ func sendCommand() *cobra.Command {
 			body, err := json.Marshal(fields)
 			if err != nil {
 				return fmt.Errorf("--properties and --profile are JSON objects: %w", err)
+			}
+			if e := cfg.Envelope(); e.Format.Kind != record.FormatTripline {
+				return errors.New("send writes Tripline's own form of events, and `format` in tripline.yaml asks for another: produce the record with a producer of yours")
 			}
 			if _, bad := (record.Envelope{}).Event([]byte(args[0]), body, 0); bad != nil {
 				return fmt.Errorf("the event would be a dead letter (%s): %s", bad.Reason, bad.Detail)

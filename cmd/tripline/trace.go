@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tripline/tripline/processor"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/delivery"
@@ -107,9 +108,9 @@ func (t *trace) events(ctx context.Context) error {
 	places := make([]string, len(happened))
 	if len(happened) > 0 {
 		since := time.UnixMilli(happened[0].Time - int64(t.cfg.MaxFuture))
-		envelope := t.cfg.envelope()
+		envelope := t.cfg.Envelope()
 		err := scan{topics: t.cfg.Topics.Events, key: t.key(), since: since}.each(ctx, t.cfg, func(r *kgo.Record) error {
-			e, bad := envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli())
+			e, bad := envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli(), processor.Headers(&envelope, r)...)
 			if bad != nil || e.User != t.trigger.User {
 				return nil
 			}

@@ -55,23 +55,28 @@ func reject(reason, format string, args ...any) *Rejection {
 type Envelope struct {
 	KeyIgnored bool // the producer partitions by user in its own way, and only user_id says who it is
 	MaxBytes   int  // of a value; 0: any
+	Format     Format
 }
 
 // Event reads a record of an event topic; timestamp is its Kafka timestamp in ms. A null field is one left out. Of
-// several things that are wrong with a record the rejection names the first, in the order of the reasons.
-func (e Envelope) Event(key, val []byte, timestamp int64) (Event, *Rejection) {
-	if len(val) == 0 {
+// several things that are wrong with a record the rejection names the first, in the order of the reasons. Headers are given
+// where Format asks for them. An event without a name is none: it only says who the user is, in Profile.
+func (e Envelope) Event(key, val []byte, timestamp int64, headers ...Header) (Event, *Rejection) {
+	if len(val) == 0 && (!e.Format.Headers() || cloudHeaders(headers) == nil) {
 		return Event{}, reject(ReasonNull, "the record has no value")
 	}
 	var f fields
-	if r := e.read(&f, key, val); r != nil {
+	if r := e.read(&f, key, val, headers); r != nil {
 		return Event{}, r
 	}
 	user, r := e.user(&f, key)
 	if r != nil {
 		return Event{}, r
 	}
-	if f.event.Kind() != value.String || f.event.Text() == "" {
+	if f.refused != nil {
+		return Event{}, f.refused
+	}
+	if !f.identifies && (f.event.Kind() != value.String || f.event.Text() == "") {
 		return Event{}, missing(ReasonNoEvent, "event", f.event)
 	}
 	time, r := f.moment(timestamp)
@@ -91,7 +96,8 @@ func (e Envelope) Event(key, val []byte, timestamp int64) (Event, *Rejection) {
 // the key still names the user where user_id does not: the topic is compacted, and a tombstone is nothing but a key.
 func (e Envelope) Profile(key, val []byte) (p Profile, erase bool, r *Rejection) {
 	var f fields
-	if r = e.read(&f, key, val); r != nil {
+	e.Format = Format{}
+	if r = e.read(&f, key, val, nil); r != nil {
 		return Profile{}, false, r
 	}
 	if e.KeyIgnored && f.user.IsNil() {
@@ -120,7 +126,7 @@ func (e Envelope) Profile(key, val []byte) (p Profile, erase bool, r *Rejection)
 }
 
 // read checks a record's bytes and takes the fields of a value that is not empty.
-func (e Envelope) read(f *fields, key, val []byte) *Rejection {
+func (e *Envelope) read(f *fields, key, val []byte, headers []Header) *Rejection {
 	if e.MaxBytes > 0 && len(val) > e.MaxBytes {
 		return reject(ReasonTooLarge, "the value has %d bytes, more than max_record_bytes (%d)", len(val), e.MaxBytes)
 	}
@@ -130,10 +136,11 @@ func (e Envelope) read(f *fields, key, val []byte) *Rejection {
 	if !e.KeyIgnored && !utf8.Valid(key) {
 		return reject(ReasonUTF8, "the key is not valid UTF-8")
 	}
-	if len(val) == 0 {
+	if len(val) == 0 && len(headers) == 0 {
 		return nil
 	}
-	if err := f.read(string(val)); err != nil {
+	var err error
+	if f.refused, err = e.Format.read(f, string(val), headers); err != nil {
 		return reject(ReasonJSON, "%v", err)
 	}
 	return nil

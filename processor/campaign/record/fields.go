@@ -10,6 +10,8 @@ type fields struct {
 	id, user, event, time       value.Value
 	properties, profile         value.Properties
 	propertiesKind, profileKind value.Kind
+	identifies                  bool       // it is no event
+	refused                     *Rejection // what the form makes of it
 }
 
 func (f *fields) read(text string) error {
