@@ -93,7 +93,7 @@ state: {dir: state}
 session_timeout: 6s
 http: {listen: "127.0.0.1:0"}
 endpoints:
-  - {name: hook, url: '%s', allow_private: true, retry: {schedule: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s], jitter: 0%%, quick: 0}}
+  - {name: hook, url: '%s', allow_private: true, breaker: none, retry: {schedule: [1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s], jitter: 0%%, quick: 0}}
 `, quoted, g, g, g, g, g, g, g, hook)
 	l.config = text
 	l.write("tripline.yaml", text)
