@@ -46,7 +46,7 @@ type Set struct {
 	listeners map[string][]*campaign // event name -> who wants to see it, in order of name
 	followers map[string][]*campaign // event name -> who lets it end a wait or reach a goal
 	remember  map[string]bool        // event names whose first and last are kept for ever
-	keep      map[string]bool        // property names to keep in history; nil: all
+	keep      *names                 // of the properties to keep in history; nil: all
 	byHash    map[uint64]*campaign
 	names     map[string]string // the listeners' event names, by themselves
 	grids     bool              // some campaign looks at times of day: earlier zones of users are kept
@@ -127,7 +127,7 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 		}
 		c.caps, c.capped = rules.capsOf(c.def.Tags)
 	}
-	s.remember, s.keep = used.remember, used.keep
+	s.remember, s.keep = used.remember, newNames(used.keep)
 	if used.longest > 0 { // a moment is looked back from as long as it can be found late
 		used.longest += rules.MaxFuture + rules.AllowedLateness + rules.Settle + used.stale
 	}

@@ -55,6 +55,13 @@ func (s *step) qualify(st *standing, q qualification) {
 	s.pending = append(s.pending, q)
 }
 
+// only is what an event that qualifies by itself gives a qualification. It holds until the end of the step.
+func (s *step) only(e *history.Event) []*history.Event {
+	n := len(s.alone)
+	s.alone = append(s.alone, e)
+	return s.alone[n : n+1 : n+1]
+}
+
 // goesBefore orders what one step lets go: what has priority, then by campaign's name; of one campaign by moment, then by
 // the newest event.
 func goesBefore(a, b qualification) int {
@@ -84,7 +91,8 @@ func (s *step) decide() {
 		}
 	}
 	clear(s.pending)
-	s.pending = s.pending[:0]
+	clear(s.alone)
+	s.pending, s.alone = s.pending[:0], s.alone[:0]
 }
 
 // judge turns a qualification into triggers, one for each endpoint, into a suppressed decision, or has it wait.

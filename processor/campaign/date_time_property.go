@@ -174,7 +174,7 @@ func (k *dateTimeProperty) aim(s *step, st *standing, t timer) {
 func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
 	q := qualification{moment: t.moment, left: t.due, key: t.key, passed: t.passed}
 	if t.event != nil {
-		q.events = []*history.Event{t.event}
+		q.events = s.only(t.event)
 	}
 	if k.yearly {
 		if base, ok := k.base(s, t); ok {

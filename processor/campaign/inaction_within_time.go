@@ -86,7 +86,7 @@ func (k *inactionWithinTime) fire(s *step, st *standing, t *timer) {
 	if k.repeat == ignore {
 		st.remember(mark{moment: t.moment, newest: position(t.event)}, s.horizon().Time-k.within)
 	}
-	s.qualify(st, qualification{moment: t.moment, left: t.due, key: t.key, events: []*history.Event{t.event}})
+	s.qualify(st, qualification{moment: t.moment, left: t.due, key: t.key, events: s.only(t.event)})
 }
 
 // follow applies e to the chain of one key under ignore.

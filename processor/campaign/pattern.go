@@ -19,6 +19,34 @@ type pattern struct {
 	key     []string
 }
 
+// names are those of the properties that history keeps.
+type names struct {
+	all   map[string]bool
+	sizes uint64 // bit n: one has n bytes, modulo 64. Most others do not, and need not be looked up
+}
+
+func newNames(all map[string]bool) *names {
+	if all == nil {
+		return nil
+	}
+	n := &names{all: all}
+	for name := range all {
+		n.sizes |= 1 << (len(name) % 64)
+	}
+	return n
+}
+
+// of appends those of the properties that are kept.
+func (n *names) of(dst, properties value.Properties) value.Properties {
+	for i := range properties {
+		p := &properties[i]
+		if n.sizes&(1<<(len(p.Name)%64)) != 0 && n.all[p.Name] {
+			dst = append(dst, *p)
+		}
+	}
+	return dst
+}
+
 // pattern compiles p; counts says whether at_least may stand there.
 func (c *compiler) pattern(path string, p *Pattern, same []string, counts bool) pattern {
 	if p == nil {

@@ -62,7 +62,7 @@ func (k *singleAction) event(s *step, st *standing, e *history.Event) {
 				return
 			}
 		}
-		s.qualify(st, qualification{moment: e.Time, left: s.arrival, events: []*history.Event{e}})
+		s.qualify(st, qualification{moment: e.Time, left: s.arrival, events: s.only(e)})
 		return
 	}
 }

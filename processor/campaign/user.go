@@ -60,10 +60,8 @@ type Output struct {
 func (o *Output) Reset() {
 	clear(o.Triggers)
 	clear(o.Decisions)
-	campaigns := o.Counts.Campaigns
-	clear(campaigns)
-	room := step{text: o.room.text, pending: o.room.pending}
-	*o = Output{Triggers: o.Triggers[:0], Decisions: o.Decisions[:0], Counts: Counts{Campaigns: campaigns}, room: room}
+	clear(o.Counts.Campaigns)
+	o.Triggers, o.Decisions, o.Counts = o.Triggers[:0], o.Decisions[:0], Counts{Campaigns: o.Counts.Campaigns}
 }
 
 // Counts are what happened apart from the records.
@@ -92,24 +90,29 @@ func (n *Counts) campaign(c *campaign) *CampaignCounts {
 	return &n.Campaigns[c.index]
 }
 
-// step is one event, profile or passed moment of one user being decided.
+// step is one event, profile or passed moment of one user being decided. The next one is decided in the same memory: what
+// outlives a step must not point into it.
 type step struct {
 	set     *Set
 	user    *User
 	out     *Output
 	arrival int64 // of the record, or the due moment of the timer that fires
 	env     expr.Env
-	event   *history.Event // of the step, if it is one's
-	copied  *history.Event // and as history keeps it
-	blank   standing       // where the user does not stand yet
-	text    []byte         // of an identity
+	event   history.Event    // of the step, if it is one's
+	lean    history.Event    // with only the properties that history keeps
+	copied  *history.Event   // lean, for what outlives the step; nil until something does
+	room    value.Properties // of lean
+	fired   timer
+	blank   standing // where the user does not stand yet
+	text    []byte   // of an identity
 	pending []qualification
+	alone   []*history.Event // those of pending that qualified by themselves
 }
 
 // begin is a new step. It stands in the output's memory.
 func (u *User) begin(arrival int64, out *Output) *step {
 	s := &out.room
-	*s = step{set: u.set, user: u, out: out, arrival: arrival, text: s.text, pending: s.pending}
+	s.set, s.user, s.out, s.arrival, s.copied = u.set, u, out, arrival, nil
 	return s
 }
 
@@ -122,7 +125,8 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 		out.Counts.Duplicates++
 		return
 	}
-	e := &history.Event{Time: ev.Time, Name: ev.Name, ID: ev.ID, Properties: ev.Properties}
+	e := &s.event
+	*e = history.Event{Time: ev.Time, Name: ev.Name, ID: ev.ID, Properties: ev.Properties}
 	if e.Time > arrival+u.set.rules.MaxFuture {
 		e.Time = arrival
 		out.Counts.Future++
@@ -132,12 +136,12 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 	}
 	u.dirty = true
 	var dropped int
-	s.event, s.copied = e, u.set.kept(e)
-	e.Seq, dropped = u.log.Add(*s.copied, history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
-	s.copied.Seq = e.Seq
+	s.thin()
+	e.Seq, dropped = u.log.Add(s.lean, history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
+	s.lean.Seq = e.Seq
 	out.Counts.HistoryDropped += dropped
 	if u.set.remember[e.Name] {
-		u.remember(s.copied)
+		u.remember(s.kept(e))
 	}
 	for _, c := range u.set.followers[e.Name] {
 		if st, known := u.standing(c); known {
@@ -231,12 +235,28 @@ func (s *Set) zoneOf(profile value.Properties) calendar.Zone {
 	return s.rules.Zone
 }
 
-// kept is e with only the properties that history keeps; the step's own event is copied once.
-func (s *step) kept(e *history.Event) *history.Event {
-	if e != nil && e == s.event {
-		return s.copied
+// thin makes s.lean of s.event.
+func (s *step) thin() {
+	s.lean = s.event
+	if s.set.keep != nil {
+		s.room = s.set.keep.of(s.room[:0], s.event.Properties)
+		s.lean.Properties = s.room
 	}
-	return s.set.kept(e)
+}
+
+// kept is e with only the properties that history keeps, for what outlives the step.
+func (s *step) kept(e *history.Event) *history.Event {
+	if e == nil || e != &s.event {
+		return s.set.kept(e)
+	}
+	if s.copied == nil {
+		copied := s.lean
+		if s.set.keep != nil {
+			copied.Properties = slices.Clone(s.room)
+		}
+		s.copied = &copied
+	}
+	return s.copied
 }
 
 // kept is e with only the properties that history keeps.
@@ -244,23 +264,11 @@ func (s *Set) kept(e *history.Event) *history.Event {
 	if s.keep == nil || e == nil {
 		return e
 	}
-	n := 0
-	for i := range e.Properties {
-		if s.keep[e.Properties[i].Name] {
-			n++
-		}
-	}
-	if n == len(e.Properties) {
+	lean := *e
+	if lean.Properties = s.keep.of(nil, e.Properties); len(lean.Properties) == len(e.Properties) {
 		return e
 	}
-	out := *e
-	out.Properties = make(value.Properties, 0, n)
-	for _, p := range e.Properties {
-		if s.keep[p.Name] {
-			out.Properties = append(out.Properties, p)
-		}
-	}
-	return &out
+	return &lean
 }
 
 // remember keeps the first and the last event of a name, in the user's order.
@@ -364,20 +372,11 @@ func (s *step) identity(c *campaign, q *qualification) []byte {
 		if e.ID == "" {
 			h = binary.AppendVarint(h, e.Time)
 			field(e.Name)
-			h = binary.AppendVarint(h, s.user.ordinal(e))
+			h = binary.AppendVarint(h, int64(s.user.log.Twins(e)))
 		}
 	}
 	s.text = h
 	return h
-}
-
-// ordinal counts the user's earlier arrivals of e's time and name.
-func (u *User) ordinal(e *history.Event) (n int64) {
-	u.log.AscendOf(e.Name, before(e.Time), history.Position{Time: e.Time, Seq: e.Seq - 1}, func(*history.Event) bool {
-		n++
-		return true
-	})
-	return n
 }
 
 func digest(prefix string, identity []byte, endpoint string) string {

@@ -168,9 +168,9 @@ func (s *step) passed(now int64) {
 			if st == nil || st.open[i].due != due {
 				break
 			}
-			t := st.open[i]
+			s.fired = st.open[i]
 			st.remove(s, i)
-			st.c.kind.fire(s, st, &t)
+			st.c.kind.fire(s, st, &s.fired)
 		}
 		s.decide()
 	}
@@ -179,7 +179,13 @@ func (s *step) passed(now int64) {
 // hold has a trigger wait until a due moment. Above max_open the one due last is dropped, and its place given back.
 func (st *standing) hold(s *step, q *qualification, identity []byte, due int64) {
 	s.user.dirty = true
-	h := held{due: due, moment: q.moment, from: q.c.exitsFrom(q), identity: slices.Clone(identity), events: q.events}
+	h := held{due: due, moment: q.moment, from: q.c.exitsFrom(q), identity: slices.Clone(identity), events: slices.Clone(q.events)}
+	for i, e := range h.events {
+		if e == &s.event { // whole, unlike what kept gives
+			copied := s.event
+			h.events[i] = &copied
+		}
+	}
 	if extra := len(h.events) - record.MaxEvents - 1; extra > 0 { // one more than a trigger shows tells it that some are left out
 		h.events = h.events[extra:]
 	}

@@ -82,6 +82,24 @@ func (in *inline) each(visit func(p Position, name uint32, s span) bool) {
 	}
 }
 
+// count is how many events of a name there are with from < position <= to.
+func (in *inline) count(from, to Position, name string) (n int) {
+	if in.n == 0 || in.max.Compare(from) <= 0 || in.min.Compare(to) > 0 {
+		return 0
+	}
+	wanted, ok := in.words.find(name)
+	if !ok {
+		return 0
+	}
+	in.each(func(p Position, name uint32, _ span) bool {
+		if name == wanted && p.Compare(from) > 0 && p.Compare(to) <= 0 {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
 // index is the events in order.
 func (in *inline) index() *table {
 	if in.table == nil {

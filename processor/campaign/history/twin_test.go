@@ -273,6 +273,10 @@ func runTwin(t *testing.T, tr traffic, lim Limits, events int) {
 			if seq, n := log.Add(e, lim); seq != w.seq || n != dropped {
 				t.Fatalf("Add is %d, %d, want %d, %d", seq, n, w.seq, dropped)
 			}
+			e.Seq = w.seq
+			if n, want := log.Twins(&e), w.twins(&e); n != want {
+				t.Fatalf("%v has %d twins before it, want %d", e.Position(), n, want)
+			}
 		}
 		if rnd.IntN(20) == 0 {
 			compare(t, rnd, &tr, w, l)
@@ -297,6 +301,15 @@ func runTwin(t *testing.T, tr traffic, lim Limits, events int) {
 	if len(disk.parts) > 0 {
 		t.Fatalf("%d parts are left over", len(disk.parts))
 	}
+}
+
+func (w *twin) twins(e *Event) (n int) {
+	for i := range w.events {
+		if x := &w.events[i]; x.Name == e.Name && x.Time == e.Time && x.Seq < e.Seq {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *Log) refs() []ref {

@@ -1,5 +1,7 @@
 package history
 
+import "math"
+
 // Ascend visits the events with from < position <= to in order, until visit returns false. visit must not Add.
 func (l *Log) Ascend(from, to Position, visit func(*Event) bool) {
 	l.walk(walk{from: from, to: to, step: 1, all: true}, visit)
@@ -18,6 +20,19 @@ func (l *Log) AscendOf(event string, from, to Position, visit func(*Event) bool)
 // DescendOf is Descend over the events of one name; it passes by chunks that have none, and decodes no others.
 func (l *Log) DescendOf(event string, from, to Position, visit func(*Event) bool) {
 	l.walk(walk{from: from, to: to, step: -1, event: event}, visit)
+}
+
+// Twins is how many events of e's time and name arrived before it.
+func (l *Log) Twins(e *Event) (n int) {
+	count := walk{from: Position{e.Time - 1, math.MaxUint64}, to: Position{e.Time, e.Seq - 1}, step: 1, event: e.Name}
+	if l.inline.table == nil && count.from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(count.from) <= 0) {
+		return l.inline.count(count.from, count.to, e.Name) // the head as it is encoded answers sooner than one put in order
+	}
+	l.walk(count, func(*Event) bool {
+		n++
+		return true
+	})
+	return n
 }
 
 // walk merges the head and the chunks in order, or against it. A chunk is opened when its turn comes.
