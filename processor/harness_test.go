@@ -68,15 +68,19 @@ func (w *world) options(dial func(context.Context, string, string) (net.Conn, er
 	return []kgo.Opt{kgo.SeedBrokers("localhost:9092"), kgo.Dialer(dial), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0)}
 }
 
-// compile gives the campaigns of all tests: a cart that is not paid within a minute, and each launch.
+// compile gives the campaigns of all tests: a cart that is not paid within a minute, each launch, and an order that is not taken
+// back within a minute.
 func compile(t *testing.T) *campaign.Set {
-	minute, deliver := campaign.Duration(60_000), []campaign.Delivery{{Endpoint: "ops"}}
+	minute, hours, deliver := campaign.Duration(60_000), campaign.Duration(7_200_000), []campaign.Delivery{{Endpoint: "ops"}}
 	set, problems := campaign.Compile(campaign.Rules{MaxFuture: 300_000, Settle: 10_000, MaxAge: 86_400_000, MaxEvents: 1000, MaxOpen: 100},
 		[]campaign.Definition{
 			{Name: "cart", Version: "v1", Deliver: deliver, Trigger: campaign.Trigger{InactionWithinTime: &campaign.InactionWithinTime{
 				After: &campaign.Pattern{Event: "Cart"}, Without: &campaign.Pattern{Event: "Paid"}, Within: &minute}}},
 			{Name: "launch", Version: "v1", Deliver: deliver, Reentry: &campaign.Reentry{MinGap: &minute},
 				Trigger: campaign.Trigger{SingleAction: &campaign.SingleAction{Pattern: campaign.Pattern{Event: "Launch"}}}},
+			{Name: "order", Version: "v1", Deliver: deliver, Delay: &minute, Exit: []campaign.Pattern{{Event: "Refund"}},
+				Goal:    &campaign.Goal{Pattern: campaign.Pattern{Event: "Review"}, Within: &hours},
+				Trigger: campaign.Trigger{SingleAction: &campaign.SingleAction{Pattern: campaign.Pattern{Event: "Order"}}}},
 		})
 	if len(problems) > 0 {
 		t.Fatal(problems)
