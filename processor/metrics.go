@@ -18,6 +18,7 @@ type metrics struct {
 	records     prometheus.Counter
 	triggers    *prometheus.CounterVec
 	suppressed  *prometheus.CounterVec
+	converted   *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
 	oddities    *prometheus.CounterVec
 	trouble     *prometheus.CounterVec
@@ -40,6 +41,7 @@ func newMetrics(to prometheus.Registerer, set *campaign.Set, log *zap.Logger) *m
 		records:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tripline_processor_records_total", Help: "Input records applied."}),
 		triggers:    counter("triggers_total", "Qualifications that triggered.", "campaign"),
 		suppressed:  counter("suppressed_total", "Qualifications that did not trigger.", "campaign", "reason"),
+		converted:   counter("converted_total", "Triggers, and those held out, that have reached their goal.", "campaign"),
 		deadLetters: counter("dead_letters_total", "Records that could not be read.", "reason"),
 		oddities:    counter("input_oddities_total", "Events dropped as duplicates, times too far ahead, unknown zones, history above its cap.", "what"),
 		trouble:     counter("campaign_trouble_total", "Dates that are none, expressions that failed, timers above max_open.", "campaign", "what"),
@@ -48,7 +50,7 @@ func newMetrics(to prometheus.Registerer, set *campaign.Set, log *zap.Logger) *m
 		ahead:       ahead.WithLabelValues(),
 	}
 	if to != nil {
-		to.MustRegister(m.records, m.triggers, m.suppressed, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead)
+		to.MustRegister(m.records, m.triggers, m.suppressed, m.converted, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead)
 	}
 	return m
 }
@@ -110,7 +112,10 @@ func (m *metrics) committed(c *cycle) {
 		}
 		m.odd1(m.names[i], "bad_value", one.BadValues, "a date property has a value that is no date; such events set no timer")
 		m.odd1(m.names[i], "expression", one.ExpressionErrors, "an expression failed on an event and counted as false")
-		m.odd1(m.names[i], "dropped_open", one.DroppedOpen, "a user has more open watches than history.max_open; the one due last was dropped")
+		if one.Converted > 0 {
+			m.converted.WithLabelValues(m.names[i]).Add(float64(one.Converted))
+		}
+		m.odd1(m.names[i], "dropped_open", one.DroppedOpen, "a user has more open watches, or triggers that wait, than history.max_open; the one due last was dropped")
 	}
 }
 

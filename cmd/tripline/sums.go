@@ -26,6 +26,7 @@ type sums struct {
 type campaignSums struct {
 	Triggers   int            `json:"triggers"`
 	Suppressed map[string]int `json:"suppressed,omitempty"` // by reason
+	Converted  map[string]int `json:"converted,omitempty"`  // by group: treated or control
 	Days       map[string]int `json:"days,omitempty"`       // triggers by day, UTC
 	Sample     []string       `json:"sample_users,omitempty"`
 }
@@ -35,7 +36,7 @@ const sampleUsers = 5
 func newSums(set *campaign.Set) *sums {
 	s := &sums{Unreadable: map[string]int{}, Campaigns: map[string]*campaignSums{}, names: set.Names()}
 	for _, name := range s.names {
-		s.Campaigns[name] = &campaignSums{Suppressed: map[string]int{}, Days: map[string]int{}}
+		s.Campaigns[name] = &campaignSums{Suppressed: map[string]int{}, Converted: map[string]int{}, Days: map[string]int{}}
 	}
 	return s
 }
@@ -56,6 +57,11 @@ func (s *sums) add(out *campaign.Output) {
 		c.Days[calendar.FormatTime(t.Time)[:10]]++
 		if len(c.Sample) < sampleUsers && !slices.Contains(c.Sample, t.User) {
 			c.Sample = append(c.Sample, t.User)
+		}
+	}
+	for i := range out.Decisions {
+		if d := &out.Decisions[i]; d.Group != "" {
+			s.Campaigns[d.Campaign].Converted[d.Group]++
 		}
 	}
 	for i := range out.Counts.Campaigns {
@@ -88,6 +94,9 @@ func (s *sums) print(w io.Writer, output string) error {
 		fmt.Fprintf(t, "\n%s\ttriggers\t%d\n", name, c.Triggers)
 		for _, reason := range sorted(c.Suppressed) {
 			fmt.Fprintf(t, "\t%s\t%d\n", reason, c.Suppressed[reason])
+		}
+		for _, group := range sorted(c.Converted) {
+			fmt.Fprintf(t, "\tconverted, %s\t%d\n", group, c.Converted[group])
 		}
 		for _, day := range sorted(c.Days) {
 			fmt.Fprintf(t, "\t%s\t%d\n", day, c.Days[day])
