@@ -247,6 +247,12 @@ func formatError(what string, got, newest byte) error {
 // called before the row is applied, with nothing else of the partition between
 // the two. emit keeps key and value, which nobody changes.
 func (p *Partition) Changelog(r Row, emit func(key, value []byte)) {
+	p.AppendChangelog(nil, r, emit)
+}
+
+// AppendChangelog is Changelog with keys and values in dst, as long as there is
+// room in it, and returns dst with them.
+func (p *Partition) AppendChangelog(dst []byte, r Row, emit func(key, value []byte)) []byte {
 	p.mu.Lock()
 	before := p.split[r.Key]
 	p.mu.Unlock()
@@ -255,13 +261,25 @@ func (p *Partition) Changelog(r Row, emit func(key, value []byte)) {
 		n = pieces(len(r.Content))
 	}
 	for piece := range n {
-		size := 32 + len(r.ID) + min(pieceSize, len(r.Content))
-		record := appendRowKey(append(make([]byte, 0, size), kindRow), r.Key, uint32(piece))
-		key := len(record)
-		record = appendPiece(record, &r, piece)
-		emit(record[:key:key], record[key:])
+		if size := recordOverhead + len(r.ID) + min(pieceSize, len(r.Content)); cap(dst)-len(dst) < size {
+			dst = make([]byte, 0, size)
+		}
+		start := len(dst)
+		dst = appendRowKey(append(dst, kindRow), r.Key, uint32(piece))
+		key := len(dst)
+		dst = appendPiece(dst, &r, piece)
+		emit(dst[start:key:key], dst[key:len(dst):len(dst)])
 	}
 	for piece := n; piece < max(1, before); piece++ {
 		emit(appendRowKey([]byte{kindRow}, r.Key, uint32(piece)), nil)
 	}
+	return dst
+}
+
+// recordOverhead is about what a changelog record takes beside ID and content.
+const recordOverhead = 32
+
+// ChangelogSize is about how many bytes a row's changelog records take.
+func (r *Row) ChangelogSize() int {
+	return len(r.Content) + pieces(len(r.Content))*(recordOverhead+len(r.ID))
 }

@@ -132,20 +132,9 @@ func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction)
 	for _, r := range records {
 		l.client.Produce(ctx, r, t.promise)
 	}
-	var slab []kgo.Record // one allocation for many records
-	for i, change := range changes {
-		emit := func(key, value []byte) {
-			if len(slab) == cap(slab) {
-				slab = make([]kgo.Record, 0, 1+min(1000, len(changes[i].Rows)))
-			}
-			slab = append(slab, kgo.Record{Topic: t.changelog, Partition: change.Partition, Key: key, Value: value})
-			l.client.Produce(ctx, &slab[len(slab)-1], t.promise)
-		}
-		p := l.partition(change.Partition).State
-		for _, row := range change.Rows {
-			p.Changelog(row, emit)
-		}
-		emit(change.Position.Record())
+	rows := l.changelog(changes, t.changelog)
+	for i := range rows {
+		l.client.Produce(ctx, &rows[i], t.promise)
 	}
 	if err := l.client.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
@@ -164,7 +153,56 @@ func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction)
 	if err := l.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
+	l.keep(rows)
 	return nil
+}
+
+// changelog makes the records of rows and positions, in what the cycle before
+// has left where that is large enough.
+func (l *Lane) changelog(changes []Change, topic string) []kgo.Record {
+	size, count := 0, len(changes)
+	for _, change := range changes {
+		count += len(change.Rows)
+		for i := range change.Rows {
+			size += change.Rows[i].ChangelogSize()
+		}
+	}
+	if cap(l.room) < size {
+		l.room = make([]byte, 0, size+size/4)
+	}
+	if cap(l.records) < count {
+		l.records = make([]kgo.Record, 0, count+count/4)
+	}
+	room, records := l.room[:0], l.records[:0]
+	for _, change := range changes {
+		emit := func(key, value []byte) {
+			records = append(records, kgo.Record{Topic: topic, Partition: change.Partition, Key: key, Value: value})
+		}
+		p := l.partition(change.Partition).State
+		for _, row := range change.Rows {
+			room = p.AppendChangelog(room, row, emit)
+		}
+		emit(change.Position.Record())
+	}
+	return records
+}
+
+const (
+	keptRoom    = 1 << 20 // bytes
+	keptRecords = 4096
+)
+
+// keep keeps the memory of a committed cycle's records for the next one: the
+// client has let go of all of them. After a cycle that was not committed it may
+// not have, and the lane is of no use.
+func (l *Lane) keep(records []kgo.Record) {
+	clear(records)
+	if l.records = records[:0]; cap(records) > keptRecords {
+		l.records = nil
+	}
+	if cap(l.room) > keptRoom {
+		l.room = nil
+	}
 }
 
 // measure reads which time the broker has given to the newest record of a

@@ -73,6 +73,10 @@ type Lane struct {
 	broken     bool // a Commit failed
 	commits    int
 
+	// Room for a cycle's changelog.
+	room    []byte
+	records []kgo.Record
+
 	mu   sync.Mutex
 	next map[spot]int64 // offset behind what Poll has returned
 }
