@@ -33,7 +33,7 @@ type cycle struct {
 	more    bool           // timers that were due were left
 	turn    int            // whose input is first
 	due     []state.Timer  // room for those of one look
-	room    []byte         // room for one record's value
+	made    made           // room for what is produced
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {
@@ -275,6 +275,7 @@ func (c *cycle) commit() error {
 	clear(c.letters)
 	c.out.Reset()
 	c.records, c.count, c.bytes, c.moved, c.written = c.records[:0], 0, 0, false, c.clock.now.machine
+	c.made.reuse()
 	c.users.settle()
 	return nil
 }

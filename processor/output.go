@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -19,7 +18,10 @@ func (c *cycle) emit() {
 	}
 	for i := range c.out.Decisions {
 		d := &c.out.Decisions[i]
-		c.produce(&kgo.Record{Topic: c.p.cfg.Decisions, Key: []byte(d.User), Value: d.Append(nil), Headers: headers(d.ID, d.Campaign, d.Version)})
+		r := c.made.record(c.p.cfg.Decisions, d.User)
+		c.made.scratch = d.Append(c.made.scratch[:0])
+		r.Value, r.Headers = c.made.bytes(c.made.scratch), c.made.headers(d.ID, d.Campaign, d.Version)
+		c.produce(r)
 	}
 	clear(c.out.Triggers)
 	clear(c.out.Decisions)
@@ -30,14 +32,79 @@ func (c *cycle) emit() {
 // clock, long ago.
 func (c *cycle) trigger(t *record.Trigger) {
 	emitted := max(c.clock.now.machine.UnixMilli(), t.Time)
-	c.room = t.Append(c.room[:0], emitted)
-	c.produce(&kgo.Record{Topic: c.p.cfg.Triggers, Key: []byte(t.User), Value: bytes.Clone(c.room),
-		Timestamp: time.UnixMilli(emitted), Headers: headers(t.ID, t.Campaign, t.Version)})
+	r := c.made.record(c.p.cfg.Triggers, t.User)
+	c.made.scratch = t.Append(c.made.scratch[:0], emitted)
+	r.Value, r.Headers = c.made.bytes(c.made.scratch), c.made.headers(t.ID, t.Campaign, t.Version)
+	r.Timestamp = time.UnixMilli(emitted)
+	c.produce(r)
 }
 
-func headers(id, campaign, version string) []kgo.RecordHeader {
-	return []kgo.RecordHeader{{Key: "tripline-id", Value: []byte(id)}, {Key: "tripline-campaign", Value: []byte(campaign)},
-		{Key: "tripline-version", Value: []byte(version)}, {Key: "content-type", Value: contentType}}
+// made is the memory of the records that a cycle makes. When one is committed nobody has them any more, and the next cycle
+// takes it again.
+type made struct {
+	records []kgo.Record
+	heads   []kgo.RecordHeader
+	room    []byte // keys, values, headers
+	scratch []byte // one value
+}
+
+const (
+	madeRecords = 256      // that room is made for at first,
+	mostRecords = 4096     // and that is kept of it
+	mostRoom    = 1 << 20  // bytes
+	leastRoom   = 16 << 10 // bytes
+)
+
+func (m *made) record(topic, user string) *kgo.Record {
+	if len(m.records) == cap(m.records) { // the cycle has those made so far
+		m.records = make([]kgo.Record, 0, max(madeRecords, min(2*cap(m.records), mostRecords)))
+	}
+	m.records = append(m.records, kgo.Record{Topic: topic, Key: m.text(user)})
+	return &m.records[len(m.records)-1]
+}
+
+func (m *made) headers(id, campaign, version string) []kgo.RecordHeader {
+	if cap(m.heads)-len(m.heads) < 4 {
+		m.heads = make([]kgo.RecordHeader, 0, max(4*madeRecords, min(2*cap(m.heads), 4*mostRecords)))
+	}
+	at := len(m.heads)
+	m.heads = append(m.heads, kgo.RecordHeader{Key: "tripline-id", Value: m.text(id)}, kgo.RecordHeader{Key: "tripline-campaign", Value: m.text(campaign)},
+		kgo.RecordHeader{Key: "tripline-version", Value: m.text(version)}, kgo.RecordHeader{Key: "content-type", Value: contentType})
+	return m.heads[at:len(m.heads):len(m.heads)]
+}
+
+func (m *made) text(s string) []byte {
+	m.fit(len(s))
+	at := len(m.room)
+	m.room = append(m.room, s...)
+	return m.room[at:len(m.room):len(m.room)]
+}
+
+func (m *made) bytes(b []byte) []byte {
+	m.fit(len(b))
+	at := len(m.room)
+	m.room = append(m.room, b...)
+	return m.room[at:len(m.room):len(m.room)]
+}
+
+// fit makes room for n bytes more; those made so far are the cycle's.
+func (m *made) fit(n int) {
+	if cap(m.room)-len(m.room) < n {
+		m.room = make([]byte, 0, max(n, leastRoom, min(2*cap(m.room), mostRoom)))
+	}
+}
+
+// reuse forgets the records of a committed cycle, and keeps memory for the next one, within bounds.
+func (m *made) reuse() {
+	clear(m.records)
+	clear(m.heads)
+	m.records, m.heads, m.room = m.records[:0], m.heads[:0], m.room[:0]
+	if cap(m.room) > mostRoom {
+		m.room = nil
+	}
+	if cap(m.scratch) > mostRoom/16 {
+		m.scratch = nil
+	}
 }
 
 var contentType = []byte("application/json")
