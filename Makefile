@@ -1,8 +1,8 @@
-# Everything here needs only Go, except test-kafka: Java 17 and, once, Maven.
+# Everything here needs only Go, except test-kafka and chaos-kafka: Java 17 and, once, Maven.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO ?= go
 
-.PHONY: run test test-kafka bench fuzz chaos lint build
+.PHONY: run test test-kafka bench fuzz chaos chaos-kafka lint build
 
 run: build
 	./tripline dev
@@ -36,6 +36,11 @@ SEEDS ?= 100
 FROM ?= 1
 chaos:
 	$(GO) test -tags synctests -timeout 0 -run '^TestChaos$$' ./cmd/tripline -seeds $(SEEDS) -from $(FROM)
+
+# The same idea with real processes that are killed and stopped, and three Apache Kafka brokers that are too, for CHAOS_MINUTES.
+CHAOS_MINUTES ?= 10
+chaos-kafka:
+	CHAOS_MINUTES=$(CHAOS_MINUTES) deploy/kafka/chaos
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

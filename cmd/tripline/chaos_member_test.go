@@ -195,6 +195,15 @@ func (m *member) call(ctx context.Context, network, address string) (net.Conn, e
 	return m.dial(ctx, network, "localhost:"+port)
 }
 
+// far is a connection on which every request takes a while. Without it a client that is refused and asks again at once would
+// never let time pass.
+type far struct{ net.Conn }
+
+func (c far) Write(p []byte) (int, error) {
+	time.Sleep(500 * time.Microsecond)
+	return c.Conn.Write(p)
+}
+
 // cut takes the network away, drop what is open of it.
 func (m *member) cut() {
 	m.mu.Lock()

@@ -193,7 +193,11 @@ func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
 }
 
 func (w *chaos) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers("localhost:9092", "localhost:9093", "localhost:9094"), kgo.Dialer(dial),
+	slowly := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return far{conn}, err
+	}
+	return []kgo.Opt{kgo.SeedBrokers("localhost:9092", "localhost:9093", "localhost:9094"), kgo.Dialer(slowly),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0), kgo.MetadataMinAge(100 * time.Millisecond)}
 }
 

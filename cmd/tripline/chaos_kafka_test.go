@@ -1,0 +1,222 @@
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// What only Apache Kafka shows: markers that come later than their transaction's end, followers, brokers that die. These
+// tests need KAFKA_BROKERS, and those that touch brokers the folder of deploy/kafka/kafka in KAFKA_DIR.
+
+func needKafka(t *testing.T, variables ...string) {
+	t.Helper()
+	for _, name := range append(variables, "KAFKA_BROKERS") {
+		if os.Getenv(name) == "" {
+			t.Skip("needs Apache Kafka: make test-kafka, make chaos-kafka")
+		}
+	}
+}
+
+// broker has deploy/kafka/kafka do something with a node, numbered from 1.
+func broker(t *testing.T, command string, node int) {
+	t.Helper()
+	out, err := exec.Command("../../deploy/kafka/kafka", command, "--dir", os.Getenv("KAFKA_DIR"), "--node", strconv.Itoa(node)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("kafka %s --node %d: %v: %s", command, node, err, out)
+	}
+}
+
+// A member that stands still past its session has lost its lanes to another. When it goes on, with nothing but timers to fire,
+// it writes nothing: a group's generation does not fence a transaction without offsets.
+func TestKafkaTimersOnlyZombie(t *testing.T) {
+	needKafka(t)
+	l := newLine(t, 1, "")
+	a := l.start("processor", "a")
+	l.event("warm", "Paid", `{"amount":100}`)
+	l.event("warm", "Paid", `{"amount":100}`)
+	l.whole()
+	for i := range 50 {
+		l.event("u"+strconv.Itoa(i), "Cart", `{"cart":"c1","amount":80}`)
+	}
+	time.Sleep(time.Second) // the watches are open for two more
+	a.signal(syscall.SIGSTOP)
+	b := l.start("processor", "b")
+	l.whole()
+	a.signal(syscall.SIGCONT)
+	time.Sleep(5 * time.Second) // it must get the chance
+	l.whole()
+	a.stop()
+	b.stop()
+}
+
+// While a foreign transaction that holds the ending event is open over the deadline nothing fires, and after its commit neither.
+func TestKafkaForeignTransaction(t *testing.T) {
+	needKafka(t)
+	l := newLine(t, 1, "")
+	p := l.start("processor", "a")
+	l.event("bob", "Cart", `{"cart":"c1","amount":80}`)
+	l.whole()
+	l.event("ann", "Cart", `{"cart":"c1","amount":80}`)
+	foreign, err := kgo.NewClient(kgo.SeedBrokers(l.brokers...), kgo.TransactionalID(l.group+"-foreign"))
+	if err == nil {
+		err = foreign.BeginTransaction()
+	}
+	if err == nil {
+		err = foreign.ProduceSync(t.Context(), &kgo.Record{Topic: l.cfg.Topics.Events[0], Key: []byte("ann"),
+			Value: []byte(`{"event":"Paid","properties":{"cart":"c1","amount":1}}`)}).FirstErr()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(8 * time.Second) // the watch ran for three
+	l.unfired("ann")
+	if err := foreign.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	foreign.Close()
+	time.Sleep(3 * time.Second)
+	l.whole()
+	l.unfired("ann")
+	p.stop()
+}
+
+// With a follower that stands still the high watermark does too, for seconds, while records are appended behind it. Such a
+// record ends a watch.
+func TestKafkaFrozenFollower(t *testing.T) {
+	needKafka(t, "KAFKA_DIR")
+	l := newLine(t, 1, "")
+	p := l.start("processor", "a")
+	l.event("bob", "Cart", `{"cart":"c1","amount":80}`)
+	l.whole()
+	topics, err := kadm.NewClient(l.client).ListTopics(t.Context(), l.cfg.Topics.Events[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := topics[l.cfg.Topics.Events[0]].Partitions[0].Leader
+	follower := int(leader)%3 + 1
+	l.event("ann", "Cart", `{"cart":"c1","amount":80}`)
+	broker(t, "pause", follower)
+	defer broker(t, "resume", follower)
+	appended := make(chan error, 1)
+	l.client.Produce(t.Context(), &kgo.Record{Topic: l.cfg.Topics.Events[0], Key: []byte("ann"),
+		Value: []byte(`{"event":"Paid","properties":{"cart":"c1","amount":1}}`)}, func(_ *kgo.Record, err error) { appended <- err })
+	time.Sleep(6 * time.Second) // the watch ran for three
+	broker(t, "resume", follower)
+	if err := <-appended; err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	l.whole()
+	l.unfired("ann")
+	p.stop()
+}
+
+// unfired fails where the user has a trigger of the campaign cart.
+func (l *line) unfired(user string) {
+	l.t.Helper()
+	triggers, _ := l.committed()
+	for _, trigger := range triggers {
+		if strings.Contains(trigger, `"campaign":"cart"`) && strings.Contains(trigger, `"user_id":"`+user+`"`) {
+			l.t.Fatalf("the watch fired although what ends it was appended before its deadline: %s", trigger)
+		}
+	}
+}
+
+// TestChaosKafka runs three processors and two sinks as processes against three brokers under load, for CHAOS_MINUTES, and
+// lets one thing after the other go wrong. In the end all is whole.
+func TestChaosKafka(t *testing.T) {
+	needKafka(t, "KAFKA_DIR", "CHAOS_MINUTES")
+	minutes, err := strconv.ParseFloat(os.Getenv("CHAOS_MINUTES"), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook, url := newReceiver(t, 1)
+	l := newLine(t, 6, url)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	names := []string{"p1", "p2", "p3", "s1", "s2"}
+	running := map[string]*process{}
+	start := func(name string) {
+		running[name] = l.start(map[byte]string{'p': "processor", 's': "sink"}[name[0]], name)
+	}
+	for _, name := range names {
+		start(name)
+	}
+	began := time.Now()
+	for time.Since(began).Minutes() < minutes {
+		l.produce(rng, 1000, 500)
+		name := names[rng.IntN(len(names))]
+		node := 1 + rng.IntN(3)
+		switch rng.IntN(9) {
+		case 0, 1:
+			t.Logf("%s killed %s", time.Since(began), name)
+			running[name].kill()
+			l.produce(rng, 1000, 500)
+			start(name)
+		case 2:
+			t.Logf("%s stopped and continued %s", time.Since(began), name)
+			running[name].signal(syscall.SIGSTOP)
+			for range 18 { // longer than the session and the transaction timeout
+				l.produce(rng, 300, 500)
+				time.Sleep(time.Second)
+			}
+			running[name].signal(syscall.SIGCONT)
+		case 3, 4:
+			command := []string{"kill", "stop"}[rng.IntN(2)]
+			t.Logf("%s %s broker %d", time.Since(began), command, node)
+			broker(t, command, node)
+			l.produce(rng, 1000, 500)
+			time.Sleep(time.Duration(rng.IntN(5)) * time.Second)
+			broker(t, "start", node)
+		case 5:
+			t.Logf("%s paused broker %d", time.Since(began), node)
+			broker(t, "pause", node)
+			time.Sleep(time.Duration(2+rng.IntN(8)) * time.Second)
+			broker(t, "resume", node)
+		default:
+			t.Logf("%s %s goes and comes", time.Since(began), name)
+			running[name].stop()
+			time.Sleep(2 * time.Second)
+			start(name)
+		}
+		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
+	}
+	l.whole()
+	l.delivered(hook)
+	for _, name := range names {
+		running[name].stop()
+	}
+}
+
+// delivered waits until each trigger has a final record, and checks that it is one, and that the receiver has got them all.
+func (l *line) delivered(hook *receiver) {
+	l.t.Helper()
+	want := l.read(l.cfg.Topics.Triggers)
+	var finals map[string][]string
+	for began := time.Now(); time.Since(began) < 3*time.Minute; time.Sleep(time.Second) {
+		if finals, _ = l.finals(); len(finals) >= len(want) {
+			break
+		}
+	}
+	wrong := 0
+	for id, outcomes := range finals {
+		if len(outcomes) != 1 || outcomes[0] != "delivered" || hook.seen[id] == 0 {
+			wrong++
+			l.t.Logf("%s: %v, received %d times", id, outcomes, hook.seen[id])
+		}
+	}
+	if len(want) == 0 || len(finals) != len(want) || wrong > 0 {
+		l.t.Errorf("%d triggers, %d of them have a final record, %d wrong", len(want), len(finals), wrong)
+	}
+	l.t.Logf("%d events, %d triggers, all delivered once", len(l.read(l.cfg.Topics.Events[0])), len(want))
+}
