@@ -126,7 +126,7 @@ func (cfg *loaded) lane(service string, store *state.Store, log *zap.Logger, met
 	return lane.Config{
 		Group: cfg.Group + "-" + service, Changelog: cfg.Group + "-" + service + "-changelog", Lanes: cfg.Lanes,
 		Start: start, OnGapSkip: cfg.OnGap == "skip", SessionTimeout: duration(cfg.SessionTimeout),
-		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Memory: int64(cfg.Memory) / 8,
+		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Keep: duration(cfg.State.Keep), Memory: int64(cfg.Memory) / 8,
 		Client: cfg.client(), Store: store, Log: log, Metrics: metrics,
 	}
 }

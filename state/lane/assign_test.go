@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -77,6 +78,71 @@ func TestPlanMovesLittle(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestPlanAtScale takes a group of 100 members with 1,000 lanes through joins, leaves and returns, and counts the lanes that
+// move between members that stay: none beyond those that the new shares ask for. One that comes back gets lanes
+// whose state it still holds, where those who have too many have such.
+func TestPlanAtScale(t *testing.T) {
+	const lanes = 1000
+	rng := rand.New(rand.NewPCG(5, 5))
+	var members, away []candidate
+	for i := range 100 {
+		members = append(members, candidate{id: string(rune('A'+i/26)) + string(rune('a'+i%26)), held: map[int32]int64{}})
+	}
+	apply := func() (moved int) {
+		after := plan(members, lanes)
+		was := map[int32]string{}
+		for _, m := range members {
+			for _, n := range m.owned {
+				was[n] = m.id
+			}
+		}
+		for i := range members {
+			m := &members[i]
+			m.owned = after[m.id]
+			if share := len(m.owned); share < lanes/len(members) || share > lanes/len(members)+1 {
+				t.Fatalf("%s has %d lanes of %d among %d members", m.id, share, lanes, len(members))
+			}
+			for _, n := range m.owned {
+				if was[n] != "" && was[n] != m.id {
+					moved++
+				}
+				m.held[n] += 1 + rng.Int64N(9)
+			}
+		}
+		return moved
+	}
+	apply()
+	got, cold := 0, 0 // lanes that a member got on its return, and those of which it held no state
+	for round := range 60 {
+		if gone := rng.IntN(len(members)); len(away) == 0 || len(members) > 50 && rng.IntN(2) == 0 {
+			away = append(away, members[gone])
+			members = slices.Delete(members, gone, gone+1)
+			if moved := apply(); moved != 0 {
+				t.Fatalf("round %d: %d lanes moved between members that stayed when one left", round, moved)
+			}
+			continue
+		}
+		back := away[0]
+		away = away[1:]
+		before := maps.Clone(back.held)
+		back.owned = nil
+		members = append(members, back)
+		moved, share := apply(), lanes/len(members)
+		if moved > share+1 {
+			t.Fatalf("round %d: %d lanes moved when one joined, whose share is %d", round, moved, share)
+		}
+		for _, n := range members[len(members)-1].owned {
+			got++
+			if _, held := before[n]; !held {
+				cold++
+			}
+		}
+	}
+	if 4*(got-cold) < got { // it held a hundredth of all: those who have one too many may have none of these
+		t.Errorf("of %d lanes %d went to members without their state", got, cold)
 	}
 }
 
