@@ -112,7 +112,7 @@ func (c *cycle) content() []byte {
 
 func (c *cycle) position() Position {
 	c.now += int64(c.rng.IntN(40))
-	return Position{Inputs: map[string]int64{"events": c.now * 2, "profiles": 5}, Arrival: c.now, Stream: c.now - 3,
+	return Position{Inputs: map[string]int64{"events": c.now * 2, "profiles": 5}, InputIDs: map[string]ID{"events": {1, 2, 3}}, Arrival: c.now, Stream: c.now - 3,
 		Partitions: 12, Lanes: 12, WrittenAt: 1_700_000_000_000 + c.now, TopicID: [16]byte{1, 2, 15: 3}}
 }
 

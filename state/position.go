@@ -6,16 +6,21 @@ import (
 	"slices"
 )
 
-const positionFormat = 1
+// positionFormat 2 has the input topics' ids, which 1 had not.
+const positionFormat = 2
+
+// ID tells a topic from another that has, or had, the same name (KIP-516).
+type ID = [16]byte
 
 // Position says how far a partition's rows are. It changes with the rows, in
 // one batch, and is a record of the changelog in every cycle.
 type Position struct {
 	Inputs     map[string]int64 // by topic: offset of the next record to read
+	InputIDs   map[string]ID    // of the topics in Inputs, as far as they are known
 	Arrival    int64            // running arrival, ms since the epoch
 	Stream     int64            // stream time W, ms since the epoch
 	Changelog  int64            // offset of the next changelog record to read
-	TopicID    [16]byte         // of the changelog topic
+	TopicID    ID               // of the changelog topic
 	Partitions int32            // of the input topics
 	Lanes      int32
 	WrittenAt  int64 // ms since the epoch: when the cycle was committed; 0: there is no position
@@ -47,6 +52,8 @@ func (pos Position) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(topic)))
 		dst = append(dst, topic...)
 		dst = binary.AppendVarint(dst, pos.Inputs[topic])
+		id := pos.InputIDs[topic]
+		dst = append(dst, id[:]...)
 	}
 	return dst
 }
@@ -56,7 +63,7 @@ func DecodePosition(value []byte) (pos Position, err error) {
 	if len(value) == 0 {
 		return pos, fmt.Errorf("position: %w: empty", ErrDamaged)
 	}
-	if value[0] != positionFormat {
+	if value[0] != positionFormat && value[0] != positionFormat-1 {
 		return pos, formatError("position", value[0], positionFormat)
 	}
 	r := reader{rest: value[1:]}
@@ -73,6 +80,15 @@ func DecodePosition(value []byte) (pos Position, err error) {
 			pos.Inputs = make(map[string]int64, n)
 		}
 		pos.Inputs[topic] = r.varint()
+		if value[0] < 2 {
+			continue
+		}
+		if id := r.take(16); !r.bad && ID(id) != (ID{}) {
+			if pos.InputIDs == nil {
+				pos.InputIDs = make(map[string]ID, n)
+			}
+			pos.InputIDs[topic] = ID(id)
+		}
 	}
 	if r.bad || len(r.rest) > 0 {
 		return Position{}, fmt.Errorf("position: %w: %x", ErrDamaged, value)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -340,5 +341,16 @@ func TestOffHeap(t *testing.T) {
 		if all := cfg.OffHeap() + share.rows + share.restore; all > memory*5/8 {
 			t.Errorf("memory %d: a store may take %d", memory, all)
 		}
+	}
+}
+
+// A position of the previous format has no topic ids.
+func TestPreviousPosition(t *testing.T) {
+	was := Position{Inputs: map[string]int64{"events": 7}, Arrival: 1, Stream: 2, Partitions: 3, Lanes: 4, WrittenAt: 5}
+	_, value := was.Record()
+	value = value[:len(value)-len(ID{})]
+	value[0] = 1
+	if got, err := DecodePosition(value); err != nil || !reflect.DeepEqual(got, was) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -30,6 +31,17 @@ func needKafka(t *testing.T, variables ...string) {
 func broker(t *testing.T, command string, node int) {
 	t.Helper()
 	out, err := exec.Command("../../deploy/kafka/kafka", command, "--dir", os.Getenv("KAFKA_DIR"), "--node", strconv.Itoa(node)).CombinedOutput()
+	if err != nil && strings.Contains(string(out), "did not serve") { // a busy machine takes longer than the script waits
+		address := strings.Split(os.Getenv("KAFKA_BROKERS"), ",")[node-1]
+		for tries := 0; err != nil && tries < 60; tries++ {
+			var conn net.Conn
+			if conn, err = net.DialTimeout("tcp", address, 3*time.Second); err == nil {
+				conn.Close()
+			} else {
+				time.Sleep(3 * time.Second)
+			}
+		}
+	}
 	if err != nil {
 		t.Fatalf("kafka %s --node %d: %v: %s", command, node, err, out)
 	}

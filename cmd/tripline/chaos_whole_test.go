@@ -44,6 +44,16 @@ func (w *chaos) whole() {
 	w.within(90*time.Second, "triggers and decisions are the model's", w.difference)
 	w.within(10*time.Minute, "every trigger has its final delivery", w.undelivered)
 	time.Sleep(time.Minute)
+	if stuck := w.unmoved(); stuck != "" {
+		for _, m := range w.members {
+			w.tell("%s: %+v", m.name, m.lanes())
+		}
+		for _, group := range []string{"g-processor", "g-sink"} {
+			w.tell("the broker's view: %+v", *w.cluster.GroupInfo(group))
+		}
+		w.t.Errorf("in the end: %s", stuck)
+		return
+	}
 	w.t.Logf("%d events, %d triggers, %d decisions, %d delivery records, %d happenings", len(w.read("events")), len(w.read("triggers")),
 		len(w.read("decisions")), len(w.read("deliveries")), len(w.told))
 	for _, check := range []func() string{w.difference, w.undelivered, w.early, w.letters, w.unlikeChangelog, w.unlikeModel} {

@@ -118,6 +118,7 @@ func (l *Lane) complete(changes []Change, now time.Time) ([]Change, error) {
 			return nil, fmt.Errorf("commit: partition %d is changed twice", p.Number)
 		}
 		changes[i].Position = l.group.layout.stamp(changes[i].Position, p.State.Position(), now)
+		changes[i].Position.InputIDs = l.inputIDs
 	}
 	return changes, nil
 }

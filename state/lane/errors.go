@@ -19,9 +19,14 @@ type GapError struct {
 	Partition   int32
 	Position    int64 // the next offset to read
 	First, Last int64 // what the topic has: First <= offset < Last
+	Recreated   bool  // it is another topic of that name than the one that the position belongs to
 }
 
 func (e *GapError) Error() string {
+	if e.Recreated {
+		return fmt.Sprintf("topic %s was made anew: partition %d was applied up to offset %d of the one before; "+
+			"to go on at the start of the new one set on_gap: skip, or use a new group, whose state begins anew", e.Topic, e.Partition, e.Position)
+	}
 	if e.Position > e.Last {
 		return fmt.Sprintf("topic %s partition %d ends at offset %d, before the position %d: the topic was cut or made anew; "+
 			"to go on at its end set on_gap: skip", e.Topic, e.Partition, e.Last, e.Position)

@@ -39,6 +39,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
@@ -72,6 +73,7 @@ type Lane struct {
 	holds      holds
 	broken     bool // a Commit failed
 	commits    int
+	inputIDs   map[string]state.ID // of the input topics as begin found them
 
 	// Room for a cycle's changelog.
 	room    []byte
@@ -214,13 +216,24 @@ func (l *Lane) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if l.inputIDs, err = l.identify(ctx); err != nil {
+		return err
+	}
 	var fresh []spot
 	for _, at := range inputs {
-		position, known := l.partition(at.partition).State.Position().Inputs[at.topic]
+		was := l.partition(at.partition).State.Position()
+		position, known := was.Inputs[at.topic]
 		gap := &GapError{Topic: at.topic, Partition: at.partition, Position: position, First: firsts[at], Last: lasts[at]}
+		id, now := was.InputIDs[at.topic], l.inputIDs[at.topic]
+		gap.Recreated = id != state.ID{} && now != state.ID{} && id != now
 		switch {
 		case !known:
 			fresh = append(fresh, at)
+		case gap.Recreated && l.group.cfg.OnGapSkip:
+			l.group.log.Warn("going on at the start of a new topic", zap.Int32("lane", l.number), zap.Error(gap))
+			l.next[at] = firsts[at]
+		case gap.Recreated:
+			return gap
 		case firsts[at] <= position && position <= lasts[at]:
 			l.next[at] = position
 		case l.group.cfg.OnGapSkip:
@@ -255,6 +268,24 @@ func (l *Lane) begin(ctx context.Context) error {
 	}
 	l.client.AddConsumePartitions(offsets)
 	return nil
+}
+
+// identify asks for the ids of the input topics. Brokers before 2.8 have none.
+func (l *Lane) identify(ctx context.Context) (map[string]state.ID, error) {
+	within, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	topics, err := kadm.NewClient(l.client).ListTopics(within, l.group.cfg.Topics...)
+	if err == nil {
+		err = topics.Error()
+	}
+	if err != nil {
+		return nil, &troubleError{fmt.Errorf("ask for the ids of the input topics: %w", err)}
+	}
+	ids := make(map[string]state.ID, len(topics))
+	for name, topic := range topics {
+		ids[name] = topic.ID
+	}
+	return ids, nil
 }
 
 // starts answers Config.Start for partitions without a position.

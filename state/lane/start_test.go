@@ -184,6 +184,43 @@ func TestGap(t *testing.T) {
 	})
 }
 
+// TestRecreatedInput makes the input anew with as many records as it had: the positions fit, and belong to another topic.
+func TestRecreatedInput(t *testing.T) {
+	for _, skip := range []bool{false, true} {
+		inWorld(t, 1, func(t *testing.T, w *bubble) {
+			w.send(5, users...)
+			p := w.launch(vfs.NewCrashableMem())
+			w.settle()
+			p.mustStop()
+			before := p.disk
+			if err := w.cluster.DeleteTopic(w.in); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.cluster.CreateTopic(w.in, 1, nil); err != nil {
+				t.Fatal(err)
+			}
+			w.client.Close() // it knows the topic that is gone
+			client, err := kgo.NewClient(w.options(w.dial)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.client = client
+			w.send(5, users...)
+			p = w.launch(before, func(_ *process, cfg *Config) { cfg.OnGapSkip = skip })
+			time.Sleep(10 * time.Second)
+			status := p.group.Status()[0]
+			var gap *GapError
+			if stopped := errors.As(status.Err, &gap) && status.Phase == "stopped"; stopped == skip || stopped && !gap.Recreated {
+				t.Errorf("skip %t: %+v", skip, status)
+			}
+			if n := p.counts()[0]["ann"]; skip && n != 10 || !skip && n != 5 {
+				t.Errorf("skip %t: %d records of a user applied, 5 of each topic", skip, n)
+			}
+			p.mustStop()
+		})
+	}
+}
+
 // TestRestartMovesNothing restarts one of two members within its session, by hand
 // and by SIGKILL.
 func TestRestartMovesNothing(t *testing.T) {

@@ -1,0 +1,44 @@
+//go:build synctests
+
+package lane
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TestNoOffsetsInTransactions holds that no offsets are added to a transaction: of a cycle that produces nothing the broker would
+// open one that the client never ends.
+func TestNoOffsetsInTransactions(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
+		offsets := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.AddOffsetsToTxn}, Observe: true, Count: -1})
+		told := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Observe: true, Count: -1})
+		p := w.launch(vfs.NewCrashableMem())
+		w.send(5, users...)
+		w.settle()
+		p.mustStop()
+		if offsets.Hits() != 0 || told.Hits() == 0 {
+			t.Errorf("%d offsets in transactions, %d outside", offsets.Hits(), told.Hits())
+		}
+	})
+}
+
+// TestChangelogCompacts holds that what a group makes is compacted while it is written to: an active segment never is, and the
+// defaults would keep one for a week.
+func TestChangelogCompacts(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		p := w.launch(vfs.NewCrashableMem())
+		p.lanes(1)
+		p.mustStop()
+		settings := w.cluster.TopicInfo(w.changelog).Configs
+		for name, want := range map[string]string{"cleanup.policy": "compact", "segment.bytes": "67108864", "max.compaction.lag.ms": "21600000",
+			"message.timestamp.type": "LogAppendTime"} {
+			if got := settings[name]; got == nil || *got != want {
+				t.Errorf("%s is %v, not %s", name, got, want)
+			}
+		}
+	})
+}
