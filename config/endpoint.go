@@ -92,6 +92,8 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	}
 	if e.Signing != nil && len(e.Signing.Secrets) == 0 {
 		d.wrong(at+".signing.secrets", "", "`secrets`: expected at least one secret")
+	} else if e.Signing != nil && !slices.ContainsFunc(e.Signing.Secrets, func(s SigningSecret) bool { return s.Until == nil }) {
+		d.wrong(at+".signing.secrets", "", "`secrets`: expected one without `until`, or requests go unsigned some day")
 	}
 	if e.RateLimit != nil {
 		e.RateLimit.check(d, at+".rate_limit")
@@ -117,7 +119,8 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 		d.wrong(at+".success", "", "`success`: expected at least one status")
 	}
 	e.checkHeaders(d, at)
-	if e.checkURL(d, at, checks) && checks.Endpoint != nil {
+	e.checkURL(d, at, checks)
+	if checks.Endpoint != nil {
 		for _, p := range checks.Endpoint(e) {
 			d.relay(at, p)
 		}

@@ -1,15 +1,16 @@
 package config
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 )
 
@@ -146,26 +147,21 @@ func (t *Text) decodeNode(d *document, n *node, path string) { t.read(d, n, path
 
 func (s *Secret) decodeNode(d *document, n *node, path string) { s.read(d, n, path, true) }
 
-// SigningSecret is a Secret in the form of Standard Webhooks: whsec_ and the base64 of 24 to 64 bytes.
-type SigningSecret struct{ Secret }
+// SigningSecret is a secret of Standard Webhooks; written as {value: …, until: TIME}, it is in use before that moment.
+type SigningSecret struct {
+	Value Secret         `yaml:"value"`
+	Until *campaign.Time `yaml:"until"` // nil: it has no end
+}
 
 func (s *SigningSecret) decodeNode(d *document, n *node, path string) {
 	if n.kind == mapping {
-		d.problem(n, path, "", "a secret with `until` is not available yet: write the secrets that hold now, one beside the other")
+		d.decodeStruct(n, path, reflect.ValueOf(s).Elem())
+		if s.Value.Reveal() == "" {
+			d.missing(path + ".value")
+		}
 		return
 	}
-	before := len(d.failed)
-	if s.Secret.decodeNode(d, n, path); len(d.failed) > before {
-		return
-	}
-	encoded, symmetric := strings.CutPrefix(s.value, "whsec_")
-	key, err := base64.StdEncoding.DecodeString(encoded)
-	switch {
-	case strings.HasPrefix(s.value, "whsk_"):
-		d.problem(n, path, "", "whsk_ secrets are not available yet")
-	case !symmetric || err != nil || len(key) < 24 || len(key) > 64:
-		d.problem(n, path, "", "expected a secret of the form whsec_ and the base64 of 24 to 64 bytes")
-	}
+	s.Value.decodeNode(d, n, path)
 }
 
 func (t *Text) read(d *document, n *node, path string, secret bool) {

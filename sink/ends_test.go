@@ -5,6 +5,7 @@ package sink
 import (
 	"encoding/base64"
 	"fmt"
+	"github.com/tripline/tripline/sink/request"
 	"net/http"
 	"strings"
 	"testing"
@@ -333,7 +334,7 @@ func TestSecrets(t *testing.T) {
 		e.URL += "/p4th-t0ken?key=qu3ry-t0ken"
 		e.Headers = map[string]string{"Authorization": "Bearer h3ader-t0ken"}
 		e.Secrets = []string{"p4th-t0ken", "qu3ry-t0ken"}
-		e.Signing = []string{signing}
+		e.Signing = []request.Secret{{Value: signing}}
 		p := w.launch(nil, w.plan([]Endpoint{e}, delivers("c", to(ops))))
 		w.send(trigger("trg_1", "u", "ops"))
 		w.expect("trg_1", "1 failed 400")

@@ -23,7 +23,8 @@ type Endpoint struct {
 	Method  string            // POST; or GET PUT PATCH DELETE
 	Headers map[string]string // templates, but for the names that carry credentials
 	Query   map[string]string // templates, added to those of URL
-	Signing []string          // whsec_ secrets of Standard Webhooks, one signature each; none: unsigned
+	Signing []request.Secret  // of Standard Webhooks, one signature each; none: unsigned
+	Group   string            // `group` of tripline.yaml, which CloudEvents name as their source
 
 	Timeout int64          // of one attempt; 15 s
 	Retry   policy.Backoff // a nil Schedule: 5s 5m 30m 2h 5h 10h 14h 20h 24h
@@ -131,7 +132,7 @@ func Compile(endpoints []Endpoint, campaigns []campaign.Definition) (*Plan, []Pr
 
 func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	target, problems := request.NewTarget(request.Endpoint{
-		Method: e.Method, URL: e.URL, Headers: e.Headers, Query: e.Query, Signing: e.Signing, AllowPrivate: e.AllowPrivate,
+		Method: e.Method, URL: e.URL, Headers: e.Headers, Query: e.Query, Signing: e.Signing, AllowPrivate: e.AllowPrivate, Group: e.Group,
 	})
 	wrong := func(is bool, path, message string) {
 		if is {

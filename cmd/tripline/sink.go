@@ -81,6 +81,7 @@ func endpoints(cfg *config.Config) []sink.Endpoint {
 	list := make([]sink.Endpoint, len(cfg.Endpoints))
 	for i := range cfg.Endpoints {
 		list[i] = endpoint(&cfg.Endpoints[i])
+		list[i].Group = cfg.Group
 	}
 	return list
 }
@@ -113,7 +114,11 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 	}
 	if e.Signing != nil {
 		for _, s := range e.Signing.Secrets {
-			out.Signing = append(out.Signing, s.Reveal())
+			secret := request.Secret{Value: s.Value.Reveal()}
+			if s.Until != nil {
+				secret.Until = int64(*s.Until)
+			}
+			out.Signing = append(out.Signing, secret)
 		}
 	}
 	out.Secrets = secrets

@@ -1,7 +1,7 @@
 package request
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"mime"
@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
-	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 	"github.com/tripline/tripline/sink/liquid"
@@ -17,7 +16,8 @@ import (
 
 // Content is what a request takes from its campaign's delivery, read. It is immutable.
 type Content struct {
-	body        *liquid.Template // nil: the standard body
+	kind        string           // of a body that is no template
+	body        *liquid.Template // nil: that of kind
 	keyValues   []byte           // a JSON object; nil: none
 	contentType string           // "": application/json, unless the endpoint's headers say otherwise
 	strict      bool
@@ -30,18 +30,18 @@ const jsonType = "application/json"
 
 // NewContent reads one entry of a campaign's `deliver`. With problems the content is nil.
 func NewContent(d campaign.Delivery) (*Content, []Problem) {
-	c := &Content{contentType: d.ContentType, strict: d.Strict}
+	c := &Content{kind: d.Payload, contentType: d.ContentType, strict: d.Strict}
 	var problems []Problem
 	problem := func(path, message string) { problems = append(problems, Problem{Path: path, Message: message}) }
 	if d.Expires != nil {
 		c.Expires = int64(*d.Expires)
 	}
 	switch d.Payload {
-	case "", "standard":
-	case "clevertap", "cloudevents":
-		problem("payload", "the payload "+d.Payload+" is not available yet; standard is, and a body of your own")
+	case "", standard, cleverTap:
+	case cloudEvents:
+		c.contentType = cmp.Or(d.ContentType, cloudEventsType)
 	default:
-		problem("payload", "unknown payload "+d.Payload+": expected standard")
+		problem("payload", "unknown payload "+d.Payload+": expected "+strings.Join(Payloads, ", "))
 	}
 	if d.ContentType != "" {
 		if _, _, err := mime.ParseMediaType(d.ContentType); err != nil || !strings.Contains(d.ContentType, "/") {
@@ -59,7 +59,7 @@ func NewContent(d campaign.Delivery) (*Content, []Problem) {
 			problem("payload", "a body of your own takes the payload's place: leave one of them out")
 		}
 		if c.keyValues != nil {
-			problem("key_values", "belong to the payload standard, and would not be sent with a body of your own")
+			problem("key_values", "belong to the payloads "+strings.Join(Payloads, ", ")+", and would not be sent with a body of your own")
 		}
 		if c.body != nil {
 			problems = append(problems, c.tried(d.Body)...)
@@ -114,19 +114,4 @@ func mediaType(contentType string) string {
 	}
 	t, _, _ := mime.ParseMediaType(contentType)
 	return t
-}
-
-// standard is the body that Standard Webhooks recommends. raw is the trigger's record as it was read.
-func (c *Content) standard(t *record.Trigger, raw []byte) []byte {
-	dst := make([]byte, 0, len(raw)+len(c.keyValues)+128)
-	dst = value.AppendString(append(dst, `{"type":`...), t.Campaign)
-	dst = calendar.AppendTime(append(dst, `,"timestamp":"`...), t.Time)
-	dst = append(dst, `","data":`...)
-	raw = bytes.TrimSpace(raw)
-	if c.keyValues == nil {
-		return append(append(dst, raw...), '}')
-	}
-	dst = append(dst, raw[:len(raw)-1]...) // a trigger is an object, and not an empty one
-	dst = append(append(dst, `,"key_values":`...), c.keyValues...)
-	return append(dst, "}}"...)
 }

@@ -59,7 +59,7 @@ func Render(t *Target, c *Content, trigger *record.Trigger, raw []byte, replay i
 		if c.contentType != "" || !t.contentType {
 			out.Header.Set("content-type", orJSON(c.contentType))
 		}
-		if out.Body, err = r.body(c, out.Header.Get("content-type"), trigger, raw); err != nil {
+		if out.Body, err = r.body(c, out.Header.Get("content-type"), t.group, trigger, raw); err != nil {
 			return nil, err
 		}
 	}
@@ -97,9 +97,9 @@ func dropped(err error) error {
 	return err
 }
 
-func (r *renderer) body(c *Content, contentType string, trigger *record.Trigger, raw []byte) ([]byte, error) {
+func (r *renderer) body(c *Content, contentType, group string, trigger *record.Trigger, raw []byte) ([]byte, error) {
 	if c.body == nil {
-		return c.standard(trigger, raw), nil
+		return c.payload(trigger, raw, group), nil
 	}
 	body, err := c.body.Render(r.env)
 	if err != nil {

@@ -220,11 +220,13 @@ func TestTargetProblems(t *testing.T) {
 		{Endpoint{Headers: map[string]string{"X-API-Key": "{{ Profile.x }}"}}, "headers.X-API-Key", "never a template"},
 		{Endpoint{Headers: map[string]string{"proxy-authorization": "{{ Profile.x }}"}}, "headers.proxy-authorization", "never a template"},
 		{Endpoint{Query: map[string]string{"a": "{% raw %}"}}, "query.a", "only {{ … }}"},
-		{Endpoint{Signing: []string{"whsk_abc"}}, "signing.secrets[0]", "not available yet"},
-		{Endpoint{Signing: []string{secretOf(24), "hunter2hunter2"}}, "signing.secrets[1]", "whsec_"},
-		{Endpoint{Signing: []string{"whsec_!"}}, "signing.secrets[0]", "not base64"},
-		{Endpoint{Signing: []string{secretOf(23)}}, "signing.secrets[0]", "24 to 64 bytes"},
-		{Endpoint{Signing: []string{secretOf(65)}}, "signing.secrets[0]", "24 to 64 bytes"},
+		{Endpoint{Signing: []Secret{{Value: "whsk_abc"}}}, "signing.secrets[0]", "not base64"},
+		{Endpoint{Signing: []Secret{{Value: "whsk_" + secretOf(33)[6:]}}}, "signing.secrets[0]", "32 bytes (its seed) or 64"},
+		{Endpoint{Signing: []Secret{{Value: "whsk_" + secretOf(64)[6:]}}}, "signing.secrets[0]", "public key"},
+		{Endpoint{Signing: []Secret{{Value: secretOf(24)}, {Value: "hunter2hunter2"}}}, "signing.secrets[1]", "whsec_"},
+		{Endpoint{Signing: []Secret{{Value: "whsec_!"}}}, "signing.secrets[0]", "not base64"},
+		{Endpoint{Signing: []Secret{{Value: secretOf(23)}}}, "signing.secrets[0]", "24 to 64 bytes"},
+		{Endpoint{Signing: []Secret{{Value: secretOf(65)}}}, "signing.secrets[0]", "24 to 64 bytes"},
 	} {
 		if c.e.Method == "" {
 			c.e.Method = "POST"
@@ -253,8 +255,6 @@ func TestContentProblems(t *testing.T) {
 		path, want string
 		line, col  int
 	}{
-		{campaign.Delivery{Payload: "clevertap"}, "payload", "not available yet", 0, 0},
-		{campaign.Delivery{Payload: "cloudevents"}, "payload", "not available yet", 0, 0},
 		{campaign.Delivery{Payload: "xml"}, "payload", "unknown payload", 0, 0},
 		{campaign.Delivery{Payload: "standard", Body: "1"}, "payload", "takes the payload's place", 0, 0},
 		{campaign.Delivery{KeyValues: map[string]string{"a": "b"}, Body: "1"}, "key_values", "would not be sent", 0, 0},
@@ -283,8 +283,12 @@ func secretOf(n int) string {
 // TestSignatures verifies what is signed with the reference library of Standard Webhooks.
 func TestSignatures(t *testing.T) {
 	secrets := []string{secretOf(24), secretOf(32), secretOf(64)}
+	var signing []Secret
+	for _, s := range secrets {
+		signing = append(signing, Secret{Value: s})
+	}
 	for _, method := range []string{"POST", "GET"} {
-		r, err := Render(target(t, Endpoint{Method: method, Signing: secrets}), content(t, campaign.Delivery{}), trigger(t), []byte(raw), 0)
+		r, err := Render(target(t, Endpoint{Method: method, Signing: signing}), content(t, campaign.Delivery{}), trigger(t), []byte(raw), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,8 +27,9 @@ type Endpoint struct {
 	Method         string
 	URL            string
 	Headers, Query map[string]string
-	Signing        []string
+	Signing        []Secret // one signature each
 	AllowPrivate   bool
+	Group          string // `group` of tripline.yaml: CloudEvents name it as their source
 }
 
 // Target is an Endpoint, read. It is immutable.
@@ -39,7 +40,8 @@ type Target struct {
 	query       []named
 	headers     []named
 	contentType bool // headers has one
-	keys        [][]byte
+	keys        []key
+	group       string
 	secrets     []string
 	fixedURL    *rendering // where no template is in url and query
 }
@@ -58,7 +60,7 @@ var Methods = []string{"POST", "GET", "PUT", "PATCH", "DELETE"}
 
 // NewTarget reads an endpoint. With problems the target is nil.
 func NewTarget(e Endpoint) (*Target, []Problem) {
-	r := &targetReader{t: &Target{method: e.Method}}
+	r := &targetReader{t: &Target{method: e.Method, group: e.Group}}
 	if !slices.Contains(Methods, e.Method) {
 		r.problem("method", "expected one of "+strings.Join(Methods, ", "))
 	}
@@ -66,12 +68,12 @@ func NewTarget(e Endpoint) (*Target, []Problem) {
 	r.query(e.Query)
 	r.headers(e.Headers)
 	for i, secret := range e.Signing {
-		key, err := ParseSecret(secret)
+		key, err := parseSecret(secret)
 		if err != nil {
 			r.problem(fmt.Sprintf("signing.secrets[%d]", i), err.Error())
 		}
 		r.t.keys = append(r.t.keys, key)
-		r.t.secrets = append(r.t.secrets, secret)
+		r.t.secrets = append(r.t.secrets, secret.Value)
 	}
 	if len(r.problems) > 0 {
 		return nil, r.problems
