@@ -70,12 +70,12 @@ func (t *benchTable) add(row benchRow, broker, load string, measured float64) {
 	t.measured[key] = append(t.measured[key], measured)
 }
 
-// micro takes the results of go test -bench in, and passes all lines on.
+// micro takes the results of go test -bench in, of the core those of BenchmarkEvent/…, and passes all lines on.
 func (t *benchTable) micro(lines *bufio.Scanner, progress io.Writer) error {
 	for lines.Scan() {
 		fmt.Fprintln(progress, lines.Text())
 		f := strings.Fields(lines.Text())
-		if len(f) < 4 || !strings.HasPrefix(f[0], "BenchmarkEvent") {
+		if len(f) < 4 || !strings.HasPrefix(f[0], "BenchmarkEvent/") {
 			continue
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(f[0], "BenchmarkEvent/"), "-")
