@@ -85,6 +85,9 @@ func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
 // Status tells what this process's lanes are doing.
 func (p *Processor) Status() []lane.Status { return p.group.Status() }
 
+// Placed says whether the group has told this process which lanes it has; that may be none.
+func (p *Processor) Placed() bool { return p.group.Placed() }
+
 // loop runs one lane: poll, step, commit. The lane has made its first commit, of its positions, before: that has told the
 // broker's clock before any timer fires.
 func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {

@@ -262,6 +262,9 @@ func (s *Sink) excess(endpoint string) int64 {
 // Status tells what this process's lanes are doing.
 func (s *Sink) Status() []lane.Status { return s.group.Status() }
 
+// Placed says whether the group has told this process which lanes it has; that may be none.
+func (s *Sink) Placed() bool { return s.group.Placed() }
+
 // Run sends until ctx ends, then lets attempts in flight end for up to 4 s, and returns nil. It closes all that it opened, and
 // leaves Config.Lane.Store open. It is called once. Its errors are those of lane.Group.Run.
 func (s *Sink) Run(ctx context.Context) error {

@@ -91,7 +91,7 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	}
 	log.Info("processor starts", zap.Strings("campaigns", set.Names()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
 	err = together(ctx, p.Run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Status()) }, page{"GET /why", whyPage(p)})
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Placed(), p.Status()) }, page{"GET /why", whyPage(p)})
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err
@@ -142,8 +142,9 @@ type laneDetail struct {
 	Left     int64  `json:"left"`
 }
 
-func lanesReady(lanes []lane.Status) (bool, any) {
-	ready, details := true, make([]laneDetail, len(lanes))
+// lanesReady says whether all that a process has runs. Before the group has given it a place it is not ready, though nothing is amiss.
+func lanesReady(placed bool, lanes []lane.Status) (bool, any) {
+	ready, details := placed, make([]laneDetail, len(lanes))
 	for i, l := range lanes {
 		ready = ready && l.Phase == "running"
 		details[i] = laneDetail{Lane: l.Lane, Phase: l.Phase, Restored: l.Restored, Left: l.Left}

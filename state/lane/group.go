@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,6 +29,8 @@ type Group struct {
 	restores chan struct{} // one place for each restore at a time
 	joined   chan struct{} // closed when member is set
 	offsets  offsets
+
+	placed atomic.Bool // the group has said what this member has
 
 	mu       sync.Mutex
 	runs     map[int32]*run
@@ -63,6 +66,9 @@ type Status struct {
 	// those of the partition being read that are still to come.
 	Restored, Left int64
 }
+
+// Placed says whether the group has told this process since its start which lanes it has; that may be none.
+func (g *Group) Placed() bool { return g.placed.Load() }
 
 // Status of the lanes that this process has now, in order of lane. It may be
 // called at any time, also before and after Run.
@@ -180,6 +186,7 @@ func (g *Group) lanesOf(partitions map[string][]int32) (lanes []int32) {
 
 func (g *Group) assigned(got map[string][]int32) {
 	<-g.joined
+	g.placed.Store(true)
 	lanes := g.lanesOf(got)
 	if len(lanes) == 0 {
 		return

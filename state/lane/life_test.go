@@ -84,6 +84,24 @@ func TestStopEndsTheCycle(t *testing.T) {
 	})
 }
 
+// TestPlaced has more members than lanes: also one that gets none has its place, and nobody has one before the group says so.
+func TestPlaced(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		a := w.launch(vfs.NewCrashableMem())
+		if a.group.Placed() {
+			t.Error("placed at once")
+		}
+		a.lanes(1)
+		b := w.launch(vfs.NewCrashableMem())
+		time.Sleep(20 * time.Second)
+		if !a.group.Placed() || !b.group.Placed() || len(b.group.Status()) != 0 {
+			t.Errorf("placed: %t, %t; the second has %+v", a.group.Placed(), b.group.Placed(), b.group.Status())
+		}
+		b.mustStop()
+		a.mustStop()
+	})
+}
+
 // TestLeave gives the place up: the other has all lanes long before the session
 // ends.
 func TestLeave(t *testing.T) {
