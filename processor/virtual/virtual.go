@@ -4,6 +4,7 @@ package virtual
 
 import (
 	"container/heap"
+	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
@@ -17,26 +18,32 @@ type Line struct {
 	due   wakes
 	out   campaign.Output
 	emit  func(*campaign.Output)
+	now   int64
+	disk  *Disk // nil: all users stay in memory
+	open  []*user
+	bytes int64 // of the open users, about
+	err   error
 }
 
 // user is a User and the due moment under which it stands in the heap; 0: none.
 type user struct {
-	state *campaign.User
+	id    string
+	state *campaign.User // nil: it is on disk
 	due   int64
+	bytes int64
 }
 
 // wake says that a user was to be looked at. One that no longer agrees with its user is skipped.
 type wake struct {
 	due  int64
 	user *user
-	id   string
 }
 
 type wakes []wake
 
 func (w wakes) Len() int { return len(w) }
 func (w wakes) Less(i, j int) bool {
-	return w[i].due < w[j].due || w[i].due == w[j].due && w[i].id < w[j].id
+	return w[i].due < w[j].due || w[i].due == w[j].due && w[i].user.id < w[j].user.id
 }
 func (w wakes) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
 func (w *wakes) Push(x any)   { *w = append(*w, x.(wake)) }
@@ -67,6 +74,13 @@ func (l *Line) Profile(p *record.Profile, arrival int64) {
 func (l *Line) Erase(id string, arrival int64) {
 	l.Until(arrival)
 	l.step(id, func(u *campaign.User) { u.Erase(arrival, &l.out) })
+	if u := l.users[id]; u != nil && u.state != nil {
+		l.bytes -= u.bytes
+		u.bytes = 0
+		if l.disk != nil {
+			u.state.Rows(func(part uint32, content []byte) { l.fail(l.disk.Put(id, part, nil)) })
+		}
+	}
 	delete(l.users, id)
 }
 
@@ -77,18 +91,22 @@ func (l *Line) Until(now int64) {
 		if w.user.due != w.due {
 			continue
 		}
-		w.user.due = 0
+		w.user.due, l.now = 0, w.due
 		// One due moment at a time, so that all users' timers fire in the order of time.
-		l.advance(w.id, w.user, func(u *campaign.User) { u.Passed(w.due+1, &l.out) })
+		l.advance(w.user, func(u *campaign.User) { u.Passed(w.due+1, &l.out) })
 	}
+	l.now = now
 }
+
+// Now is the arrival, or the due moment, of the step that is being emitted.
+func (l *Line) Now() int64 { return l.now }
 
 // Users is how many users are known.
 func (l *Line) Users() int { return len(l.users) }
 
 // User is the state of one user, nil if nothing is known of them.
 func (l *Line) User(id string) *campaign.User {
-	if u := l.users[id]; u != nil {
+	if u := l.users[id]; u != nil && l.opened(u) {
 		return u.state
 	}
 	return nil
@@ -98,20 +116,30 @@ func (l *Line) step(id string, do func(*campaign.User)) {
 	u := l.users[id]
 	if u == nil {
 		state, _ := l.set.Open(id, nil, nil) // a new user cannot fail to open
-		u = &user{state: state}
-		l.users[id] = u
+		u = &user{id: id, state: state}
+		if l.disk != nil {
+			u.id = strings.Clone(id) // an event's id keeps the whole record
+			l.open = append(l.open, u)
+		}
+		l.users[u.id] = u
 	}
-	l.advance(id, u, do)
+	l.advance(u, do)
 }
 
-func (l *Line) advance(id string, u *user, do func(*campaign.User)) {
+func (l *Line) advance(u *user, do func(*campaign.User)) {
+	if !l.opened(u) {
+		return
+	}
 	do(u.state)
 	if due, ok := u.state.Due(); ok && due != u.due {
 		u.due = due
-		heap.Push(&l.due, wake{due: due, user: u, id: id})
+		heap.Push(&l.due, wake{due: due, user: u})
 	} else if !ok {
 		u.due = 0
 	}
 	l.emit(&l.out)
 	l.out.Reset()
+	if l.disk != nil {
+		l.weigh(u)
+	}
 }
