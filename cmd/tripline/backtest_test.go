@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,11 +58,107 @@ deliver: {endpoint: x}
 	if got.Events != 2003 || got.Users != 100 || got.Duplicates != 1 || got.Unreadable["json"] != 1 || got.Unreadable["bad_time"] != 1 {
 		t.Errorf("the sums are %s", out)
 	}
-	if c := got.Campaigns["cart"]; c == nil || c.Triggers != 98 || c.Days["2026-01-05"] != 98 {
+	if c := got.Campaigns["cart"]; c == nil || c.Triggers != 98 || c.Days["2026-01-05"] == nil || c.Days["2026-01-05"].Triggers != 98 {
 		t.Errorf("the campaign's sums are %s", out)
 	}
 	fits(t, "trigger", triggers, 198)
 	fits(t, "decision", decisions, 1900)
+}
+
+func backtested(t *testing.T, args ...string) *sums {
+	t.Helper()
+	out, err := run(t, append([]string{"backtest", "--output", "json"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &sums{}
+	if err := json.Unmarshal([]byte(out), got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+const (
+	reachedBefore = "name: cart\ntrigger: {single_action: {event: Cart, where: 'event.amount >= 50'}}\naudience: 'profile.country == \"CA\"'\ndeliver: {endpoint: x}\n"
+	reachedNow    = "name: cart\ntrigger: {single_action: {event: Cart, where: 'event.amount >= 20 && event.amount < 80'}}\naudience: 'profile.country == \"CA\"'\n" +
+		"reentry: {once: true}\ndeliver: {endpoint: x}\n"
+)
+
+// Days and reasons, what sample users did, and whom a new version gains and loses.
+func TestBacktestAgainst(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"old.yaml": reachedBefore, "new.yaml": reachedNow, "other.yaml": strings.Replace(reachedNow, "cart", "card", 1) + "---\n" + strings.Replace(reachedNow, "cart", "cord", 1),
+		"events.ndjson": `{"user_id":"ann","event":"Cart","time":"2026-01-05T10:00:00Z","properties":{"amount":30},"profile":{"country":"CA"}}
+{"user_id":"ann","event":"Cart","time":"2026-01-06T10:00:00Z","properties":{"amount":40}}
+{"user_id":"bob","event":"Cart","time":"2026-01-06T11:00:00Z","properties":{"amount":90},"profile":{"country":"CA"}}
+{"user_id":"cid","event":"Cart","time":"2026-01-06T12:00:00Z","properties":{"amount":60},"profile":{"country":"CA"}}
+{"user_id":"dan","event":"Cart","time":"2026-01-06T13:00:00Z","properties":{"amount":60},"profile":{"country":"US"}}
+`} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := run(t, "backtest", "new.yaml", "--against", "old.yaml", "--from", "events.ndjson")
+	const want = `5 events of 4 users
+
+cart: 2 triggers
+         day  triggers  not_in_audience  reentry
+  2026-01-05         1                0        0
+  2026-01-06         1                1        1
+         all         2                1        1
+users, against cart: 1 in both, 1 gained, 1 lost
+  gained: ann
+  lost: bob
+  user ann, triggered at 2026-01-05T10:00:00.000Z after
+    2026-01-05T10:00:00.000Z  Cart {"amount":30}
+  user cid, triggered at 2026-01-06T12:00:00.000Z after
+    2026-01-06T12:00:00.000Z  Cart {"amount":60}
+`
+	if err != nil || text != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, text, want)
+	}
+	if a := backtested(t, "new.yaml", "--against", "old.yaml", "--from", "events.ndjson").Campaigns["cart"].Against; a == nil || a.Both != 1 || a.Gained != 1 || a.Lost != 1 {
+		t.Errorf("against the old one: %+v", a)
+	}
+	if _, err := run(t, "backtest", "other.yaml", "--against", "old.yaml", "--from", "events.ndjson"); err == nil || !strings.Contains(err.Error(), "none of the campaigns card, cord") {
+		t.Errorf("with nothing to compare: %v", err)
+	}
+}
+
+// What a backtest reads from the topics gives the very records that a processor has written.
+func TestLineBacktestSince(t *testing.T) {
+	l := newLine(t, 3, "")
+	p := l.start("processor", "a")
+	l.load(2, func(int) {})
+	l.whole()
+	p.stop()
+	file := filepath.Join(l.dir, "tripline.yaml")
+	written, decided := filepath.Join(l.dir, "triggers.ndjson"), filepath.Join(l.dir, "decisions.ndjson")
+	got := backtested(t, "--since", "1d", "--config", file, "--triggers", written, "--decisions", decided)
+	wantT, wantD := l.committed()
+	for _, one := range []struct {
+		file string
+		want []string
+	}{{written, wantT}, {decided, wantD}} {
+		text, err := os.ReadFile(one.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSuffix(line, "\n"); strings.Contains(line, "emitted_at") {
+				line = without([]byte(line), "emitted_at")
+			}
+			lines = append(lines, line)
+		}
+		slices.Sort(lines)
+		if diff := difference(filepath.Base(one.file), one.want, lines); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if got.Users == 0 || got.Events+got.Unreadable["json"] != 3000 {
+		t.Errorf("the sums are %+v", got)
+	}
 }
 
 // fits holds every line of a file against a schema.

@@ -48,7 +48,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"tail triggers --output jsn":   "expected text or json; did you mean json?",
 		"schema trigge":                "did you mean trigger?",
 		"init":                         "usage: tripline init DIR",
-		"backtest x.yaml":              "--from is required",
+		"backtest x.yaml":              "--from FILE or --since 30d is required",
 		"check --confg x":              "see tripline check --help",
 		"check --config nowhere.yaml":  "tripline init DIR",
 		"test nowhere_test.yaml":       "cannot be read",

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/tripline/tripline/processor/campaign/record"
-	"github.com/tripline/tripline/processor/virtual"
 )
 
 // row is a line of the input, read: an event and its arrival, or what is wrong with it.
@@ -20,7 +19,7 @@ type row struct {
 
 // feed applies the lines in order and returns the last arrival. A line that cannot be read is counted as a dead letter. Lines are
 // read ahead by a goroutine of its own, since that is a third of the work.
-func feed(parent context.Context, line *virtual.Line, in io.Reader, p *progress, sums *sums, envelope record.Envelope) (arrival int64, err error) {
+func feed(parent context.Context, to *rehearsal, in io.Reader, p *progress, envelope record.Envelope) (arrival int64, err error) {
 	ctx, cancel := context.WithCancel(parent)
 	batches, ended := make(chan []row, 4), make(chan error, 1)
 	go func() {
@@ -48,12 +47,13 @@ func feed(parent context.Context, line *virtual.Line, in io.Reader, p *progress,
 			r := &batch[i]
 			number = r.number
 			if r.bad != nil {
-				sums.unreadable(r.number, r.bad)
+				to.sums.unreadable(fmt.Sprintf("line %d", r.number), r.bad)
 				continue
 			}
 			arrival = r.arrival
-			sums.Events++
-			line.Event(&r.event, arrival)
+			if err := to.event(&r.event, arrival); err != nil {
+				return arrival, err
+			}
 		}
 	}
 }

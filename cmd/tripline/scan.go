@@ -33,6 +33,11 @@ func (s scan) each(ctx context.Context, cfg *loaded, visit func(*kgo.Record) err
 	if err != nil || len(left) == 0 {
 		return err
 	}
+	return drain(ctx, cfg, left, starts, visit)
+}
+
+// drain reads each partition from its start up to the offset before its end, and empties ends.
+func drain(ctx context.Context, cfg *loaded, left map[spot]int64, starts map[string]map[int32]kgo.Offset, visit func(*kgo.Record) error) error {
 	client, err := kgo.NewClient(append(cfg.client(), kgo.ConsumePartitions(starts), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
 	if err != nil {
 		return err
@@ -47,7 +52,7 @@ func (s scan) each(ctx context.Context, cfg *loaded, visit func(*kgo.Record) err
 		}
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, context.DeadlineExceeded) {
-				return fmt.Errorf("read %s: nothing has come for %s, though %s", s.topics, stall, plural(len(left), "partition")+" should have more; is a broker down?")
+				return fmt.Errorf("read: nothing has come for %s, though %s should have more; is a broker down?", stall, plural(len(left), "partition"))
 			}
 			return cfg.explain("read "+e.Topic, e.Err)
 		}

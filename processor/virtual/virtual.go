@@ -115,13 +115,13 @@ func (l *Line) User(id string) *campaign.User {
 func (l *Line) step(id string, do func(*campaign.User)) {
 	u := l.users[id]
 	if u == nil {
+		id = strings.Clone(id)               // an event's keeps the whole record
 		state, _ := l.set.Open(id, nil, nil) // a new user cannot fail to open
 		u = &user{id: id, state: state}
 		if l.disk != nil {
-			u.id = strings.Clone(id) // an event's id keeps the whole record
 			l.open = append(l.open, u)
 		}
-		l.users[u.id] = u
+		l.users[id] = u
 	}
 	l.advance(u, do)
 }
