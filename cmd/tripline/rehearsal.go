@@ -53,11 +53,11 @@ func (r *rehearsal) begin() error {
 
 func (r *rehearsal) line(set *campaign.Set, emit func(*campaign.Output)) *virtual.Line {
 	s := &spill{r: r, number: int32(len(r.spills))}
-	share := int64(r.plan.cfg.Memory) / 5
+	share := int64(r.plan.cfg.Memory) / 4
 	if r.plan.old != nil {
 		share /= 2
 	}
-	line := virtual.NewOnDisk(set, &virtual.Disk{Memory: share, Put: s.put, Get: s.get}, emit)
+	line := virtual.NewOnDisk(set, &virtual.Disk{Memory: share / 2, Heads: share / 2, Put: s.put, Get: s.get}, emit)
 	r.lines, r.spills = append(r.lines, line), append(r.spills, s)
 	return line
 }
@@ -123,7 +123,7 @@ func (s *spill) open() (err error) {
 		if r.dir, err = os.MkdirTemp("", "tripline-backtest-"); err != nil {
 			return err
 		}
-		if r.store, err = state.Open(state.Config{Dir: r.dir, Memory: int64(r.plan.cfg.Memory) / 4}); err != nil {
+		if r.store, err = state.Open(state.Config{Dir: r.dir, Memory: int64(r.plan.cfg.Memory) / 8}); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func TestOnDisk(t *testing.T) {
 		part uint32
 	}
 	rows, puts := map[key][]byte{}, 0
-	disk := &Disk{Memory: 20_000, Put: func(id string, part uint32, content []byte) error {
+	disk := &Disk{Memory: 20_000, Heads: 5000, Put: func(id string, part uint32, content []byte) error {
 		puts++
 		if content == nil {
 			delete(rows, key{id, part})

@@ -13,22 +13,23 @@ import (
 // Line is all users of one input. Inputs come in order of arrival, which never goes back; between them time passes, and
 // timers fire in order of their due moments.
 type Line struct {
-	set   *campaign.Set
-	users map[string]*user
-	due   wakes
-	out   campaign.Output
-	emit  func(*campaign.Output)
-	now   int64
-	disk  *Disk // nil: all users stay in memory
-	open  []*user
-	bytes int64 // of the open users, about
-	err   error
+	set          *campaign.Set
+	users        map[string]*user
+	due          wakes
+	out          campaign.Output
+	emit         func(*campaign.Output)
+	now          int64
+	disk         *Disk   // nil: all users stay in memory
+	open, closed []*user // in order of their opening, and of their closing
+	bytes, heads int64   // of those, about
+	err          error
 }
 
 // user is a User and the due moment under which it stands in the heap; 0: none.
 type user struct {
 	id    string
-	state *campaign.User // nil: it is on disk
+	state *campaign.User // nil: it is closed
+	head  []byte         // as it was last closed, unless it is on disk; then it is among Line.closed
 	due   int64
 	bytes int64
 }
