@@ -108,7 +108,7 @@ func newBacktestPlan(files []string, o *backtestOptions) (*backtestPlan, error) 
 	}
 	p.envelope = p.cfg.Envelope()
 	if o.from != "" {
-		p.envelope.KeyIgnored = true
+		p.envelope = record.Envelope{KeyIgnored: true, MaxBytes: p.envelope.MaxBytes} // a file has the shape of Tripline's own records
 	}
 	if o.until != "" {
 		if p.until, err = calendar.ParseTime(o.until); err != nil {

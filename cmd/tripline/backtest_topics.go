@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tripline/tripline/processor"
 )
 
 // backtestTopics runs over what the topics of tripline.yaml hold. Partition numbers share no users: one after the other is read,
@@ -107,7 +109,7 @@ func (r *rehearsal) record(k *kgo.Record, arrival int64) error {
 		}
 		return nil
 	}
-	e, bad := r.plan.envelope.Event(k.Key, k.Value, k.Timestamp.UnixMilli())
+	e, bad := r.plan.envelope.Event(k.Key, k.Value, k.Timestamp.UnixMilli(), processor.Headers(&r.plan.envelope, k)...)
 	if bad != nil {
 		r.sums.unreadable(place(k), bad)
 		return nil
