@@ -103,7 +103,7 @@ endpoints:
 		t.Fatal(problems)
 	}
 	l.cfg = &loaded{Config: cfg}
-	client, err := kgo.NewClient(kgo.SeedBrokers(l.brokers...))
+	client, err := kgo.NewClient(kgo.SeedBrokers(l.brokers...), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
 	}
