@@ -3,6 +3,8 @@ package config
 import (
 	"net/netip"
 	"testing"
+
+	"github.com/tripline/tripline/processor/campaign"
 )
 
 func TestEndpointURL(t *testing.T) {
@@ -48,6 +50,31 @@ func TestEndpointURL(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: got %q, want %q", c.url, got, c.want)
+		}
+	}
+}
+
+func TestSigningNeedsASecretWithoutEnd(t *testing.T) {
+	ending := SigningSecret{Until: new(campaign.Time)}
+	for _, c := range []struct {
+		secrets []SigningSecret
+		want    string
+	}{
+		{nil, "`secrets`: expected at least one secret"},
+		{[]SigningSecret{ending}, "`secrets`: expected one without `until`, or requests go unsigned some day"},
+		{[]SigningSecret{ending, {}}, ""},
+	} {
+		d := &document{file: &file{name: "f"}}
+		d.decodeDocument(new(Config))
+		e := DefaultEndpoint()
+		e.Name, e.URL, e.Signing = "x", PlainText("https://example.com/"), &Signing{Secrets: c.secrets}
+		e.check(d, "endpoints[0]", Checks{})
+		got := ""
+		for _, p := range d.file.finish() {
+			got += p.Message
+		}
+		if got != c.want {
+			t.Errorf("%d secrets: got %q, want %q", len(c.secrets), got, c.want)
 		}
 	}
 }

@@ -35,13 +35,8 @@ type key struct {
 
 const wantedSecret = "expected whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 key"
 
-// CheckSecret says what is wrong with a secret of Standard Webhooks: whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the
-// base64 of an ed25519 seed (32 bytes) or private key (64: seed and public key). Its error does not show it.
-func CheckSecret(value string) error {
-	_, err := parseSecret(Secret{Value: value})
-	return err
-}
-
+// parseSecret reads a secret of Standard Webhooks: whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519
+// seed (32 bytes) or private key (64: seed and public key). Its error does not show it.
 func parseSecret(s Secret) (k key, err error) {
 	k.until = s.Until
 	prefix, encoded, ok := strings.Cut(s.Value, "_")
