@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/policy"
 )
 
@@ -135,6 +136,29 @@ func TestSlowing(t *testing.T) {
 		if n := len(ops.requests()); n != 1402 { // one of them twice
 			t.Errorf("%d requests 5 s after the limit ended", n)
 		}
+		p.stop()
+	})
+}
+
+// TestPaused holds that what is for an endpoint that somebody has paused waits, in a sink that runs and in one that starts, and goes
+// on when that ends.
+func TestPaused(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ops, other := w.receive("ops", nil), w.receive("other", nil)
+		p := w.launch(nil, w.simple(ops, other))
+		w.send(trigger("trg_before", "u", "ops"))
+		w.expect("trg_before", "1 delivered 200")
+		w.send(control.State{Endpoint: "ops", State: control.Paused, Cause: "test"}.Record("g-sink-control"))
+		time.Sleep(5 * time.Second)
+		w.send(trigger("trg_paused", "u", "ops"), trigger("trg_other", "u", "other"))
+		w.expect("trg_other", "1 delivered 200")
+		p = w.launch(p.crash(), w.simple(ops, other))
+		time.Sleep(time.Hour)
+		if n := len(ops.requests()); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+		w.send(control.State{Endpoint: "ops", State: control.Active}.Record("g-sink-control"))
+		w.expect("trg_paused", "1 delivered 200")
 		p.stop()
 	})
 }

@@ -1,15 +1,19 @@
 package sink
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
 	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
@@ -197,6 +201,14 @@ func (p *Plan) nearest(name string) string {
 	return ""
 }
 
+// Print is what an endpoint's disablement holds for: another method or url has another one. "" where there is no such endpoint.
+func (p *Plan) Print(endpoint string) string {
+	if e := p.endpoints[endpoint]; e != nil {
+		return e.print
+	}
+	return ""
+}
+
 // unknown is why a trigger can't be sent by this plan, as `deliveries` names it; "" if it can.
 func (p *Plan) unknown(to route) string {
 	switch {
@@ -233,4 +245,76 @@ func (p *Plan) Request(trigger []byte, now int64) (*request.Rendered, error) {
 	}
 	r.Sign(r.Header, now)
 	return r, nil
+}
+
+// Probe is a sample that was sent to an endpoint, and what came back. It holds no secret.
+type Probe struct {
+	Campaign string              `json:"campaign"` // whose text was rendered
+	Method   string              `json:"method"`
+	URL      string              `json:"url"`
+	Header   map[string][]string `json:"header"`
+	Body     string              `json:"body,omitempty"`
+
+	Outcome  policy.Outcome `json:"outcome"`
+	Reason   string         `json:"reason,omitempty"`
+	Status   int            `json:"status,omitempty"`
+	Latency  int64          `json:"latency_ms"`
+	Error    string         `json:"error,omitempty"`
+	Response string         `json:"response,omitempty"` // its first KiB
+}
+
+// Probe renders a sample trigger by a campaign's text, or by that of any that delivers to the endpoint where campaign is "", and makes
+// one attempt, signed, with the header webhook-test. Nothing is recorded. An error says why there was no attempt.
+func (p *Plan) Probe(ctx context.Context, network call.Network, endpoint, campaign, version string) (*Probe, error) {
+	e := p.endpoints[endpoint]
+	if e == nil {
+		return nil, fmt.Errorf("there is no endpoint %s; there are %v", endpoint, slices.Sorted(maps.Keys(p.endpoints)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.campaigns)) {
+		if campaign == "" && p.contents[route{name, endpoint}] != nil {
+			campaign = name
+		}
+	}
+	content := p.contents[route{campaign, endpoint}]
+	if content == nil && campaign != "" {
+		return nil, fmt.Errorf("campaign %s does not deliver to %s", campaign, endpoint)
+	}
+	if content == nil {
+		return nil, fmt.Errorf("no campaign delivers to %s, so there is nothing to render", endpoint)
+	}
+	now := time.Now().UnixMilli()
+	sample := record.Trigger{ID: fmt.Sprintf("trg_test%x", now), Campaign: campaign, Version: "test", Category: "single_action", User: "sample-user", Time: now, Endpoint: endpoint,
+		Events: []record.Happening{{Name: "Sample", Time: now, Properties: value.Properties{{Name: "sample", Value: value.OfBool(true)}}}}}
+	rendered, err := request.Render(e.target, content, &sample, sample.Append(nil, now), 0)
+	if err != nil {
+		return nil, fmt.Errorf("the sample is not sent: %w", err)
+	}
+	rendered.Header.Set("webhook-test", "true")
+	if rendered.Header.Get("user-agent") == "" {
+		rendered.Header.Set("user-agent", "tripline/"+version)
+	}
+	return e.probe(ctx, network, campaign, rendered), nil
+}
+
+func (e *endpoint) probe(ctx context.Context, network call.Network, campaign string, rendered *request.Rendered) *Probe {
+	out := &Probe{Campaign: campaign, Method: rendered.Method, URL: e.secrets.Hide(rendered.URL), Body: e.secrets.Hide(string(rendered.Body))}
+	sign := rendered.Sign
+	rendered.Sign = func(header http.Header, now int64) {
+		sign(header, now)
+		out.Header = map[string][]string{}
+		for name, values := range header {
+			for _, v := range values {
+				out.Header[name] = append(out.Header[name], e.secrets.Hide(v))
+			}
+		}
+	}
+	client := call.New(call.Config{Timeout: time.Duration(e.Timeout) * time.Millisecond, AllowPrivate: e.AllowPrivate, Connections: 1, Secrets: e.secrets, Network: network})
+	defer client.Close()
+	client.Do(ctx, rendered.Request, func(a call.Answer) (time.Duration, bool) {
+		v := e.rules.Judge(a.Answer, policy.Standing{Delivery: "test", Attempt: 1, Held: true})
+		out.Outcome, out.Reason, out.Status, out.Latency = v.Outcome, v.Reason, a.Status, a.Ended-a.Started
+		out.Error, out.Response = a.Error, a.Response
+		return 0, false
+	})
+	return out
 }

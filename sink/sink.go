@@ -93,7 +93,10 @@ func New(cfg Config, plan *Plan) (*Sink, error) {
 	return s, nil
 }
 
-func (s *Sink) controlTopic() string { return s.cfg.Group + "-sink-control" }
+func (s *Sink) controlTopic() string { return ControlTopic(s.cfg.Group) }
+
+// ControlTopic is the control topic of a group.
+func ControlTopic(group string) string { return group + "-sink-control" }
 
 // Follow makes another plan the one by which everything is sent from now on, whole. It may be called at any time.
 func (s *Sink) Follow(plan *Plan) {
@@ -160,6 +163,9 @@ func (s *Sink) apply(state control.State) {
 	s.known[state.Endpoint] = print
 	o := s.ensure(state.Endpoint)
 	s.mu.Unlock()
+	if o.pause(state.State == control.Paused) {
+		s.log.Info("endpoint is "+state.State, zap.String("endpoint", state.Endpoint), zap.String("cause", state.Cause), zap.String("since", state.Time))
+	}
 	if !o.disable(print) {
 		return
 	}

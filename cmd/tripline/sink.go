@@ -46,9 +46,9 @@ func sinkCommand() *cobra.Command {
 // runSink runs a sink and its pages until ctx ends.
 func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.Listener) error {
 	defer listener.Close()
-	plan, problems := sink.Compile(endpoints(cfg.Config), all.Definitions)
-	if len(problems) > 0 {
-		return fmt.Errorf("%s: %s", problems[0].Path, problems[0].Message) // loading has tried the templates already
+	plan, err := compilePlan(all)
+	if err != nil {
+		return err
 	}
 	log, err := cfg.logger()
 	if err != nil {
@@ -74,6 +74,15 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	})
 	log.Info("sink has stopped", zap.Error(err))
 	return err
+}
+
+// compilePlan is what the sink makes of a configuration.
+func compilePlan(all *config.Loaded) (*sink.Plan, error) {
+	plan, problems := sink.Compile(endpoints(all.Config), all.Definitions)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%s: %s", problems[0].Path, problems[0].Message) // loading has tried the templates already
+	}
+	return plan, nil
 }
 
 // endpoints are the configuration's as the sink takes them.

@@ -17,9 +17,12 @@ import (
 	"github.com/tripline/tripline/processor/campaign/calendar"
 )
 
-// Disabled is the state of an endpoint that has gone; any other state, and a record without a value, is that of one that has
-// not.
-const Disabled = "disabled"
+// The states of an endpoint. Another state, and a record without a value, is that of an active one.
+const (
+	Active   = "active"
+	Paused   = "paused"   // by somebody: what is for it waits
+	Disabled = "disabled" // it has gone: what is for it fails
+)
 
 // State is what a record says.
 type State struct {
@@ -33,14 +36,18 @@ type State struct {
 
 // Record is the record that disables an endpoint from a moment on (ms since the epoch).
 func Record(topic, endpoint, cause, print, trigger string, now int64) *kgo.Record {
-	// Marshalling strings cannot fail.
-	value, _ := json.Marshal(State{Endpoint: endpoint, State: Disabled, Cause: cause, Print: print, Trigger: trigger, Time: calendar.FormatTime(now)})
-	return &kgo.Record{Topic: topic, Key: []byte(endpoint), Value: value, Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}}
+	return State{Endpoint: endpoint, State: Disabled, Cause: cause, Print: print, Trigger: trigger, Time: calendar.FormatTime(now)}.Record(topic)
+}
+
+// Record is the record that makes the state known.
+func (s State) Record(topic string) *kgo.Record {
+	value, _ := json.Marshal(s) // strings cannot fail
+	return &kgo.Record{Topic: topic, Key: []byte(s.Endpoint), Value: value, Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}}
 }
 
 // Parse reads a record.
 func Parse(r *kgo.Record) (State, error) {
-	s := State{Endpoint: string(r.Key), State: "active"}
+	s := State{Endpoint: string(r.Key), State: Active}
 	if len(r.Value) == 0 {
 		return s, nil
 	}
@@ -85,6 +92,9 @@ func (f *Follower) Run(ctx context.Context) {
 }
 
 func (f *Follower) follow(ctx context.Context) error {
+	if err := Create(ctx, f.Topic, f.Client); err != nil {
+		return err
+	}
 	opts := append([]kgo.Opt{}, f.Client...)
 	client, err := kgo.NewClient(append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.MetadataMinAge(time.Second), kgo.DisableClientMetrics(),
@@ -93,9 +103,6 @@ func (f *Follower) follow(ctx context.Context) error {
 		return fmt.Errorf("make a client: %w", err)
 	}
 	defer client.Close()
-	if err := f.create(ctx, client); err != nil {
-		return err
-	}
 	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, f.Topic)
 	if err == nil {
 		err = ends.Error()
@@ -159,10 +166,17 @@ func (f *Follower) parse(r *kgo.Record) (s State, ok bool) {
 	return s, err == nil
 }
 
-// create makes the topic: one partition, so that its records have one order, and compacted.
-func (f *Follower) create(ctx context.Context, client *kgo.Client) error {
+// Create makes the topic where it is missing: one partition, so that its records have one order, and compacted. It returns when the
+// topic can be read.
+func Create(ctx context.Context, topic string, opts []kgo.Opt) error {
+	client, err := kgo.NewClient(append(append([]kgo.Opt{}, opts...), kgo.DisableClientMetrics())...)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
 	compact, lag := "compact", "86400000"
-	resp, err := kadm.NewClient(client).CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": &compact, "max.compaction.lag.ms": &lag}, f.Topic)
+	resp, err := admin.CreateTopic(ctx, 1, -1, map[string]*string{"cleanup.policy": &compact, "max.compaction.lag.ms": &lag}, topic)
 	if err == nil {
 		err = resp.Err
 	}
@@ -170,7 +184,20 @@ func (f *Follower) create(ctx context.Context, client *kgo.Client) error {
 	case errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return nil // where it may not be made, somebody else has made it, or reading it fails
 	case err != nil:
-		return fmt.Errorf("create topic %s: %w", f.Topic, err)
+		return fmt.Errorf("create topic %s: %w", topic, err)
 	}
-	return nil
+	// Brokers learn of a new topic one after the other.
+	for tries := 0; ; tries++ {
+		offsets, err := admin.ListEndOffsets(ctx, topic)
+		if err == nil {
+			err = offsets.Error()
+		}
+		if err == nil || ctx.Err() != nil || tries == 100 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
