@@ -14,6 +14,31 @@ import (
 // also encodes the user's row, which the processor does once per user and cycle. Users have the history that quality.md's R1
 // gives them: one event in 36 minutes, of a day's.
 func BenchmarkEvent(b *testing.B) {
+	for _, row := range []bool{false, true} {
+		b.Run(map[bool]string{false: "step", true: "row"}[row], func(b *testing.B) {
+			next := eventsOfR1(b, row)
+			b.ReportAllocs()
+			before := usage(b)
+			for b.Loop() {
+				next()
+			}
+			b.ReportMetric(float64(usage(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// TestAllocations holds what BenchmarkEvent measures to quality.md's bar, and the row to one more.
+func TestAllocations(t *testing.T) {
+	for _, row := range []bool{false, true} {
+		most := map[bool]float64{false: 5, true: 6}[row]
+		if n := testing.AllocsPerRun(20_000, eventsOfR1(t, row)); n > most {
+			t.Errorf("an event takes %v allocations (row: %v), want at most %v", n, row, most)
+		}
+	}
+}
+
+// eventsOfR1 applies the next event at each call.
+func eventsOfR1(b testing.TB, row bool) (next func()) {
 	minutes := func(n int64) *campaign.Duration { d := campaign.Duration(n * 60_000); return &d }
 	deliver := []campaign.Delivery{{Endpoint: "hook"}}
 	set, problems := campaign.Compile(campaign.Rules{MaxFuture: 300_000, Settle: 60_000, MaxAge: 30 * 86_400_000, MaxEvents: 10_000, MaxOpen: 1000, Referenced: true},
@@ -28,12 +53,6 @@ func BenchmarkEvent(b *testing.B) {
 	if len(problems) > 0 {
 		b.Fatal(problems)
 	}
-	for _, row := range []bool{false, true} {
-		b.Run(map[bool]string{false: "step", true: "row"}[row], func(b *testing.B) { benchmarkEvents(b, set, row) })
-	}
-}
-
-func benchmarkEvents(b *testing.B, set *campaign.Set, row bool) {
 	const users, span, start = 10_000, 36 * 60_000, 1_760_000_000_000
 	rng := rand.New(rand.NewPCG(1, 2))
 	all := make([]*campaign.User, users)
@@ -51,7 +70,7 @@ func benchmarkEvents(b *testing.B, set *campaign.Set, row bool) {
 	}
 	var out campaign.Output
 	n := 0
-	next := func() {
+	next = func() {
 		i := n % users
 		now := start + int64(n)*span/users
 		ev, bad := (record.Envelope{}).Event(keys[i], values[n*7919%len(values)], now)
@@ -71,12 +90,7 @@ func benchmarkEvents(b *testing.B, set *campaign.Set, row bool) {
 	for n < 4*users {
 		next()
 	}
-	b.ReportAllocs()
-	before := usage(b)
-	for b.Loop() {
-		next()
-	}
-	b.ReportMetric(float64(usage(b)-before)/float64(b.N), "cpu-ns/op")
+	return next
 }
 
 // usage is the process's CPU time so far, in ns: wall time says little on a machine that is shared.

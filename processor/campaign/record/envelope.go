@@ -4,6 +4,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tripline/tripline/processor/campaign/value"
@@ -139,8 +140,13 @@ func (e *Envelope) read(f *fields, key, val []byte, headers []Header) *Rejection
 	if len(val) == 0 && len(headers) == 0 {
 		return nil
 	}
+	var text strings.Builder
+	text.Grow(len(val) + len(key))
+	text.Write(val)
+	text.Write(key)
+	f.key = text.String()[len(val):]
 	var err error
-	if f.refused, err = e.Format.read(f, string(val), headers); err != nil {
+	if f.refused, err = e.Format.read(f, text.String()[:len(val)], headers); err != nil {
 		return reject(ReasonJSON, "%v", err)
 	}
 	return nil
@@ -156,7 +162,9 @@ func (e Envelope) user(f *fields, key []byte) (string, *Rejection) {
 	case !given && (e.KeyIgnored || key == nil):
 		return "", reject(ReasonNoUser, "the record names no user")
 	case !given:
-		user = string(key)
+		if user = f.key; user == "" {
+			user = string(key) // of a record without a value
+		}
 	}
 	switch {
 	case user == "":
