@@ -17,6 +17,7 @@ import (
 type cycle struct {
 	p      *Processor
 	lane   *lane.Lane
+	set    *campaign.Set
 	inputs []*input // one per partition, in order of number
 	users  *users
 	clock  *clock
@@ -41,9 +42,18 @@ func newCycle(p *Processor, l *lane.Lane) *cycle {
 	for i, part := range l.Partitions() {
 		c.inputs = append(c.inputs, newInput(p, i, part))
 	}
-	c.users = newUsers(p, c.inputs)
+	c.follow(p.set.Load())
 	c.written = c.clock.now.machine
 	return c
+}
+
+// follow takes up a set of campaigns, between two cycles: users in memory are those of the former one.
+func (c *cycle) follow(set *campaign.Set) {
+	if c.set == set {
+		return
+	}
+	c.set, c.out = set, campaign.Output{}
+	c.users = newUsers(c.p, set, c.inputs)
 }
 
 func (c *cycle) close() {

@@ -14,6 +14,8 @@
 //     what was due before it fires without an event (back to 5).
 //  10. A cycle that was not committed is forgotten whole: the users in memory with it. The lane begins again at 1.
 //
+// Another set of campaigns (Follow) is taken up between two cycles: users in memory are opened anew under it.
+//
 // Guarantees: the committed triggers and decisions are those of one run of the core over the input in offset order; a
 // timer fires only when all that was appended before its deadline has been applied; a bad record stops nothing.
 //

@@ -13,7 +13,6 @@ import (
 
 // metrics are the processor's numbers. Campaigns are labelled by name. What is counted is counted when it is committed.
 type metrics struct {
-	names       []string
 	log         *zap.Logger
 	records     prometheus.Counter
 	triggers    *prometheus.CounterVec
@@ -25,10 +24,11 @@ type metrics struct {
 	behind      *prometheus.GaugeVec
 	oldest      *prometheus.GaugeVec
 	ahead       prometheus.Gauge
+	version     *prometheus.GaugeVec
 	warned      sync.Map // what was logged once per campaign
 }
 
-func newMetrics(to prometheus.Registerer, set *campaign.Set, log *zap.Logger) *metrics {
+func newMetrics(to prometheus.Registerer, log *zap.Logger) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "tripline", Subsystem: "processor", Name: name, Help: help}, labels)
 	}
@@ -37,7 +37,8 @@ func newMetrics(to prometheus.Registerer, set *campaign.Set, log *zap.Logger) *m
 	}
 	ahead := gauge("clock_ahead_seconds", "How far this machine's clock is ahead of the broker's.")
 	m := &metrics{
-		names: set.Names(), log: log,
+		log:         log,
+		version:     gauge("campaigns_info", "1 for the version of the set of campaigns in force.", "version"),
 		records:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tripline_processor_records_total", Help: "Input records applied."}),
 		triggers:    counter("triggers_total", "Qualifications that triggered.", "campaign"),
 		suppressed:  counter("suppressed_total", "Qualifications that did not trigger.", "campaign", "reason"),
@@ -50,7 +51,7 @@ func newMetrics(to prometheus.Registerer, set *campaign.Set, log *zap.Logger) *m
 		ahead:       ahead.WithLabelValues(),
 	}
 	if to != nil {
-		to.MustRegister(m.records, m.triggers, m.suppressed, m.converted, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead)
+		to.MustRegister(m.records, m.triggers, m.suppressed, m.converted, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead, m.version)
 	}
 	return m
 }
@@ -100,22 +101,23 @@ func (m *metrics) committed(c *cycle) {
 	m.odd("future", n.Future)
 	m.odd("unknown_zone", n.UnknownZones)
 	m.odd("history_dropped", n.HistoryDropped)
+	names := c.set.Names()
 	for i := range n.Campaigns {
 		one := &n.Campaigns[i]
 		if one.Triggered > 0 {
-			m.triggers.WithLabelValues(m.names[i]).Add(float64(one.Triggered))
+			m.triggers.WithLabelValues(names[i]).Add(float64(one.Triggered))
 		}
 		for r, count := range one.Suppressed {
 			if count > 0 {
-				m.suppressed.WithLabelValues(m.names[i], campaign.Reasons()[r]).Add(float64(count))
+				m.suppressed.WithLabelValues(names[i], campaign.Reasons()[r]).Add(float64(count))
 			}
 		}
-		m.odd1(m.names[i], "bad_value", one.BadValues, "a date property has a value that is no date; such events set no timer")
-		m.odd1(m.names[i], "expression", one.ExpressionErrors, "an expression failed on an event and counted as false")
+		m.odd1(names[i], "bad_value", one.BadValues, "a date property has a value that is no date; such events set no timer")
+		m.odd1(names[i], "expression", one.ExpressionErrors, "an expression failed on an event and counted as false")
 		if one.Converted > 0 {
-			m.converted.WithLabelValues(m.names[i]).Add(float64(one.Converted))
+			m.converted.WithLabelValues(names[i]).Add(float64(one.Converted))
 		}
-		m.odd1(m.names[i], "dropped_open", one.DroppedOpen, "a user has more open watches, or triggers that wait, than history.max_open; the one due last was dropped")
+		m.odd1(names[i], "dropped_open", one.DroppedOpen, "a user has more open watches, or triggers that wait, than history.max_open; the one due last was dropped")
 	}
 }
 

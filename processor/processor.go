@@ -20,7 +20,7 @@ import (
 // Config is what a Processor needs. Topics of Lane are EventTopics and, if there is one, ProfileTopic.
 type Config struct {
 	Lane         lane.Config
-	Set          *campaign.Set
+	Set          *campaign.Set // the first; Follow gives another
 	Envelope     record.Envelope
 	EventTopics  []string
 	ProfileTopic string // "": none
@@ -48,6 +48,7 @@ type Processor struct {
 	cfg     Config
 	group   *lane.Group
 	metrics *metrics
+	set     atomic.Pointer[campaign.Set]
 	running atomic.Int64 // lanes
 	apart   atomic.Bool  // this machine's clock differs from the broker's, and that is logged
 
@@ -70,7 +71,8 @@ func New(cfg Config) (*Processor, error) {
 	if cfg.ProfileTopic != "" {
 		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
 	}
-	p := &Processor{cfg: cfg, parts: map[int32]*state.Partition{}, metrics: newMetrics(cfg.Metrics, cfg.Set, cfg.Log)}
+	p := &Processor{cfg: cfg, parts: map[int32]*state.Partition{}, metrics: newMetrics(cfg.Metrics, cfg.Log)}
+	p.Follow(cfg.Set)
 	group, err := lane.New(cfg.Lane, p.loop)
 	if err != nil {
 		return nil, fmt.Errorf("processor: %w", err)
@@ -81,6 +83,18 @@ func New(cfg Config) (*Processor, error) {
 
 // Run processes until ctx ends, and returns nil when every lane has ended its cycle.
 func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
+
+// Follow puts another set of campaigns in force. Each lane takes it up between two cycles, so that a cycle is decided by one set.
+// What is open under a trigger that has another text now is dropped; everything else goes on. It may be called at any time.
+func (p *Processor) Follow(set *campaign.Set) {
+	if old := p.set.Swap(set); old != nil && old.Version() != set.Version() {
+		p.metrics.version.DeleteLabelValues(old.Version())
+	}
+	p.metrics.version.WithLabelValues(set.Version()).Set(1)
+}
+
+// Version is that of the set in force.
+func (p *Processor) Version() string { return p.set.Load().Version() }
 
 // Status tells what this process's lanes are doing.
 func (p *Processor) Status() []lane.Status { return p.group.Status() }
@@ -97,6 +111,7 @@ func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
 	defer c.close()
 	defer p.has(c.inputs)()
 	for {
+		c.follow(p.set.Load())
 		err := c.fill(ctx)
 		if ctx.Err() != nil {
 			return nil // without the cycle

@@ -12,6 +12,7 @@ import (
 // many more are in memory in the state. A user belongs to an input: the same name in two partition numbers is two users.
 type users struct {
 	p       *Processor
+	set     *campaign.Set
 	inputs  []*input
 	touched []*user
 	open    int64 // bytes of all, about
@@ -29,11 +30,11 @@ type user struct {
 	touched bool
 }
 
-func newUsers(p *Processor, inputs []*input) *users {
+func newUsers(p *Processor, set *campaign.Set, inputs []*input) *users {
 	for _, in := range inputs {
 		in.users = map[string]*user{}
 	}
-	return &users{p: p, inputs: inputs}
+	return &users{p: p, set: set, inputs: inputs}
 }
 
 // find finds a user, in memory or in the state, and counts it among the touched.
@@ -62,7 +63,7 @@ func (us *users) read(in *input, id string) (*user, error) {
 		return nil, fmt.Errorf("read user: %w", err)
 	}
 	u.row, u.due = len(head), due
-	opened, err := us.p.cfg.Set.Open(id, head, func(n uint32) []byte {
+	opened, err := us.set.Open(id, head, func(n uint32) []byte {
 		content, found, err := in.part.State.Get(state.Key{ID: id, Part: n})
 		if err == nil && !found {
 			err = fmt.Errorf("part %d of a user's history is missing", n)

@@ -3,7 +3,9 @@ package processor
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/explain"
 	"github.com/tripline/tripline/state"
 )
@@ -17,11 +19,8 @@ var (
 // Why explains where a user stands in a campaign, as of a moment in ms, from the state of the lanes that run here. It reads what
 // is committed and may be called at any time.
 func (p *Processor) Why(user, name string, moment int64) (*explain.Explanation, error) {
-	known := false
-	for _, n := range p.cfg.Set.Names() {
-		known = known || n == name
-	}
-	if !known {
+	set := p.set.Load()
+	if !slices.Contains(set.Names(), name) {
 		return nil, fmt.Errorf("campaign %s: %w", name, ErrUnknownCampaign)
 	}
 	p.mu.Lock()
@@ -31,7 +30,7 @@ func (p *Processor) Why(user, name string, moment int64) (*explain.Explanation, 
 	}
 	p.mu.Unlock()
 	for _, part := range parts {
-		x, err := p.why(part, user, name, moment)
+		x, err := why(set, part, user, name, moment)
 		if x != nil || err != nil {
 			return x, err
 		}
@@ -41,13 +40,13 @@ func (p *Processor) Why(user, name string, moment int64) (*explain.Explanation, 
 
 // why is Why of one partition; nil where the user is not in it. Between its reads the lane may write: a user whose older history
 // does not fit their head is read again.
-func (p *Processor) why(part *state.Partition, user, name string, moment int64) (x *explain.Explanation, err error) {
+func why(set *campaign.Set, part *state.Partition, user, name string, moment int64) (x *explain.Explanation, err error) {
 	for range 5 {
 		head, found, failed := part.Get(state.Key{ID: user})
 		if failed != nil || !found {
 			return nil, failed
 		}
-		u, failed := p.cfg.Set.Open(user, head, func(n uint32) []byte {
+		u, failed := set.Open(user, head, func(n uint32) []byte {
 			content, _, _ := part.Get(state.Key{ID: user, Part: n}) // a part that is missing shows in u.Err
 			return content
 		})

@@ -93,7 +93,7 @@ func dev(ctx context.Context, o *devOptions, out io.Writer) error {
 	fmt.Fprintln(out, "Ctrl-C ends it; the next start goes on from here")
 	services := []func(context.Context) error{
 		func(ctx context.Context) error { return receive(ctx, receiver, out) },
-		func(ctx context.Context) error { return runProcessor(ctx, cfg, all.Set, processorPages) },
+		func(ctx context.Context) error { return runProcessor(ctx, cfg, all, processorPages) },
 		func(ctx context.Context) error { return runSink(ctx, cfg, all, sinkPages) },
 		func(ctx context.Context) error { return narrate(ctx, cfg, out) },
 	}

@@ -22,7 +22,9 @@ import (
 // loaded is a configuration in use.
 type loaded struct {
 	*config.Config
-	tls *tls.Config
+	tls       *tls.Config
+	file      string // it was read from, and what the command line set beside it
+	overrides []config.Override
 }
 
 const defaultConfig = "tripline.yaml"
@@ -60,7 +62,11 @@ func loadCampaigns(file string, overrides ...config.Override) (*loaded, *config.
 		return nil, nil, err
 	}
 	cfg, err := newLoaded(all.Config)
-	return cfg, all, err
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.file, cfg.overrides = file, overrides
+	return cfg, all, nil
 }
 
 func newLoaded(cfg *config.Config) (*loaded, error) {

@@ -57,7 +57,7 @@ func processorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runProcessor(c.Context(), cfg, all.Set, listener)
+			return runProcessor(c.Context(), cfg, all, listener)
 		},
 	}
 	s.flags(c)
@@ -65,7 +65,7 @@ func processorCommand() *cobra.Command {
 }
 
 // runProcessor runs a processor and its pages until ctx ends.
-func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener net.Listener) error {
+func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.Listener) error {
 	defer listener.Close()
 	log, err := cfg.logger()
 	if err != nil {
@@ -82,16 +82,20 @@ func runProcessor(ctx context.Context, cfg *loaded, set *campaign.Set, listener 
 	kafka := cfg.lane("processor", store, log.Named("lane"), registry)
 	kafka.Address = listener.Addr().String()
 	p, err := processor.New(processor.Config{
-		Lane: kafka, Set: set, Envelope: cfg.Envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
+		Lane: kafka, Set: all.Set, Envelope: cfg.Envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
 		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 16, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		return err
 	}
-	log.Info("processor starts", zap.Strings("campaigns", set.Names()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
-	err = together(ctx, p.Run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Placed(), p.Status()) }, page{"GET /why", whyPage(p)})
+	again := newReloader(cfg, all, log, func(_ *loaded, all *config.Loaded) error {
+		p.Follow(all.Set)
+		return nil
+	})
+	log.Info("processor starts", zap.Strings("campaigns", all.Set.Names()), zap.String("campaigns_version", all.Set.Version()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
+	err = together(ctx, p.Run, again.run, func(ctx context.Context) error {
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Placed(), p.Status(), p.Version()) }, page{"GET /why", whyPage(p)}, again.page())
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err
@@ -142,8 +146,14 @@ type laneDetail struct {
 	Left     int64  `json:"left"`
 }
 
+// readyDetail is what /readyz shows of a service.
+type readyDetail struct {
+	Campaigns string       `json:"campaigns_version"` // of the set in force
+	Lanes     []laneDetail `json:"lanes"`
+}
+
 // lanesReady says whether all that a process has runs. Before the group has given it a place it is not ready, though nothing is amiss.
-func lanesReady(placed bool, lanes []lane.Status) (bool, any) {
+func lanesReady(placed bool, lanes []lane.Status, version string) (bool, any) {
 	ready, details := placed, make([]laneDetail, len(lanes))
 	for i, l := range lanes {
 		ready = ready && l.Phase == "running"
@@ -152,5 +162,5 @@ func lanesReady(placed bool, lanes []lane.Status) (bool, any) {
 			details[i].Error = l.Err.Error()
 		}
 	}
-	return ready, details
+	return ready, readyDetail{Campaigns: version, Lanes: details}
 }

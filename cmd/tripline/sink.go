@@ -68,9 +68,16 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	if err != nil {
 		return err
 	}
+	again := newReloader(cfg, all, log, func(_ *loaded, all *config.Loaded) error {
+		plan, err := compilePlan(all)
+		if err == nil {
+			s.Follow(plan)
+		}
+		return err
+	})
 	log.Info("sink starts", zap.Int("endpoints", len(cfg.Endpoints)), zap.String("pages", listener.Addr().String()), zap.String("version", version))
-	err = together(ctx, s.Run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(s.Placed(), s.Status()) })
+	err = together(ctx, s.Run, again.run, func(ctx context.Context) error {
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(s.Placed(), s.Status(), again.version()) }, again.page())
 	})
 	log.Info("sink has stopped", zap.Error(err))
 	return err

@@ -44,9 +44,14 @@ func fingerprint(files []string) string {
 	for _, file := range files {
 		all = append(all, madeOf(file)...)
 	}
-	slices.Sort(all)
+	return contents(all)
+}
+
+// contents is a hash of files' names and contents.
+func contents(files []string) string {
+	slices.Sort(files)
 	h := sha256.New()
-	for _, name := range slices.Compact(all) {
+	for _, name := range slices.Compact(files) {
 		content, err := os.ReadFile(name)
 		fmt.Fprintf(h, "%q %v %q\n", name, err, content)
 	}

@@ -1,6 +1,8 @@
 package campaign
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -49,6 +51,7 @@ type Set struct {
 	keep      *names                 // of the properties to keep in history; nil: all
 	byHash    map[uint64]*campaign
 	names     map[string]string // the listeners' event names, by themselves
+	version   string            // a hash of the names and versions of its campaigns
 	grids     bool              // some campaign looks at times of day: earlier zones of users are kept
 }
 
@@ -128,6 +131,7 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 		c.caps, c.capped = rules.capsOf(c.def.Tags)
 	}
 	s.remember, s.keep = used.remember, newNames(used.keep)
+	s.version = s.print()
 	if used.longest > 0 { // a moment is looked back from as long as it can be found late
 		used.longest += rules.MaxFuture + rules.AllowedLateness + rules.Settle + used.stale
 	}
@@ -148,6 +152,17 @@ func (s *Set) Names() []string {
 		names[i] = c.def.Name
 	}
 	return names
+}
+
+// Version tells this set of campaigns from others: a hash of their names and versions, 16 hexadecimal digits.
+func (s *Set) Version() string { return s.version }
+
+func (s *Set) print() string {
+	h := sha256.New()
+	for _, c := range s.campaigns {
+		fmt.Fprintf(h, "%s %s\n", c.def.Name, c.def.Version)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // usage collects what history must keep for a set of campaigns.
