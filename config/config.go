@@ -30,14 +30,14 @@ type Config struct {
 	Group              string               `yaml:"group"`
 	Topics             Topics               `yaml:"topics"`
 	Format             Format               `yaml:"format"`
-	Key                string               `yaml:"key"` // user | ignored
+	Key                string               `yaml:"key" values:"user|ignored"`
 	Start              Start                `yaml:"start"`
 	Campaigns          []string             `yaml:"campaigns"` // globs; CampaignFiles expands them
 	State              State                `yaml:"state"`
 	Lanes              int                  `yaml:"lanes"` // 0: one per partition, up to 48
 	SessionTimeout     campaign.Duration    `yaml:"session_timeout"`
 	TransactionTimeout campaign.Duration    `yaml:"transaction_timeout"`
-	OnStop             string               `yaml:"on_stop"` // keep | leave
+	OnStop             string               `yaml:"on_stop" values:"keep|leave"`
 	Memory             Size                 `yaml:"memory"`
 	HTTP               HTTP                 `yaml:"http"`
 	Log                Log                  `yaml:"log"`
@@ -48,7 +48,7 @@ type Config struct {
 	History            History              `yaml:"history"`
 	Limits             Limits               `yaml:"limits"`
 	Caps               []campaign.Cap       `yaml:"caps"`
-	OnGap              string               `yaml:"on_gap"` // stop | skip
+	OnGap              string               `yaml:"on_gap" values:"stop|skip"`
 	WatermarkSlack     campaign.Duration    `yaml:"watermark_slack"`
 	Dedupe             campaign.Duration    `yaml:"dedupe"`
 	Decisions          Decisions            `yaml:"decisions"`
@@ -75,9 +75,9 @@ type TLS struct {
 
 // SASL is how the client proves who it is.
 type SASL struct {
-	Mechanism string `yaml:"mechanism"` // PLAIN | SCRAM-SHA-256 | SCRAM-SHA-512
-	Username  Text   `yaml:"username"`
-	Password  Secret `yaml:"password"`
+	Mechanism string `yaml:"mechanism" required:"true" values:"PLAIN|SCRAM-SHA-256|SCRAM-SHA-512"`
+	Username  Text   `yaml:"username" required:"true"`
+	Password  Secret `yaml:"password" required:"true"`
 }
 
 // Topics are the topics' names; an empty Profiles means that there is no such topic.
@@ -104,8 +104,8 @@ type HTTP struct {
 
 // Log says what is logged, and how: json means console where standard error is a terminal.
 type Log struct {
-	Level  string `yaml:"level"`  // debug | info | warn | error
-	Format string `yaml:"format"` // json | console
+	Level  string `yaml:"level" values:"debug|info|warn|error"`
+	Format string `yaml:"format" values:"json|console"`
 }
 
 // History bounds what is kept per user.
@@ -113,7 +113,7 @@ type History struct {
 	MaxAge     campaign.Duration `yaml:"max_age"`
 	MaxEvents  int               `yaml:"max_events"`
 	MaxOpen    int               `yaml:"max_open"`
-	Properties string            `yaml:"properties"` // all | referenced
+	Properties string            `yaml:"properties" values:"all|referenced"`
 }
 
 // Limits bounds what is read.

@@ -14,9 +14,9 @@ import (
 
 // Endpoint is where the sink calls, and how. Name and URL are required, the rest has the defaults of sink.md.
 type Endpoint struct {
-	Name         string               `yaml:"name"`
-	URL          Text                 `yaml:"url"` // a template
-	Method       string               `yaml:"method"`
+	Name         string               `yaml:"name" required:"true"`
+	URL          Text                 `yaml:"url" required:"true"` // a template
+	Method       string               `yaml:"method" values:"POST|GET|PUT|PATCH|DELETE"`
 	Headers      map[string]Text      `yaml:"headers"` // templates, but for the names that carry credentials
 	Query        map[string]Text      `yaml:"query"`   // templates
 	Auth         campaign.Unavailable `yaml:"auth"`
@@ -39,7 +39,7 @@ type Endpoint struct {
 
 // Signing holds the secrets that sign a request, one signature each (Standard Webhooks).
 type Signing struct {
-	Secrets []SigningSecret `yaml:"secrets"`
+	Secrets []SigningSecret `yaml:"secrets" required:"true"`
 }
 
 // Retry says when a failed attempt is made again: Schedule are the waits from the end of an attempt, each times (1 ± Jitter).

@@ -16,7 +16,7 @@ type Format struct {
 // FormatMapping is record.Mapping as a file has it.
 type FormatMapping struct {
 	User       string `yaml:"user"`
-	Event      string `yaml:"event"`
+	Event      string `yaml:"event" required:"true"`
 	Time       string `yaml:"time"`
 	ID         string `yaml:"id"`
 	Properties string `yaml:"properties"`

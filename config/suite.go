@@ -13,9 +13,9 @@ import (
 
 // Suite is a campaign test file.
 type Suite struct {
-	Campaigns []string `yaml:"campaigns"` // files and globs; LoadTests makes them relative to the working directory
-	Config    string   `yaml:"config"`    // a tripline.yaml; empty: the defaults, and `deliver.endpoint` may name anything
-	Tests     []Test   `yaml:"tests"`
+	Campaigns []string `yaml:"campaigns" required:"true"` // files and globs; LoadTests makes them relative to the working directory
+	Config    string   `yaml:"config"`                    // a tripline.yaml; empty: the defaults, and `deliver.endpoint` may name anything
+	Tests     []Test   `yaml:"tests" required:"true"`
 
 	// File is the name of the test file.
 	File string `yaml:"-"`
@@ -23,8 +23,8 @@ type Suite struct {
 
 // Test is one case: what happens from Start to Until, and what must come of it.
 type Test struct {
-	Name     string                      `yaml:"name"`
-	Start    *campaign.Time              `yaml:"start"` // never nil after LoadTests
+	Name     string                      `yaml:"name" required:"true"`
+	Start    *campaign.Time              `yaml:"start" required:"true"` // never nil after LoadTests
 	Profiles map[string]value.Properties `yaml:"profiles"`
 	Events   []TestRecord                `yaml:"events"` // in the order of the file; a stable sort by At gives the order of arrival
 	Until    *Moment                     `yaml:"until"`  // nil: the last arrival
@@ -36,8 +36,8 @@ type Test struct {
 
 // TestRecord is an event record or, without Event, a profile record or a tombstone.
 type TestRecord struct {
-	At         Moment           `yaml:"at"` // the arrival
-	User       string           `yaml:"user"`
+	At         Moment           `yaml:"at" required:"true"` // the arrival
+	User       string           `yaml:"user" required:"true"`
 	Event      string           `yaml:"event"`
 	ID         string           `yaml:"id"`
 	Time       *Moment          `yaml:"time"` // the event's time; nil: the arrival
@@ -82,7 +82,7 @@ type ExpectedDecision struct {
 	Emitted  *Moment     `yaml:"emitted"`
 	User     string      `yaml:"user"`
 	Campaign string      `yaml:"campaign"`
-	Decision string      `yaml:"decision"` // suppressed | converted
+	Decision string      `yaml:"decision" values:"suppressed|converted"`
 	Reason   string      `yaml:"reason"`
 	Detail   string      `yaml:"detail"`
 	Trigger  string      `yaml:"trigger_id"`

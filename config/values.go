@@ -149,7 +149,7 @@ func (s *Secret) decodeNode(d *document, n *node, path string) { s.read(d, n, pa
 
 // SigningSecret is a secret of Standard Webhooks; written as {value: …, until: TIME}, it is in use before that moment.
 type SigningSecret struct {
-	Value Secret         `yaml:"value"`
+	Value Secret         `yaml:"value" required:"true"`
 	Until *campaign.Time `yaml:"until"` // nil: it has no end
 }
 

@@ -80,9 +80,25 @@ func TestInitChecksAndTests(t *testing.T) {
 	if err != nil || len(files) != 6 {
 		t.Fatalf("%d test files: %v", len(files), err)
 	}
+	for _, name := range append(files, filepath.Join(dir, "tripline.yaml")) {
+		line, _, _ := strings.Cut(readText(t, name), "\n")
+		schema, ok := strings.CutPrefix(line, "# yaml-language-server: $schema=")
+		if !ok || !strings.Contains(readText(t, filepath.Join(filepath.Dir(name), schema)), `"$schema": "https://json-schema.org/draft/2020-12/schema"`) {
+			t.Errorf("%s begins with %q", name, line)
+		}
+	}
 	if out, err = run(t, append([]string{"test", "--output", "junit"}, files...)...); err != nil || !strings.Contains(out, "<testsuites>") {
 		t.Errorf("test: %s%v", out, err)
 	}
+}
+
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 func TestCheckAsJSON(t *testing.T) {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,13 +51,21 @@ func writeProject(dir string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "campaigns"), 0o755); err != nil {
+	if err := writeSchemas(dir); err != nil {
 		return err
 	}
-	if err := writeNew(filepath.Join(dir, "tripline.yaml"), projectConfig()); err != nil {
+	if err := writeNew(filepath.Join(dir, "tripline.yaml"), append(modeline(".", "tripline.yaml"), projectConfig()...)); err != nil {
 		return err
 	}
-	files, err := fs.Glob(templates, "template/campaigns/*.yaml")
+	return writeCampaigns(filepath.Join(dir, "campaigns"), "template/campaigns/*.yaml")
+}
+
+// writeCampaigns writes the campaigns and tests that match a pattern of templates.
+func writeCampaigns(dir, pattern string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	files, err := fs.Glob(templates, pattern)
 	if err != nil {
 		return err
 	}
@@ -64,11 +74,40 @@ func writeProject(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeNew(filepath.Join(dir, "campaigns", filepath.Base(name)), content); err != nil {
+		base := path.Base(name)
+		if err := writeNew(filepath.Join(dir, base), append(modeline("..", base), content...)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// schemaDir is where editors find the schemas of a project's files; they are written anew where they are there already.
+const schemaDir = ".schema"
+
+func writeSchemas(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, schemaDir), 0o755); err != nil {
+		return err
+	}
+	for _, name := range config.Schemas {
+		text, _ := config.Schema(name)
+		if err := os.WriteFile(filepath.Join(dir, schemaDir, name+".json"), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// modeline tells editors with the YAML language server the schema of a file; root is the project's folder, seen from the file's.
+func modeline(root, file string) []byte {
+	name := "campaign"
+	switch {
+	case file == "tripline.yaml":
+		name = "config"
+	case strings.HasSuffix(file, "_test.yaml"):
+		name = "test"
+	}
+	return fmt.Appendf(nil, "# yaml-language-server: $schema=%s\n", path.Join(root, schemaDir, name+".json"))
 }
 
 // projectConfig is the reference with one endpoint.

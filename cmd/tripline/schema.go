@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tripline/tripline/config"
 )
 
 //go:embed schema/*.json
@@ -17,16 +20,20 @@ func schemaCommand() *cobra.Command {
 	names := schemaNames()
 	return &cobra.Command{
 		Use:       "schema " + strings.Join(names, "|"),
-		Short:     "Print the JSON Schema of a record",
-		Example:   "  tripline schema trigger",
+		Short:     "Print the JSON Schema of a record or of a file",
+		Long:      "Print the JSON Schema (2020-12) of a record, or of campaign files, tripline.yaml and campaign test files, for editors.",
+		Example:   "  tripline schema trigger\n  tripline schema campaign > .schema/campaign.json",
 		ValidArgs: names,
 		Args:      oneOf(names...),
 		RunE: func(c *cobra.Command, args []string) error {
-			text, err := schemas.ReadFile("schema/" + args[0] + ".json")
-			if err != nil {
-				return err
+			text, ok := config.Schema(args[0])
+			if !ok {
+				var err error
+				if text, err = schemas.ReadFile("schema/" + args[0] + ".json"); err != nil {
+					return err
+				}
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s", text)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s", text)
 			return err
 		},
 	}
@@ -41,5 +48,7 @@ func schemaNames() []string {
 	for i, f := range files {
 		names[i] = strings.TrimSuffix(path.Base(f), ".json")
 	}
+	names = append(names, config.Schemas...)
+	slices.Sort(names)
 	return names
 }

@@ -106,3 +106,18 @@ func TestSchemasKnowAllReasons(t *testing.T) {
 		}
 	}
 }
+
+// The schemas of files are printed as those of records are; config's tests hold them to what loads.
+func TestSchemasOfFiles(t *testing.T) {
+	for name, text := range map[string]string{
+		"campaign": `{"name":"a","trigger":{"single_action":{"event":"A"}},"deliver":{"endpoint":"x"}}`,
+		"config":   `{"lanes":3}`,
+		"test":     `{"campaigns":["a.yaml"],"tests":[{"name":"n","start":"2026-01-05T10:00:00Z"}]}`,
+	} {
+		good, _ := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		bad, _ := jsonschema.UnmarshalJSON(strings.NewReader(strings.Replace(text, "{", `{"more":1,`, 1)))
+		if s := schemaOf(t, name); s.Validate(good) != nil || s.Validate(bad) == nil {
+			t.Errorf("%s: %v", name, s.Validate(good))
+		}
+	}
+}

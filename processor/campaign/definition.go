@@ -14,16 +14,16 @@ import (
 // Definition is one campaign as its author wrote it. Field names are those of the campaign file; config decodes into
 // it strictly and Compile checks what it means.
 type Definition struct {
-	Name        string     `yaml:"name"`
+	Name        string     `yaml:"name" required:"true"`
 	Description string     `yaml:"description"`
 	Enabled     *bool      `yaml:"enabled"` // nil: true
 	Tags        []string   `yaml:"tags"`
-	Trigger     Trigger    `yaml:"trigger"`
+	Trigger     Trigger    `yaml:"trigger" required:"true"`
 	Audience    string     `yaml:"audience"`
 	Schedule    *Schedule  `yaml:"schedule"`
 	Reentry     *Reentry   `yaml:"reentry"`
 	StaleAfter  *Duration  `yaml:"stale_after"` // nil: 24h
-	Deliver     []Delivery `yaml:"deliver,oneormany"`
+	Deliver     []Delivery `yaml:"deliver,oneormany" required:"true"`
 
 	Delay        *Duration   `yaml:"delay"`
 	Exit         []Pattern   `yaml:"exit"`
@@ -68,8 +68,8 @@ type SingleAction struct {
 
 // Actions qualifies at the event that completes a set.
 type Actions struct {
-	All     []Pattern `yaml:"all"`
-	Within  *Duration `yaml:"within"`
+	All     []Pattern `yaml:"all" required:"true"`
+	Within  *Duration `yaml:"within" required:"true"`
 	InOrder bool      `yaml:"in_order"`
 	Same    []string  `yaml:"same"`
 	Reuse   bool      `yaml:"reuse"`
@@ -77,26 +77,26 @@ type Actions struct {
 
 // InactionWithinTime qualifies when a deadline passes without an event that would have ended the watch.
 type InactionWithinTime struct {
-	After    *Pattern  `yaml:"after"`
-	Without  *Pattern  `yaml:"without"`
-	Within   *Duration `yaml:"within"`
+	After    *Pattern  `yaml:"after" required:"true"`
+	Without  *Pattern  `yaml:"without" required:"true"`
+	Within   *Duration `yaml:"within" required:"true"`
 	Same     []string  `yaml:"same"`
-	OnRepeat string    `yaml:"on_repeat"` // restart (default) | ignore | separate
+	OnRepeat string    `yaml:"on_repeat" values:"restart|ignore|separate"` // default: restart
 }
 
 // Inaction qualifies at check moments at which one event lies in the window and another does not.
 type Inaction struct {
-	Did    *Pattern  `yaml:"did"`
-	DidNot *Pattern  `yaml:"did_not"`
-	InLast *Duration `yaml:"in_last"`
-	Check  *Check    `yaml:"check"`
+	Did    *Pattern  `yaml:"did" required:"true"`
+	DidNot *Pattern  `yaml:"did_not" required:"true"`
+	InLast *Duration `yaml:"in_last" required:"true"`
+	Check  *Check    `yaml:"check" required:"true"`
 }
 
 // Check says when inaction looks: on a grid in the user's zone, or once after each `did` event.
 type Check struct {
 	Every *Duration  `yaml:"every"`
 	At    *TimeOfDay `yaml:"at"`
-	On    string     `yaml:"on"` // mon tue wed thu fri sat sun, with every: 7d
+	On    string     `yaml:"on" values:"mon|tue|wed|thu|fri|sat|sun"` // with every: 7d
 	After *Duration  `yaml:"after"`
 }
 
@@ -112,8 +112,8 @@ type DateTimeProperty struct {
 	At              *TimeOfDay        `yaml:"at"`
 	Same            []string          `yaml:"same"`
 	Cancel          *Pattern          `yaml:"cancel"`
-	Repeat          string            `yaml:"repeat"`  // yearly
-	IfPast          string            `yaml:"if_past"` // skip (default) | fire
+	Repeat          string            `yaml:"repeat" values:"yearly"`
+	IfPast          string            `yaml:"if_past" values:"skip|fire"` // default: skip
 }
 
 // Schedule bounds a campaign in time: [Start, End).
@@ -132,30 +132,30 @@ type Reentry struct {
 
 // QuietHours is a part of the day in the user's zone in which no trigger leaves.
 type QuietHours struct {
-	From *TimeOfDay `yaml:"from"`
-	To   *TimeOfDay `yaml:"to"`
-	Days []string   `yaml:"days"` // on which a period begins; none: every day
-	Then string     `yaml:"then"` // hold (default) | drop
+	From *TimeOfDay `yaml:"from" required:"true"`
+	To   *TimeOfDay `yaml:"to" required:"true"`
+	Days []string   `yaml:"days" values:"mon|tue|wed|thu|fri|sat|sun"` // on which a period begins; none: every day
+	Then string     `yaml:"then" values:"hold|drop"`                   // default: hold
 }
 
 // Goal is what a trigger is to bring about.
 type Goal struct {
 	Pattern `yaml:",inline"`
-	Within  *Duration `yaml:"within"`
+	Within  *Duration `yaml:"within" required:"true"`
 	Value   string    `yaml:"value"` // an expression over the event
 }
 
 // Cap bounds how many triggers a user gets over all campaigns, or over those that have one of its tags.
 type Cap struct {
-	Name string   `yaml:"name"`
-	Max  int      `yaml:"max"`
-	Per  Duration `yaml:"per"`
+	Name string   `yaml:"name" required:"true"`
+	Max  int      `yaml:"max" required:"true"`
+	Per  Duration `yaml:"per" required:"true"`
 	Tags []string `yaml:"tags"`
 }
 
 // Delivery is where and how the sink sends the campaign's triggers.
 type Delivery struct {
-	Endpoint    string            `yaml:"endpoint"`
+	Endpoint    string            `yaml:"endpoint" required:"true"`
 	Payload     string            `yaml:"payload"`
 	Body        string            `yaml:"body"`
 	ContentType string            `yaml:"content_type"`
