@@ -119,6 +119,7 @@ func (l *laneRun) board(o *outlet, f *flight) bool {
 	if !f.stored {
 		f.windowed = true
 		f.part.window.Add(f.row.Offset)
+		l.holds(f)
 	}
 	if o.offer(f) {
 		return true

@@ -38,6 +38,13 @@ func (c *cycle) add(r *kgo.Record) {
 	c.touch()
 }
 
+// holds says that a flight holds the position back, which it may for so long.
+func (l *laneRun) holds(f *flight) {
+	if at := f.admitted + unsaved; l.rowAt == 0 || at < l.rowAt {
+		l.rowAt = at
+	}
+}
+
 // size is how many rows and records there are to commit.
 func (l *laneRun) size() int {
 	n := len(l.cycle.records) + len(l.cycle.bad)
@@ -72,8 +79,13 @@ func (l *laneRun) commitIfDue(now int64) error {
 
 // build makes a cycle of all that has changed. What changes from here on is the next cycle's.
 func (l *laneRun) build(now int64) (lane.Cycle, error) {
+	l.rowAt = 0
 	for _, f := range l.hand {
-		if f.windowed && now-f.admitted >= unsaved {
+		switch {
+		case !f.windowed:
+		case now-f.admitted < unsaved:
+			l.holds(f)
+		default:
 			if err := l.keep(f, outbox.Timed, now); err != nil {
 				return lane.Cycle{}, err
 			}

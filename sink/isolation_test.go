@@ -140,6 +140,32 @@ func TestSlowing(t *testing.T) {
 	})
 }
 
+// TestHeldIdle holds that what is held at its endpoint gets a row and lets the position go on, though nothing else happens: so it
+// counts as waiting, and a crash does not read the topic again from there.
+func TestHeldIdle(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ops := w.receive("ops", nil)
+		p := w.launch(nil, w.simple(ops))
+		time.Sleep(30 * time.Second)
+		w.send(control.State{Endpoint: "ops", State: control.Paused}.Record("g-sink-control"))
+		time.Sleep(5 * time.Second)
+		w.send(trigger("trg_1", "u", "ops"))
+		time.Sleep(3 * time.Second)
+		if n, waiting := p.rows('w'), p.sink.outlet("ops").waiting.Load(); n != 1 || waiting != 1 {
+			t.Errorf("%d rows, %d waiting", n, waiting)
+		}
+		w.send(trigger("trg_2", "u", "ops")) // beside a flight that has a row
+		time.Sleep(3 * time.Second)
+		if n := p.rows('w'); n != 2 {
+			t.Errorf("%d rows", n)
+		}
+		w.send(control.State{Endpoint: "ops", State: control.Active}.Record("g-sink-control"))
+		w.expect("trg_1", "1 delivered 200")
+		w.expect("trg_2", "1 delivered 200")
+		p.stop()
+	})
+}
+
 // TestPaused holds that what is for an endpoint that somebody has paused waits, in a sink that runs and in one that starts, and goes
 // on when that ends.
 func TestPaused(t *testing.T) {

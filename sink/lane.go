@@ -39,6 +39,7 @@ type laneRun struct {
 	cycle     cycle
 	committed chan error // of the commit that runs; nil: none runs
 	dueAt     int64      // ms: when to look for due timers
+	rowAt     int64      // ms: when the oldest trigger that holds a position back gets a row; 0: none does
 	begun     int        // commits
 	done      int        // of them, those that are applied
 	heeded    bool       // heed was called
@@ -185,6 +186,10 @@ func (l *laneRun) turn() error {
 			return err
 		}
 	}
+	if l.rowAt != 0 && now >= l.rowAt {
+		l.rowAt = 0 // build looks which, and when the next one does
+		l.cycle.touch()
+	}
 	for _, p := range l.parts {
 		l.walk(p)
 	}
@@ -203,6 +208,9 @@ func (l *laneRun) turn() error {
 func (l *laneRun) rest() time.Duration {
 	now := time.Now().UnixMilli()
 	until := min(l.dueAt, now+time.Minute.Milliseconds())
+	if l.rowAt != 0 {
+		until = min(until, l.rowAt)
+	}
 	if l.committed == nil && l.cycle.since != 0 {
 		until = min(until, l.cycle.since+cycleTime.Milliseconds())
 	}

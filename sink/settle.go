@@ -83,7 +83,7 @@ func (l *laneRun) disabled(f *flight, r *delivery.Record) {
 	if e == nil {
 		return
 	}
-	l.sink.log.Error("endpoint is disabled: it answered 410; what waits for it fails until its url or method change",
+	l.sink.log.Error("endpoint is disabled: it answered 410; what waits for it fails until its url or method change or `tripline endpoint resume`",
 		zap.String("endpoint", r.Endpoint), zap.String("trigger", r.TriggerID))
 	l.cycle.add(control.Record(l.sink.controlTopic(), r.Endpoint, "410", e.print, r.TriggerID, r.Time))
 }
