@@ -181,7 +181,7 @@ func join(path, key string) string {
 
 func (d *document) decodeStruct(n *node, path string, v reflect.Value) {
 	if n.kind != mapping {
-		d.problem(n, path, "", "%s: expected a mapping, not %s", keyName(path), n.describe())
+		d.problem(n, path, "", "%s: expected a mapping, not %s", keyName(path), d.describe(n))
 		return
 	}
 	fields := fieldsOf(v.Type())
@@ -356,6 +356,14 @@ func (d *document) decodeScalar(n *node, path string, v reflect.Value) {
 	default:
 		panic("config: no way to decode " + v.Type().String())
 	}
+}
+
+// describe is the node's, which does not show a secret that stands in the wrong place.
+func (d *document) describe(n *node) string {
+	if slices.Contains(d.file.hidden, n) {
+		return "text"
+	}
+	return n.describe()
 }
 
 // describe says what a node is, as in "expected a list, not ...".

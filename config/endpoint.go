@@ -19,7 +19,7 @@ type Endpoint struct {
 	Method       string               `yaml:"method" values:"POST|GET|PUT|PATCH|DELETE"`
 	Headers      map[string]Text      `yaml:"headers"` // templates, but for the names that carry credentials
 	Query        map[string]Text      `yaml:"query"`   // templates
-	Auth         campaign.Unavailable `yaml:"auth"`
+	Auth         *Auth                `yaml:"auth"`    // nil: none
 	Signing      *Signing             `yaml:"signing"` // nil: unsigned
 	Timeout      campaign.Duration    `yaml:"timeout"`
 	Retry        Retry                `yaml:"retry"`
@@ -34,7 +34,7 @@ type Endpoint struct {
 	MaxWaiting   int                  `yaml:"max_waiting"`
 	AllowPrivate bool                 `yaml:"allow_private"`
 	Proxy        campaign.Unavailable `yaml:"proxy"`
-	TLS          campaign.Unavailable `yaml:"tls"`
+	TLS          *EndpointTLS         `yaml:"tls"` // nil: the system's roots, no certificate
 }
 
 // Signing holds the secrets that sign a request, one signature each (Standard Webhooks).
@@ -118,6 +118,7 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	if len(e.Success) == 0 {
 		d.wrong(at+".success", "", "`success`: expected at least one status")
 	}
+	e.checkIdentity(d, at)
 	e.checkHeaders(d, at)
 	e.checkURL(d, at, checks)
 	if checks.Endpoint != nil {

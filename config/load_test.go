@@ -61,21 +61,24 @@ func TestReferenceEndpoint(t *testing.T) {
 	text = strings.Replace(text, "endpoints: []", "endpoints:", 1)
 	text = regexp.MustCompile(`(?m)^#`).ReplaceAllString(text, "")
 	write(t, "tripline.yaml", text)
+	for _, name := range []string{"ca.pem", "client.pem", "client-key.pem"} {
+		write(t, name, name)
+	}
 	environment := func(string) (string, bool) { return "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", true }
 	cfg, src, problems := Load("tripline.yaml", Options{Environment: environment})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	got, want := cfg.Endpoints[0], DefaultEndpoint()
-	if len(got.Headers) != 1 || len(got.Query) != 1 || len(got.Signing.Secrets) != 1 {
+	if len(got.Headers) != 1 || len(got.Query) != 1 || len(got.Signing.Secrets) != 1 || got.Auth.Basic == nil || got.TLS.Key.Reveal() != "client-key.pem" {
 		t.Errorf("got %+v", got)
 	}
-	got.Name, got.URL, got.Headers, got.Query, got.Signing, got.RateLimit = "", Text{}, nil, nil, nil, nil
+	got.Name, got.URL, got.Headers, got.Query, got.Signing, got.RateLimit, got.Auth, got.TLS = "", Text{}, nil, nil, nil, nil, nil, nil
 	got.Retry.On, got.Retry.Final = nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
-	later := []string{"auth", "order_timeout", "disable_after", "proxy", "tls"}
+	later := []string{"order_timeout", "disable_after", "proxy"}
 	for _, f := range fieldsOf(reflect.TypeFor[Endpoint]()) {
 		if _, ok := src.documents[0].found["endpoints[0]."+f.name]; ok == slices.Contains(later, f.name) {
 			t.Errorf("%s: shown is %v", f.name, ok)

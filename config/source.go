@@ -148,8 +148,8 @@ func (f *file) note(line, column int, message, suggestion string) {
 
 // secretKey is a key whose value is probably secret, secretLine a line with one.
 var (
-	secretKey  = regexp.MustCompile(`(?i)password|secret|token|authorization|cookie|api-?key`)
-	secretLine = regexp.MustCompile(`(?i)((?:password|secret|token|authorization|cookie|api-?key)[\w-]*["']?\s*:\s*)\S.*`)
+	secretKey  = regexp.MustCompile(`(?i)password|secret|token|authorization|cookie|api-?key|basic|bearer`)
+	secretLine = regexp.MustCompile(`(?i)((?:password|secret|token|authorization|cookie|api-?key|basic|bearer)[\w-]*["']?\s*:\s*)\S.*`)
 	elsewhere  = regexp.MustCompile(`^(\$\{[^}]*\}|file:.*)$`)
 )
 

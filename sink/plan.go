@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
+	"github.com/tripline/tripline/sink/auth"
 	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
@@ -40,8 +42,10 @@ type Endpoint struct {
 	MaxInFlight  int // attempts at a time in this process, half of them kept for first attempts; 32
 	MaxWaiting   int // of more deliveries that wait, the oldest fail; 1,000,000
 	AllowPrivate bool
+	Auth         auth.Config
+	TLS          call.TLS
 
-	// Secrets are what `${NAME}` and `file:PATH` gave in any field. They and the signing secrets are replaced by *** in
+	// Secrets are what `${NAME}` and `file:PATH` gave in any field. They and the secrets of Signing, Auth and TLS are replaced by *** in
 	// whatever is recorded or logged.
 	Secrets []string
 }
@@ -94,6 +98,8 @@ type route struct{ campaign, endpoint string }
 type endpoint struct {
 	Endpoint
 	target  *request.Target
+	auth    *auth.Auth
+	tls     *tls.Config
 	rules   policy.Rules
 	secrets *call.Secrets
 	print   string // what must change for an endpoint that was disabled to be tried again
@@ -163,17 +169,48 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	for i, wait := range e.Retry.Schedule {
 		wrong(wait <= 0, fmt.Sprintf("retry.schedule[%d]", i), "expected a duration above zero")
 	}
-	if len(problems) > 0 {
+	caller, secured, more := e.identity()
+	if problems = append(problems, more...); len(problems) > 0 {
 		return nil, problems
 	}
-	sum := sha256.Sum256([]byte(e.Method + " " + e.URL))
+	text := e.Method + " " + e.URL
+	if caller != nil {
+		text += " " + caller.Print()
+	}
+	sum := sha256.Sum256([]byte(text))
 	return &endpoint{
 		Endpoint: e,
 		target:   target,
+		auth:     caller,
+		tls:      secured,
 		rules:    policy.Rules{Backoff: e.Retry, Success: e.Success},
-		secrets:  call.NewSecrets(slices.Concat(e.Secrets, target.Secrets())),
+		secrets:  call.NewSecrets(slices.Concat(e.Secrets, target.Secrets(), caller.Secrets(), []string{e.TLS.Key})),
 		print:    hex.EncodeToString(sum[:8]),
 	}, nil
+}
+
+// identity reads how an endpoint is told who calls, and how both are held to be who they are.
+func (e *Endpoint) identity() (caller *auth.Auth, secured *tls.Config, problems []request.Problem) {
+	caller, wrong := auth.New(e.Auth)
+	for _, w := range wrong {
+		problems = append(problems, request.Problem{Path: "auth." + w.Path, Message: w.Message})
+	}
+	for name := range e.Headers {
+		if e.Auth != (auth.Config{}) && strings.EqualFold(name, "Authorization") {
+			problems = append(problems, request.Problem{Path: "headers." + name, Message: "cannot be set beside `auth`, which sets it"})
+		}
+	}
+	secured, bad := e.TLS.Config()
+	for _, b := range bad {
+		problems = append(problems, request.Problem{Path: "tls." + b.Path, Message: b.Err.Error()})
+	}
+	return caller, secured, problems
+}
+
+// Identity checks an endpoint's Auth and TLS alone.
+func (e *Endpoint) Identity() []request.Problem {
+	_, _, problems := e.identity()
+	return problems
 }
 
 func (p *Plan) content(d campaign.Delivery) (*request.Content, []request.Problem) {
@@ -201,7 +238,7 @@ func (p *Plan) nearest(name string) string {
 	return ""
 }
 
-// Print is what an endpoint's disablement holds for: another method or url has another one. "" where there is no such endpoint.
+// Print is what an endpoint's disablement holds for: another method, url or auth has another one, but not another secret alone. "" where there is no such endpoint.
 func (p *Plan) Print(endpoint string) string {
 	if e := p.endpoints[endpoint]; e != nil {
 		return e.print
@@ -245,6 +282,12 @@ func (p *Plan) Request(trigger []byte, now int64) (*request.Rendered, error) {
 	}
 	r.Sign(r.Header, now)
 	return r, nil
+}
+
+// client makes one that keeps so many connections.
+func (e *endpoint) client(network call.Network, connections int) *call.Client {
+	return call.New(call.Config{Timeout: time.Duration(e.Timeout) * time.Millisecond, AllowPrivate: e.AllowPrivate, Connections: connections,
+		Secrets: e.secrets, Network: network, TLS: e.tls, Auth: e.auth})
 }
 
 // Probe is a sample that was sent to an endpoint, and what came back. It holds no secret.
@@ -308,7 +351,10 @@ func (e *endpoint) probe(ctx context.Context, network call.Network, campaign str
 			}
 		}
 	}
-	client := call.New(call.Config{Timeout: time.Duration(e.Timeout) * time.Millisecond, AllowPrivate: e.AllowPrivate, Connections: 1, Secrets: e.secrets, Network: network})
+	if e.auth != nil {
+		rendered.Header.Set("Authorization", "***") // the client puts its own there
+	}
+	client := e.client(network, 1)
 	defer client.Close()
 	client.Do(ctx, rendered.Request, func(a call.Answer) (time.Duration, bool) {
 		v := e.rules.Judge(a.Answer, policy.Standing{Delivery: "test", Attempt: 1, Held: true})

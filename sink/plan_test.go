@@ -8,6 +8,8 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/sink/auth"
+	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
 )
@@ -20,6 +22,8 @@ func TestCompileFindsAllProblems(t *testing.T) {
 		{Name: "", URL: "http://127.1", Timeout: -1, MaxInFlight: -1, MaxWaiting: -1,
 			Retry: policy.Backoff{Schedule: []int64{0}, Jitter: 2, Quick: 3}, Headers: map[string]string{"Host": "x"}},
 		{Name: strings.Repeat("n", 513), URL: "https://ops.example.com/{{ Profile.x | nope }}"},
+		{Name: "auth", URL: "https://ops.example.com", Headers: map[string]string{"authorization": "x"}, Auth: auth.Config{Basic: &auth.Basic{Username: "u"}},
+			TLS: call.TLS{Cert: "x"}},
 	}, []campaign.Definition{
 		{Name: "a", Deliver: []campaign.Delivery{{Endpoint: "OPS"}}},
 		{Name: "b", Deliver: []campaign.Delivery{{Endpoint: "ops"}, body}},
@@ -43,6 +47,7 @@ func TestCompileFindsAllProblems(t *testing.T) {
 		"endpoint 2 headers.Host: cannot be set", "endpoint 2 name: is required", "endpoint 2 timeout: ", "endpoint 2 retry.jitter: ",
 		"endpoint 2 retry.quick: ", "endpoint 2 max_in_flight: ", "endpoint 2 max_waiting: ", "endpoint 2 retry.schedule[0]: ",
 		"endpoint 3 url: unknown filter nope", "endpoint 3 name: has more", "campaign 0 deliver.endpoint: there is no endpoint OPS|ops",
+		"endpoint 4 auth.basic.password: is required", "endpoint 4 headers.authorization: cannot be set beside `auth`", "endpoint 4 tls.cert: belongs",
 		"campaign 1 deliver[1].body: unknown filter upcse", "campaign 1 deliver[1].body: the endpoint ops has method GET",
 	} {
 		found := false
@@ -53,8 +58,34 @@ func TestCompileFindsAllProblems(t *testing.T) {
 			t.Errorf("missing: %s", want)
 		}
 	}
-	if len(got) != 16 {
+	if len(got) != 19 {
 		t.Errorf("%d problems: %s", len(got), strings.Join(got, "\n"))
+	}
+}
+
+// TestPrint holds that a disablement ends with another url, method or auth, and that its print says nothing of a password.
+func TestPrint(t *testing.T) {
+	print := func(e Endpoint) string {
+		e.Name = "ops"
+		plan, problems := Compile([]Endpoint{e}, nil)
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		return plan.Print("ops")
+	}
+	basic := func(user, password string) auth.Config {
+		return auth.Config{Basic: &auth.Basic{Username: user, Password: password}}
+	}
+	seen := map[string]bool{}
+	for _, e := range []Endpoint{{URL: "https://a.example"}, {URL: "https://b.example"}, {URL: "https://a.example", Method: "PUT"},
+		{URL: "https://a.example", Auth: basic("u", "p")}, {URL: "https://a.example", Auth: basic("v", "p")}} {
+		if seen[print(e)] {
+			t.Errorf("%+v has the print of another", e)
+		}
+		seen[print(e)] = true
+	}
+	if !seen[print(Endpoint{URL: "https://a.example", Auth: basic("u", "another"), Timeout: 1})] {
+		t.Error("a password is in the print")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -122,12 +123,12 @@ func (s *Sink) client(o *outlet, e *endpoint) *call.Client {
 	switch {
 	case e == nil:
 		return nil
-	case now != nil && now.Timeout == e.Timeout && now.AllowPrivate == e.AllowPrivate && now.MaxInFlight == e.MaxInFlight &&
+	case now != nil && now.Timeout == e.Timeout && now.AllowPrivate == e.AllowPrivate && now.MaxInFlight == e.MaxInFlight && now.TLS == e.TLS &&
+		reflect.DeepEqual(now.Auth, e.Auth) &&
 		slices.Equal(now.Secrets, e.Secrets) && slices.Equal(now.target.Secrets(), e.target.Secrets()):
 		return client
 	}
-	return call.New(call.Config{Timeout: time.Duration(e.Timeout) * time.Millisecond, AllowPrivate: e.AllowPrivate, Connections: e.MaxInFlight,
-		Secrets: e.secrets, Network: s.cfg.Network})
+	return e.client(s.cfg.Network, e.MaxInFlight)
 }
 
 // ensure returns the outlet of that name. The lock is held.

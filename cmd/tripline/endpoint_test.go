@@ -75,18 +75,20 @@ func TestEndpointTest(t *testing.T) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, err := io.ReadAll(req.Body)
-		if err != nil || hook.Verify(body, req.Header) != nil || req.Header.Get("webhook-test") != "true" {
+		if err != nil || hook.Verify(body, req.Header) != nil || req.Header.Get("webhook-test") != "true" ||
+			req.Header.Get("Authorization") != "Basic dTpwNHNzdzByZA==" {
 			code = http.StatusTeapot
 		}
 		w.WriteHeader(code)
-		io.WriteString(w, "thank you for "+req.Header.Get("X-Key"))
+		io.WriteString(w, "thank you for "+req.Header.Get("X-Key")+req.Header.Get("Authorization"))
 	}))
 	defer server.Close()
 	dir := t.TempDir()
 	t.Setenv("HOOK_KEY", "very-secret")
+	t.Setenv("HOOK_PASSWORD", "p4ssw0rd")
 	for name, text := range map[string]string{
 		"tripline.yaml": "campaigns: [c.yaml]\nendpoints:\n  - {name: hook, url: '" + server.URL + "', allow_private: true, signing: {secrets: ['" + lineSecret +
-			"']}, headers: {X-Key: '${HOOK_KEY}'}}\n  - {name: other, url: 'https://example.com'}\n",
+			"']}, headers: {X-Key: '${HOOK_KEY}'}, auth: {basic: {username: u, password: '${HOOK_PASSWORD}'}}}\n  - {name: other, url: 'https://example.com'}\n",
 		"c.yaml": "name: paid\ntrigger: {single_action: {event: Paid}}\ndeliver: {endpoint: hook, body: '{\"user\": {{ User.id | json }}}'}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -95,8 +97,9 @@ func TestEndpointTest(t *testing.T) {
 	}
 	file := filepath.Join(dir, "tripline.yaml")
 	out, err := run(t, "endpoint", "test", "hook", "--config", file)
-	if err != nil || !strings.Contains(out, "status 202") || !strings.Contains(out, `{"user": "sample-user"}`) || !strings.Contains(out, "thank you for ***") ||
-		!strings.Contains(out, "Webhook-Signature: v1,") || strings.Contains(out, "very-secret") {
+	if err != nil || !strings.Contains(out, "status 202") || !strings.Contains(out, `{"user": "sample-user"}`) || !strings.Contains(out, "thank you for ***Basic ***") ||
+		!strings.Contains(out, "Webhook-Signature: v1,") || strings.Contains(out, "very-secret") ||
+		!strings.Contains(out, "Authorization: ***") || strings.Contains(out, "dTpwNHNzdzByZA") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	code = http.StatusInternalServerError

@@ -14,6 +14,7 @@ import (
 	"github.com/tripline/tripline/config"
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/sink"
+	"github.com/tripline/tripline/sink/auth"
 	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
@@ -137,6 +138,15 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 			out.Signing = append(out.Signing, secret)
 		}
 	}
+	if a := e.Auth; a != nil && a.Basic != nil {
+		out.Auth.Basic = &auth.Basic{Username: a.Basic.Username.Reveal(), Password: a.Basic.Password.Reveal()}
+		secrets = append(secrets, a.Basic.Username.Secrets()...)
+	} else if a != nil && a.Bearer != nil {
+		out.Auth.Bearer = &auth.Bearer{Token: a.Bearer.Token.Reveal()}
+	}
+	if t := e.TLS; t != nil {
+		out.TLS = call.TLS{CA: t.CA.Reveal(), Cert: t.Cert.Reveal(), Key: t.Key.Reveal(), MinVersion: t.MinVersion}
+	}
 	out.Secrets = secrets
 	return out
 }
@@ -166,7 +176,7 @@ func checks() config.Checks {
 				properties, others := target.Properties()
 				endpoints[e.Name] = named{properties, others}
 			}
-			return found(problems)
+			return found(append(problems, x.Identity()...))
 		},
 		Delivery: func(c *campaign.Definition, i int) config.Delivery {
 			content, problems := request.NewContent(c.Deliver[i])

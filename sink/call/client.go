@@ -5,6 +5,7 @@ package call
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/tripline/tripline/sink/auth"
 	"github.com/tripline/tripline/sink/policy"
 )
 
@@ -32,6 +34,8 @@ type Config struct {
 	Connections  int // how many are kept open between attempts
 	Secrets      *Secrets
 	Network      Network
+	TLS          *tls.Config // of TLS.Config; nil: that of the zero TLS
+	Auth         *auth.Auth  // nil: none
 }
 
 // Client calls one endpoint. It is safe for concurrent use.
@@ -60,7 +64,10 @@ type Answer struct {
 
 // New makes a client. It opens nothing.
 func New(cfg Config) *Client {
-	d := &dialer{network: cfg.Network, allowPrivate: cfg.AllowPrivate, timeout: cfg.Timeout}
+	d := &dialer{network: cfg.Network, allowPrivate: cfg.AllowPrivate, timeout: cfg.Timeout, tls: cfg.TLS}
+	if d.tls == nil {
+		d.tls, _ = TLS{}.Config()
+	}
 	c := &Client{secrets: cfg.Secrets, transport: &http.Transport{
 		DialContext:            d.dial,
 		DialTLSContext:         d.dialTLS,
@@ -71,7 +78,7 @@ func New(cfg Config) *Client {
 		MaxResponseHeaderBytes: maxBody,
 	}}
 	c.http = &http.Client{
-		Transport:     roundTripper{c.transport},
+		Transport:     &roundTripper{c.transport, cfg.Auth},
 		Timeout:       cfg.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -82,10 +89,18 @@ func New(cfg Config) *Client {
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // roundTripper hides the transport's CloseIdleConnections from retryablehttp, which would close those of everybody after any
-// failure.
-type roundTripper struct{ t *http.Transport }
+// failure. Each attempt that it is given has a header of its own, in which it says who calls.
+type roundTripper struct {
+	t    *http.Transport
+	auth *auth.Auth
+}
 
-func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r.t.RoundTrip(req) }
+func (r *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.auth != nil {
+		req.Header.Set("Authorization", r.auth.Header())
+	}
+	return r.t.RoundTrip(req)
+}
 
 // exchange is the attempts of one Do, as retryablehttp asks for them.
 type exchange struct {
@@ -174,6 +189,7 @@ func (c *Client) text(err error) string {
 func reason(err error) string {
 	var phase *phaseError
 	var timeout net.Error
+	var remote *net.OpError
 	switch {
 	case errors.As(err, &phase) && !(phase.reason != policy.RefusedAddress && errors.Is(err, context.DeadlineExceeded)):
 		return phase.reason
@@ -182,6 +198,8 @@ func reason(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE), strings.Contains(err.Error(), "server closed idle connection"):
 		return policy.Closed
+	case errors.As(err, &remote) && remote.Op == "remote error": // an alert of crypto/tls: TLS 1.3 refuses a client's certificate after the handshake
+		return policy.TLS
 	}
 	return policy.BadResponse
 }

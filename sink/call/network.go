@@ -38,6 +38,7 @@ type dialer struct {
 	network      Network
 	allowPrivate bool
 	timeout      time.Duration
+	tls          *tls.Config
 }
 
 // dial is http.Transport.DialContext. The transport gives it no deadline: a connection that comes too late for its request
@@ -127,12 +128,12 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	host, _, _ := net.SplitHostPort(address) // dial has split it
-	secured := tls.Client(conn, &tls.Config{
-		ServerName: host,
-		RootCAs:    d.network.Roots,
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
-	})
+	cfg := d.tls.Clone()
+	cfg.ServerName, cfg.NextProtos = host, []string{"h2", "http/1.1"}
+	if cfg.RootCAs == nil {
+		cfg.RootCAs = d.network.Roots
+	}
+	secured := tls.Client(conn, cfg)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, &phaseError{policy.TLS, err}
