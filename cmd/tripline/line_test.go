@@ -103,7 +103,7 @@ endpoints:
 		t.Fatal(problems)
 	}
 	l.cfg = &loaded{Config: cfg}
-	client, err := kgo.NewClient(kgo.SeedBrokers(l.brokers...), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(l.brokers...), kgo.ProducerBatchCompression())
 	if err != nil {
 		t.Fatal(err)
 	}

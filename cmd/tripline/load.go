@@ -99,7 +99,7 @@ func newLoaded(cfg *config.Config) (*loaded, error) {
 // by some clients only with a further library. A topic's compression.type compresses what it keeps.
 func (cfg *loaded) client() []kgo.Opt {
 	opts := []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("tripline"), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.ProducerBatchCompression(kgo.NoCompression())}
+		kgo.ProducerBatchCompression()}
 	if cfg.tls != nil {
 		opts = append(opts, kgo.DialTLSConfig(cfg.tls))
 	}
