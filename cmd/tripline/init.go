@@ -26,38 +26,74 @@ const sampleEndpoint = `endpoints:                                     # where w
 `
 
 func initCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "init DIR",
-		Short:   "Write a commented tripline.yaml and a campaign of each kind with its test",
-		Example: "  tripline init demo && cd demo && tripline check && tripline test campaigns/*_test.yaml",
-		Args:    cobra.ExactArgs(1),
+	var list bool
+	var names []string
+	c := &cobra.Command{
+		Use:   "init DIR",
+		Short: "Write a commented tripline.yaml and a campaign of each kind with its test",
+		Long: `Write a project: a commented tripline.yaml, a campaign of each kind with its test, and JSON Schemas for editors. With --template,
+write campaigns of the cookbook instead, into a new project or one that is there.`,
+		Example: `  tripline init demo && cd demo && tripline check && tripline test campaigns/*_test.yaml
+  tripline init --list
+  tripline init --template win-back --template trial-ending demo`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := writeProject(args[0]); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "wrote %s: now try\n  cd %s && tripline check && tripline test campaigns/*_test.yaml\n", args[0], args[0])
-			return nil
-		},
 	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if list {
+			return cobra.NoArgs(c, args)
+		}
+		return cobra.ExactArgs(1)(c, args)
+	}
+	c.Flags().StringSliceVar(&names, "template", nil, "a campaign of the cookbook, with its test; may be given more than once")
+	c.Flags().BoolVar(&list, "list", false, "list the campaigns of the cookbook")
+	output := addOutputFlag(c, "text or json")
+	c.MarkFlagsMutuallyExclusive("list", "template")
+	must(c.RegisterFlagCompletionFunc("template", cobra.FixedCompletions(recipeNames(), cobra.ShellCompDirectiveNoFileComp)))
+	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case list:
+			return listRecipes(c.OutOrStdout(), output.word)
+		case len(names) > 0:
+			return writeRecipes(c.OutOrStdout(), args[0], names)
+		}
+		if err := writeProject(args[0]); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "wrote %s: now try\n  cd %s && tripline check && tripline test campaigns/*_test.yaml\n", args[0], args[0])
+		return nil
+	}
+	return c
 }
 
 // writeProject writes the sample project into dir and overwrites nothing.
 func writeProject(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, "tripline.yaml")); err == nil {
+	if there, err := hasProject(dir); err != nil {
+		return err
+	} else if there {
 		return fmt.Errorf("%s has a tripline.yaml already; choose another folder", dir)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
-	if err := writeSchemas(dir); err != nil {
-		return err
-	}
-	if err := writeNew(filepath.Join(dir, "tripline.yaml"), append(modeline(".", "tripline.yaml"), projectConfig()...)); err != nil {
+	if err := writeBase(dir); err != nil {
 		return err
 	}
 	return writeCampaigns(filepath.Join(dir, "campaigns"), "template/campaigns/*.yaml")
+}
+
+func hasProject(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, "tripline.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// writeBase writes what a project has without its campaigns.
+func writeBase(dir string) error {
+	if err := writeSchemas(dir); err != nil {
+		return err
+	}
+	return writeNew(filepath.Join(dir, "tripline.yaml"), append(modeline(".", "tripline.yaml"), projectConfig()...))
 }
 
 // writeCampaigns writes the campaigns and tests that match a pattern of templates.

@@ -7,7 +7,7 @@ import (
 
 // Every behaviour of the campaign language has a scenario: campaign tests as users write them, run as `tripline test` does.
 func TestScenarios(t *testing.T) {
-	for _, pattern := range []string{"testdata/scenarios/*_test.yaml", "template/campaigns/*_test.yaml"} {
+	for _, pattern := range []string{"testdata/scenarios/*_test.yaml", "template/campaigns/*_test.yaml", "template/cookbook/*_test.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no scenarios match %s (%v)", pattern, err)
