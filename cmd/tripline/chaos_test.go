@@ -158,6 +158,7 @@ func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
 		kfake.GroupMinSessionTimeout(time.Second)); err != nil {
 		t.Fatal(err)
 	}
+	stamping(w.cluster)
 	for _, topic := range []string{"events", "profiles", "triggers", "decisions", "deliveries", "dead-letters"} {
 		stamps := map[string]string{}
 		if topic == "events" || topic == "profiles" {
