@@ -117,7 +117,8 @@ func TestLineSinkKilledInMidRetry(t *testing.T) {
 		if got := fmt.Sprint(finals[trigger.ID]); got != "[delivered]" {
 			t.Errorf("%s has final records %s", trigger.ID, got)
 		}
-		if r.seen[trigger.ID] < 3 || recorded[trigger.ID] < 3 {
+		// Each kill may lose the outcome of one attempt, which is made again and then has that attempt's number.
+		if seen := r.seen[trigger.ID]; seen < 3 || recorded[trigger.ID] > seen || recorded[trigger.ID] < seen-2 {
 			t.Errorf("%s: the receiver saw %d attempts, the records tell of %d", trigger.ID, r.seen[trigger.ID], recorded[trigger.ID])
 		}
 	}

@@ -50,6 +50,7 @@ func TestOnDisk(t *testing.T) {
 	for i := range 20_000 {
 		now += rng.Int64N(300)
 		user, name, what := fmt.Sprintf("u-%d", rng.IntN(300)), []string{"a", "b"}[rng.IntN(2)], rng.IntN(200)
+		late := rng.Int64N(2000)
 		for _, l := range lines {
 			switch what {
 			case 0:
@@ -57,7 +58,7 @@ func TestOnDisk(t *testing.T) {
 			case 1:
 				l.Profile(&record.Profile{User: user, Properties: value.Properties{{Name: "n", Value: value.OfNumber(float64(i % 3))}}}, now)
 			default:
-				l.Event(&record.Event{User: user, Name: name, Time: now - rng.Int64N(1)}, now)
+				l.Event(&record.Event{User: user, Name: name, Time: now - late}, now)
 			}
 		}
 	}
