@@ -17,13 +17,13 @@ type Auth struct {
 
 // BasicAuth is a user's name and password (RFC 7617).
 type BasicAuth struct {
-	Username Text   `yaml:"username"`
-	Password Secret `yaml:"password"`
+	Username Text   `yaml:"username" required:"true"`
+	Password Secret `yaml:"password" required:"true"`
 }
 
 // BearerAuth is a token as it is (RFC 6750).
 type BearerAuth struct {
-	Token Secret `yaml:"token"`
+	Token Secret `yaml:"token" required:"true"`
 }
 
 // EndpointTLS is whom an endpoint's connections trust, and what they show of themselves. Without CA the system's roots hold; Cert
@@ -32,7 +32,7 @@ type EndpointTLS struct {
 	CA         PEM    `yaml:"ca"`
 	Cert       PEM    `yaml:"cert"`
 	Key        PEM    `yaml:"key"`
-	MinVersion string `yaml:"min_version"` // 1.2 | 1.3
+	MinVersion string `yaml:"min_version" values:"1.2|1.3"`
 }
 
 func (t *EndpointTLS) setDefaults() { t.MinVersion = "1.2" }

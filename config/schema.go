@@ -68,6 +68,7 @@ var scalarSchemas = map[reflect.Type]schema{
 	reflect.TypeFor[Moment]():              anyOf(form("0|"+durationForm+"|"+timeForm), schema{"const": 0}),
 	reflect.TypeFor[Text]():                {"type": "string"},
 	reflect.TypeFor[Secret]():              {"type": "string"},
+	reflect.TypeFor[PEM]():                 {"type": "string"},
 	reflect.TypeFor[value.Value]():         {},
 	reflect.TypeFor[value.Properties]():    {"type": "object"},
 }
@@ -156,7 +157,7 @@ func (b *schemaBuilder) mapping(t reflect.Type) schema {
 	if len(required) > 0 {
 		s["required"] = required
 	}
-	if t == reflect.TypeFor[campaign.Trigger]() {
+	if t == reflect.TypeFor[campaign.Trigger]() || t == reflect.TypeFor[Auth]() { // exactly one of them
 		s["minProperties"], s["maxProperties"] = 1, 1
 	}
 	return s

@@ -169,6 +169,8 @@ func TestSchemasRefuse(t *testing.T) {
 		{"tripline.yaml", "state: {standbys: 1}", "state: {standbys: 0}"},
 		{"tripline.yaml", "endpoints: [{name: x, url: 'https://x.y', retry: {on: [99]}}]", "endpoints: [{name: x, url: 'https://x.y', retry: {on: [404, 500-503]}}]"},
 		{"tripline.yaml", "endpoints: [{name: x}]", "endpoints: [{name: x, url: '${URL}'}]"},
+		{"tripline.yaml", "endpoints: [{name: x, url: 'https://x.y', auth: {}}]", "endpoints: [{name: x, url: 'https://x.y', auth: {bearer: {token: t}}}]"},
+		{"tripline.yaml", "endpoints: [{name: x, url: 'https://x.y', tls: {min_version: '1.1'}}]", "endpoints: [{name: x, url: 'https://x.y', tls: {min_version: '1.3'}}]"},
 		{"tripline.yaml", "format: {user: id}", "format: {event: name}"},
 		{"a_test.yaml", "campaigns: [a.yaml]\ntests: [{name: a, start: today}]", "campaigns: [a.yaml]\ntests: [{name: a, start: 2026-01-05T10:00:00Z}]"},
 		{"a_test.yaml", "campaigns: a.yaml\ntests: []", "campaigns: [a.yaml]\ntests: []"},
