@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -151,6 +152,20 @@ type Cap struct {
 	Max  int      `yaml:"max" required:"true"`
 	Per  Duration `yaml:"per" required:"true"`
 	Tags []string `yaml:"tags"`
+}
+
+// capsOf are the caps that count a campaign with these tags, and the longest of their lengths.
+func (r *Rules) capsOf(tags []string) (caps []*Cap, longest int64) {
+	for i := range r.Caps {
+		if limit := &r.Caps[i]; limit.covers(tags) {
+			caps, longest = append(caps, limit), max(longest, int64(limit.Per))
+		}
+	}
+	return caps, longest
+}
+
+func (l *Cap) covers(tags []string) bool {
+	return len(l.Tags) == 0 || slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(l.Tags, tag) })
 }
 
 // Delivery is where and how the sink sends the campaign's triggers.

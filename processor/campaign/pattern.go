@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/tripline/tripline/processor/campaign/expr"
@@ -325,3 +326,18 @@ func (s *step) worth(c *campaign, e *history.Event) value.Value {
 	}
 	return v
 }
+
+func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }
+
+// after is behind everything of time t in the user's order, before ahead of it.
+func after(t int64) history.Position { return history.Position{Time: t, Seq: math.MaxUint64} }
+
+func before(t int64) history.Position { return history.Position{Time: t - 1, Seq: math.MaxUint64} }
+
+func less(a, b history.Position) bool {
+	return a.Time < b.Time || a.Time == b.Time && a.Seq < b.Seq
+}
+
+// KeyOf is a text that is equal for two events exactly if the named properties have equal values of equal type; ok is false where
+// one is missing.
+func KeyOf(e *history.Event, names []string) (key string, ok bool) { return keyOf(e, names) }

@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
@@ -260,31 +259,6 @@ func (st *standing) ends(s *step, e *history.Event) {
 	st.held = kept
 }
 
-func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }
-
-// after is behind everything of time t in the user's order, before ahead of it.
-func after(t int64) history.Position { return history.Position{Time: t, Seq: math.MaxUint64} }
-
-func before(t int64) history.Position { return history.Position{Time: t - 1, Seq: math.MaxUint64} }
-
-func less(a, b history.Position) bool {
-	return a.Time < b.Time || a.Time == b.Time && a.Seq < b.Seq
-}
-
-// capsOf are the caps that count a campaign with these tags, and the longest of their lengths.
-func (r *Rules) capsOf(tags []string) (caps []*Cap, longest int64) {
-	for i := range r.Caps {
-		if limit := &r.Caps[i]; limit.covers(tags) {
-			caps, longest = append(caps, limit), max(longest, int64(limit.Per))
-		}
-	}
-	return caps, longest
-}
-
-func (l *Cap) covers(tags []string) bool {
-	return len(l.Tags) == 0 || slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(l.Tags, tag) })
-}
-
 // counted is how many of the user's triggers a cap counts that have left in (leaving − per, leaving].
 func (u *User) counted(limit *Cap, leaving int64) (n int) {
 	for _, t := range u.sent {
@@ -331,8 +305,19 @@ type View struct {
 	Used       map[string]history.Position // actions: by key, up to where events have been used up
 	Left       []int64                     // moments of the user's triggers, where reentry asks for them
 
-	Look    func(l *expr.Lookup, moment int64) expr.Answer // a history function as of a moment
-	Reenter func(moment int64) bool                        // whether reentry lets a moment through
+	HeldOut bool // in the control group
+
+	Look    func(l *expr.Lookup, moment int64) expr.Answer               // a history function as of a moment
+	Reenter func(moment int64) bool                                      // whether reentry lets a moment through
+	Quiet   func(moment int64) (end int64, ok bool)                      // whether quiet hours are on at a moment, and until when
+	Counts  func(moment int64) []Counted                                 // what the campaign's caps count at a moment
+	Exit    func(moment int64, newest *history.Event) (e *history.Event) // the first event that ends the wait of what qualified then; nil: none
+}
+
+// Counted is how many of the user's triggers a cap counts.
+type Counted struct {
+	Cap      *Cap
+	Triggers int
 }
 
 // Open is what waits for a user in a campaign.
@@ -372,13 +357,6 @@ func (u *User) View(name string) (v View, ok bool) {
 		st = &standing{c: c}
 	}
 	v.Matches, v.Left = st.count, slices.Clone(st.left)
-	v.Reenter = func(moment int64) bool {
-		if c.def.Reentry == nil {
-			return true
-		}
-		_, stopped := c.def.Reentry.stops(v.Left, moment)
-		return !stopped
-	}
 	for _, f := range st.floors {
 		v.Used[f.key] = f.at
 	}
@@ -390,9 +368,33 @@ func (u *User) View(name string) (v View, ok bool) {
 		v.Held = append(v.Held, Open{Moment: st.held[i].moment, Due: st.held[i].due})
 	}
 	slices.SortStableFunc(v.Open, func(a, b Open) int { return cmp.Compare(a.Due, b.Due) })
+	v.HeldOut = c.def.ControlGroup != nil && c.def.ControlGroup.holds(c.def.Name, u.id)
+	v.controls(u, c)
 	return v, true
 }
 
-// KeyOf is a text that is equal for two events exactly if the named properties have equal values of equal type; ok is false where
-// one is missing.
-func KeyOf(e *history.Event, names []string) (key string, ok bool) { return keyOf(e, names) }
+// controls lets a view ask what stops a trigger.
+func (v *View) controls(u *User, c *campaign) {
+	v.Reenter = func(moment int64) bool {
+		if c.def.Reentry == nil {
+			return true
+		}
+		_, stopped := c.def.Reentry.stops(v.Left, moment)
+		return !stopped
+	}
+	v.Quiet = func(moment int64) (int64, bool) {
+		if c.def.QuietHours == nil {
+			return 0, false
+		}
+		return c.quiet.Holds(moment, u.zone)
+	}
+	v.Counts = func(moment int64) (list []Counted) {
+		for _, limit := range c.caps {
+			list = append(list, Counted{limit, u.counted(limit, moment)})
+		}
+		return list
+	}
+	v.Exit = func(moment int64, newest *history.Event) *history.Event {
+		return u.begin(moment, &Output{}).exit(c, &qualification{c: c, moment: moment, events: []*history.Event{newest}})
+	}
+}

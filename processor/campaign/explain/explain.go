@@ -103,6 +103,7 @@ type judge struct {
 	moment     int64
 	events     []*history.Event // up to the moment
 	newest     *history.Event   // of those that would qualify; nil: none, or a profile's date
+	qualified  int64            // the moment for which newest would qualify, where that is known
 	runs       string           // what the user is waiting for, where a condition only needs time
 	conditions []Condition
 }

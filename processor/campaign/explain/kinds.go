@@ -50,7 +50,7 @@ func (j *judge) singleAction(d *campaign.SingleAction) {
 	}
 	for _, f := range all {
 		if j.newest == nil || j.newest.Position().Compare(f.Position()) < 0 {
-			j.newest = f.Event
+			j.newest, j.qualified = f.Event, f.Time
 		}
 	}
 	name := patterns[0].Event
@@ -73,7 +73,7 @@ func (j *judge) actions(d *campaign.Actions) {
 	}
 	end, key := j.moment, ""
 	if newest != nil {
-		end, key, j.newest = newest.Time, newest.key, newest.Event
+		end, key, j.newest, j.qualified = newest.Time, newest.key, newest.Event, newest.Time
 	}
 	whole, counted, since := true, true, int64(math.MinInt64)
 	for i := range patterns {
@@ -136,6 +136,7 @@ func (j *judge) inactionWithinTime(d *campaign.InactionWithinTime) {
 	}
 	j.newest = begun.Event
 	deadline := begun.Time + within
+	j.qualified = deadline
 	for _, f := range list {
 		if d.OnRepeat != "separate" && d.OnRepeat != "ignore" && f.key == begun.key && begun.Position().Compare(f.Position()) < 0 && f.Time <= deadline {
 			j.condition(text, false, f.Name+" of "+calendar.FormatTime(f.Time)+tied(f.Event, after.same)+" has moved the deadline")
