@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -130,6 +131,7 @@ func TestLineBacktestSince(t *testing.T) {
 	l := newLine(t, 3, "")
 	p := l.start("processor", "a")
 	l.load(2, func(int) {})
+	time.Sleep(4 * time.Second) // the last deadline is behind 3 s: from then on time changes nothing
 	l.whole()
 	p.stop()
 	file := filepath.Join(l.dir, "tripline.yaml")

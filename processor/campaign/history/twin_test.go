@@ -255,6 +255,7 @@ func TestTwin(t *testing.T) {
 			{MaxAge: 100_000}, {MaxAge: 1_500_000}, {MaxAge: 500_000, MaxEvents: 300}} {
 			t.Run(fmt.Sprintf("%s %d %d", name, lim.MaxAge, lim.MaxEvents), func(t *testing.T) {
 				t.Parallel()
+				tr := tr
 				tr.rand = rand.New(rand.NewPCG(1, uint64(lim.MaxAge)+uint64(lim.MaxEvents)))
 				runTwin(t, tr, lim, 1500)
 			})
