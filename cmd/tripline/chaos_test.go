@@ -171,6 +171,10 @@ func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
 	if w.client, err = kgo.NewClient(w.options(w.network.DialContext)...); err != nil {
 		t.Fatal(err)
 	}
+	// A client that was refused an id once is of no use any more, and this one has to outlive the faults.
+	if _, _, err := w.client.ProducerID(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	var endpoints []sink.Endpoint
 	for i, name := range []string{"a", "b"} {
 		w.hooks = append(w.hooks, w.listen(8001+i, seed))
