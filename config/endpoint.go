@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -217,4 +219,128 @@ func isNumeric(host string) bool {
 		return err == nil || label == "0x"
 	}
 	return label != "" && strings.Trim(label, "0123456789") == ""
+}
+
+// Auth says who calls an endpoint: exactly one of its fields is set.
+type Auth struct {
+	Basic  *BasicAuth           `yaml:"basic"`
+	Bearer *BearerAuth          `yaml:"bearer"`
+	OAuth2 campaign.Unavailable `yaml:"oauth2"`
+	JWT    campaign.Unavailable `yaml:"jwt"`
+}
+
+// BasicAuth is a user's name and password (RFC 7617).
+type BasicAuth struct {
+	Username Text   `yaml:"username" required:"true"`
+	Password Secret `yaml:"password" required:"true"`
+}
+
+// BearerAuth is a token as it is (RFC 6750).
+type BearerAuth struct {
+	Token Secret `yaml:"token" required:"true"`
+}
+
+// EndpointTLS is whom an endpoint's connections trust, and what they show of themselves. Without CA the system's roots hold; Cert
+// and Key come together or not at all.
+type EndpointTLS struct {
+	CA         PEM    `yaml:"ca"`
+	Cert       PEM    `yaml:"cert"`
+	Key        PEM    `yaml:"key"`
+	MinVersion string `yaml:"min_version" values:"1.2|1.3"`
+}
+
+func (t *EndpointTLS) setDefaults() { t.MinVersion = "1.2" }
+
+// PEM is a text of PEM blocks, or the name of a file that holds them.
+type PEM struct{ Secret }
+
+func (p *PEM) decodeNode(d *document, n *node, path string) {
+	if n.kind == scalar && strings.Contains(n.text, pemBegin) {
+		d.file.hidden = append(d.file.hidden, n)
+	}
+	before := len(d.failed)
+	p.Secret.decodeNode(d, n, path)
+	if len(d.failed) > before || strings.Contains(p.value, pemBegin) {
+		return
+	}
+	name := d.path(p.value)
+	content, err := os.ReadFile(name)
+	switch {
+	case p.value == "" || strings.HasPrefix(n.text, "file:"):
+		d.problem(n, path, "", "%s: expected a PEM text, or the name of a file with one", keyName(path))
+		return
+	case err != nil:
+		d.problem(n, path, "", "%s: the file cannot be read: %s", keyName(path), cause(err))
+		return
+	}
+	d.read = append(d.read, name)
+	p.value, p.secrets = string(content), []string{string(content)}
+}
+
+// pemBegin is how a PEM block begins (RFC 7468).
+const pemBegin = "-----BEGIN "
+
+func (e *Endpoint) checkIdentity(d *document, at string) {
+	if t := e.TLS; t != nil {
+		d.oneOf(at+".tls.min_version", t.MinVersion, "1.2", "1.3")
+	}
+	a := e.Auth
+	if a == nil {
+		return
+	}
+	at += ".auth"
+	required := func(key string, t Text) {
+		if t.Reveal() == "" {
+			d.missing(at + "." + key)
+		}
+	}
+	switch {
+	case (a.Basic == nil) == (a.Bearer == nil):
+		d.wrong(at, "", "`auth`: expected one of basic and bearer")
+	case a.Basic != nil:
+		required("basic.username", a.Basic.Username)
+		required("basic.password", a.Basic.Password.Text)
+	case a.Bearer != nil:
+		required("bearer.token", a.Bearer.Token.Text)
+	}
+}
+
+// Breaker says when the sink lets an endpoint rest: where FailureRate of at least MinSamples attempts within Window failed, for Open.
+// The zero Breaker is `none`.
+type Breaker struct {
+	FailureRate Percent           `yaml:"failure_rate"`
+	MinSamples  int               `yaml:"min_samples"`
+	Window      campaign.Duration `yaml:"window"`
+	Open        campaign.Duration `yaml:"open"`
+}
+
+func (b *Breaker) decodeNode(d *document, n *node, path string) {
+	if n.kind == scalar && n.text == "none" {
+		*b = Breaker{}
+		return
+	}
+	if n.kind != mapping {
+		d.problem(n, path, "", "%s: expected a mapping or none, not %s", keyName(path), n.describe())
+		return
+	}
+	d.decodeStruct(n, path, reflect.ValueOf(b).Elem())
+	if b.FailureRate == 0 {
+		d.wrong(path+".failure_rate", "", "`failure_rate`: expected a share above 0%%; `breaker: none` turns it off")
+	}
+	d.between(path+".min_samples", b.MinSamples, 1, 1_000_000)
+	d.duration(path+".window", b.Window, 10, 3600*second)
+	d.duration(path+".open", b.Open, 1, 24*3600*second)
+}
+
+// RateLimit bounds the attempts of the whole group. A Burst of 0 is what comes in one second, at least 1.
+type RateLimit struct {
+	PerSecond float64 `yaml:"per_second"`
+	Burst     int     `yaml:"burst"`
+}
+
+func (r *RateLimit) check(d *document, at string) {
+	if r.PerSecond < 0.001 || r.PerSecond > 1_000_000 {
+		d.wrong(at+".per_second", "", "`per_second`: expected a number from 0.001 to 1000000")
+	}
+	d.between(at+".burst", r.Burst, 0, 1_000_000)
 }

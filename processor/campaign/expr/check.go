@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,6 +16,9 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
+
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // problem is what is wrong at a character of the text, from 0.
@@ -177,4 +181,127 @@ func rephrased(p parsed, err error) *problem {
 		}
 	}
 	return wrong
+}
+
+// Part is one of the conditions that an expression joins by && at its top, judged for itself.
+type Part struct {
+	Text   string
+	Holds  bool
+	Values []Named // what it asks, in order of the text: properties of the event and the profile, and the history's answers
+	Err    error   // what failed at run time; Holds is false then
+}
+
+// Named is a question of an expression and its answer as text; "missing" where there is none.
+type Named struct{ Name, Value string }
+
+// Parts judges the conditions of a text that Compile accepts, one by one, to explain its answer: it holds exactly if all of them
+// do. It is slow.
+func Parts(text string, scope Scope, env *Env) []Part {
+	parsed, wrong := parse(text)
+	if wrong != nil {
+		return nil
+	}
+	var parts []Part
+	var split func(n ast.Node)
+	split = func(n ast.Node) {
+		if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
+			split(b.Left)
+			split(b.Right)
+			return
+		}
+		parts = append(parts, judged(n, scope, env))
+	}
+	if _, ok := parsed.tree.Node.(*ast.VariableDeclaratorNode); ok {
+		return []Part{judged(parsed.tree.Node, scope, env)}
+	}
+	split(parsed.tree.Node)
+	return parts
+}
+
+func judged(n ast.Node, scope Scope, env *Env) Part {
+	part := Part{Text: n.String()}
+	if p, wrong := Compile(part.Text, scope); wrong == nil {
+		part.Holds, part.Err = p.True(env)
+	}
+	seen := map[string]bool{}
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		name := n.String()
+		if v, ok := answered(n, name, scope, env); ok {
+			if !seen[name] {
+				seen[name] = true
+				part.Values = append(part.Values, Named{name, v})
+			}
+			return
+		}
+		for _, child := range children(n) {
+			walk(child)
+		}
+	}
+	walk(n)
+	return part
+}
+
+// answered is the answer to what n asks of the event, the profile or the history, if it asks one thing.
+func answered(n ast.Node, name string, scope Scope, env *Env) (answer string, ok bool) {
+	inner := unchained(n)
+	if m, is := inner.(*ast.MemberNode); is {
+		if _, named := (&compiler{}).source(m); !named {
+			inner = unchained(m.Node)
+		}
+	}
+	switch x := inner.(type) {
+	case *ast.MemberNode:
+	case *ast.CallNode:
+		callee, is := x.Callee.(*ast.IdentifierNode)
+		if !is {
+			return "", false
+		}
+		if _, ours := functions[callee.Value]; !ours {
+			return "", false
+		}
+	default:
+		return "", false
+	}
+	parsed, wrong := parse(name)
+	if wrong != nil {
+		return "", false
+	}
+	r := read(name, scope, parsed.tree.Node)
+	p := &Program{text: name, lookups: r.lookups}
+	c := compiler{program: p, calls: r.calls, constants: map[any]operand{}}
+	e := c.eval(parsed.tree.Node)
+	if p.slots = c.slots; r.wrong != nil || c.wrong != nil {
+		return "", false
+	}
+	var f frame
+	holds, err := false, error(nil)
+	f.begin(p, env)
+	defer f.end(&holds, &err)
+	return e(&f).shown(), true
+}
+
+// shown is an operand as a person reads it.
+func (o operand) shown() string {
+	switch o.kind {
+	case kindBool:
+		return strconv.FormatBool(o.isTrue())
+	case kindInt:
+		return strconv.FormatInt(o.bits, 10)
+	case kindFloat:
+		return strconv.FormatFloat(o.float(), 'g', -1, 64)
+	case kindDigits:
+		return o.text
+	case kindString:
+		return strconv.Quote(o.text)
+	case kindDuration:
+		return calendar.FormatDuration(time.Duration(o.bits).Milliseconds())
+	case kindTime:
+		return calendar.FormatTime(o.ref.(time.Time).UnixMilli())
+	case kindJSON:
+		return o.ref.(value.Value).Text()
+	case kindObject:
+		return string(o.ref.(*object).properties.Append(nil))
+	}
+	return "missing"
 }
