@@ -162,8 +162,11 @@ func (p *benchProcess) lanes() ([]benchLane, error) {
 		return nil, err
 	}
 	defer body.Close()
-	var page struct{ Detail []benchLane }
-	return page.Detail, json.NewDecoder(body).Decode(&page)
+	var page struct {
+		Detail struct{ Lanes []benchLane }
+	}
+	err = json.NewDecoder(body).Decode(&page)
+	return page.Detail.Lanes, err
 }
 
 func (p *benchProcess) get(page string) (io.ReadCloser, error) {
