@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -224,6 +225,15 @@ func past(ctx context.Context, cfg *loaded, user string, o *whyOptions) (list []
 		}
 		return nil
 	})
-	slices.SortStableFunc(list, func(a, b explain.Past) int { return strings.Compare(a.Time, b.Time) })
+	// Of one moment what triggered comes first: it is why reentry and caps stopped the others.
+	rank := func(p explain.Past) int {
+		if p.Outcome == "triggered" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b explain.Past) int {
+		return cmp.Or(strings.Compare(a.Time, b.Time), cmp.Compare(rank(a), rank(b)))
+	})
 	return list, err
 }
