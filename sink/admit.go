@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/sink/deadletter"
 	"github.com/tripline/tripline/sink/outbox"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/state/lane"
@@ -49,7 +51,7 @@ func (l *laneRun) take(p *part, r *kgo.Record) error {
 		l.sink.metrics.bad.Inc()
 		l.sink.log.Warn("a record that is no trigger", zap.String("topic", r.Topic), zap.Int32("partition", r.Partition), zap.Int64("offset", r.Offset),
 			zap.String("detail", detail))
-		l.cycle.bad = append(l.cycle.bad, badRecord{p, r.Offset, unread(l.sink.cfg.DeadLetters, r, detail)})
+		l.cycle.bad = append(l.cycle.bad, badRecord{p, r.Offset, deadletter.Unread(l.sink.cfg.DeadLetters, r, detail)})
 		return nil
 	}
 	key := outbox.Key(t.ID, replay)
@@ -280,4 +282,43 @@ func (l *laneRun) pull(p *part, endpoint string, kind int, stage outbox.Stage) e
 		}
 	}
 	return err
+}
+
+// readTrigger reads a record of `triggers`. detail says why it is no trigger; with "" it is one.
+func readTrigger(r *kgo.Record) (t record.Trigger, replay int64, detail string) {
+	if len(r.Value) > record.MaxBytes {
+		return t, 0, "larger than " + strconv.Itoa(record.MaxBytes) + " bytes"
+	}
+	t, err := record.ParseTrigger(r.Value)
+	if err != nil {
+		return t, 0, err.Error()
+	}
+	for name, text := range map[string]string{"campaign": t.Campaign, "version": t.Version, "user_id": t.User, "endpoint": t.Endpoint} {
+		if len(text) > maxName {
+			return t, 0, name + " has more than " + strconv.Itoa(maxName) + " bytes"
+		}
+	}
+	if len(t.ID) > maxName || !isID(t.ID) {
+		return t, 0, "id: expected up to " + strconv.Itoa(maxName) + " visible characters of ASCII without a dot"
+	}
+	for _, h := range r.Headers {
+		if h.Key == "tripline-replay" {
+			n, err := strconv.ParseInt(string(h.Value), 10, 64)
+			if err != nil || n < 1 {
+				return t, 0, "the header tripline-replay is not a number from 1"
+			}
+			replay = n
+		}
+	}
+	return t, replay, ""
+}
+
+// isID: the id is a header, is signed with dots around it, and names a row.
+func isID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c >= 0x7f || c == '.' {
+			return false
+		}
+	}
+	return true
 }

@@ -5,12 +5,12 @@
 //  1. lane.go polls a record; admit.go reads it, asks the outbox whether it is known, and finds its endpoint's outlet.
 //  2. outlet.go has two queues in memory and as many goroutines as attempts may be in flight: first attempts go before retries,
 //     and half of the places are not for retries. What has no room goes into the endpoint's queue in state.
-//     pace.go holds them back: rate, breaker, pause.
+//     policy.Gate holds them back: rate, breaker, pause.
 //  3. attempt.go renders the request (package request), sends it (package call) and judges the answer (package policy). It tells
 //     the lane; it decides nothing that has to be committed.
-//  4. settle.go turns that into a record of `deliveries`, and a row: a wait with its timer, or a note that it has ended. What
+//  4. cycle.go turns that into a record of `deliveries`, and a row: a wait with its timer, or a note that it has ended. What
 //     failed becomes a dead letter.
-//  5. cycle.go commits records, rows and position in one transaction (package state/lane), beside everything else.
+//  5. It commits records, rows and position in one transaction (package state/lane), beside everything else.
 //  6. admit.go takes what is due out of its row, and what waits for room out of its queue; sweep.go finds what must not wait any
 //     longer: of erased users, of endpoints that have gone, of more than may wait.
 //

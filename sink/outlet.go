@@ -40,10 +40,7 @@ type outlet struct {
 	bytes    int                  // of their records
 	maxBytes int
 	flying   [2]int
-	paused   bool
-	held     int64 // ms: nothing is sent before
-	breaker  policy.Breaker
-	throttle policy.Throttle
+	gate     policy.Gate
 	share    float64     // of the group's partitions that this process has
 	timer    *time.Timer // of the next moment at which something may start
 	timerAt  int64       // ms
@@ -96,7 +93,7 @@ func (o *outlet) current() (e *endpoint, client *call.Client, gone bool) {
 func (o *outlet) hold(until int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held = max(o.held, until)
+	o.gate.Hold(until, time.Now().UnixMilli())
 }
 
 // room is how many more flights of a lane the outlet takes.
@@ -174,11 +171,11 @@ func (o *outlet) take() *flight {
 	look := false
 	if o.endpoint != nil && !o.gone() {
 		now := time.Now().UnixMilli()
-		if wait := o.blocked(now); wait != 0 {
+		if wait := o.gate.Blocked(now); wait != 0 {
 			o.wakeAt(now, wait)
 			return nil
 		}
-		if look = o.breaker.Begin(now); look {
+		if look = o.gate.Begin(now); look {
 			kind, i = o.oldest()
 			o.metrics.phase(o.name, policy.HalfOpen)
 		}
@@ -218,19 +215,6 @@ func (o *outlet) oldest() (kind, i int) {
 	return kind, i
 }
 
-// blocked is for how many ms nothing may start; below 0: until something happens. With 0 a token has been taken.
-func (o *outlet) blocked(now int64) int64 {
-	switch wait := o.breaker.Wait(now); {
-	case o.paused:
-		return -1
-	case o.held > now:
-		return o.held - now
-	case wait != 0:
-		return wait
-	}
-	return o.throttle.Take(now)
-}
-
 // wakeAt sees to it that somebody pumps after so many ms, unless that is below 0.
 func (o *outlet) wakeAt(now, wait int64) {
 	if wait < 0 || o.timer != nil && o.timerAt <= now+wait {
@@ -260,7 +244,7 @@ func (o *outlet) landed(f *flight) *flight {
 	o.forget(f)
 	if f.look { // it ended without an attempt
 		f.look = false
-		o.breaker.Release()
+		o.gate.Release(time.Now().UnixMilli())
 	}
 	return o.take()
 }
@@ -302,4 +286,58 @@ func (o *outlet) stop() {
 	if o.client != nil {
 		o.client.Close()
 	}
+}
+
+// learn takes what an attempt tells of the endpoint: its breaker, and its rate. first says that a try in place may follow.
+func (o *outlet) learn(f *flight, a *call.Answer, first bool) (look int64, held bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.endpoint == nil {
+		return 0, true
+	}
+	looked := f.look
+	f.look = false
+	l := o.gate.End(o.endpoint.Breaker, a.Answer, a.Started, looked, first)
+	if l.Changed {
+		o.metrics.phase(o.name, l.Phase)
+		if l.Phase == policy.Open && !looked {
+			o.log.Warn("breaker is open: what is for the endpoint waits", zap.String("endpoint", o.name), zap.Int64("open_ms", o.endpoint.Breaker.Open))
+		} else if l.Phase == policy.Normal {
+			o.log.Info("breaker is closed again", zap.String("endpoint", o.name))
+		}
+		o.pump()
+	}
+	if l.Slowed {
+		o.metrics.rate(o.name, l.Rate)
+	}
+	return l.Look, l.Held
+}
+
+// pace sets the rate anew: this process's part of what the group may do. The lock is held.
+func (o *outlet) pace(now int64) {
+	var limit policy.Limit
+	if o.endpoint != nil {
+		limit = o.endpoint.Limit
+	}
+	o.metrics.rate(o.name, o.gate.Limit(limit.Part(o.share), now))
+}
+
+// assign says which part of the group's partitions this process has.
+func (o *outlet) assign(share float64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.share != share {
+		o.share = share
+		o.pace(time.Now().UnixMilli())
+		o.pump()
+	}
+}
+
+// pause holds the endpoint, or lets it go on. It reports whether that is news.
+func (o *outlet) pause(paused bool) (news bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	news = o.gate.Pause(paused, time.Now().UnixMilli())
+	o.pump()
+	return news
 }

@@ -227,6 +227,17 @@ func (s *Sink) leave(l *laneRun) {
 	s.assign()
 }
 
+// share is the part of the group's partitions that this process has. The lock is held.
+func (s *Sink) share() float64 {
+	mine, all := 0, int32(1)
+	for l := range s.lanes {
+		for _, p := range l.parts {
+			mine, all = mine+1, max(all, p.of)
+		}
+	}
+	return min(1, float64(mine)/float64(all))
+}
+
 // assign tells the outlets of another share of the partitions. The lock is held.
 func (s *Sink) assign() {
 	share := s.share()
