@@ -283,3 +283,16 @@ const recordOverhead = 32
 func (r *Row) ChangelogSize() int {
 	return len(r.Content) + pieces(len(r.Content))*(recordOverhead+len(r.ID))
 }
+
+// ChangelogKey reads the key of a changelog record: the row that the record is
+// a piece of. Of a position, which is no row, Key.ID is "".
+func ChangelogKey(key []byte) (Key, error) {
+	if len(key) > 0 && key[0] == kindMeta {
+		return Key{}, nil
+	}
+	if err := checkRecord(key, nil); err != nil {
+		return Key{}, err
+	}
+	k, _, err := decodeRowKey(key[1:])
+	return k, err
+}

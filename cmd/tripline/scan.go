@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -15,6 +16,9 @@ type scan struct {
 	topics []string
 	key    string // only the partitions where records of this key are; "": all
 	since  time.Time
+
+	partitions []int32 // only these; nil: all
+	appended   bool    // up to the end of what was appended: an open transaction is waited for
 }
 
 // spot is a partition of a topic.
@@ -95,7 +99,11 @@ func (s scan) bounds(ctx context.Context, cfg *loaded) (ends map[spot]int64, sta
 	if err != nil {
 		return nil, nil, cfg.explain(fmt.Sprintf("read %v", s.topics), err)
 	}
-	last, err := admin.ListCommittedOffsets(ctx, s.topics...)
+	list := admin.ListCommittedOffsets
+	if s.appended {
+		list = admin.ListEndOffsets
+	}
+	last, err := list(ctx, s.topics...)
 	if err == nil {
 		err = last.Error()
 	}
@@ -107,7 +115,8 @@ func (s scan) bounds(ctx context.Context, cfg *loaded) (ends map[spot]int64, sta
 	ends, starts = map[spot]int64{}, map[string]map[int32]kgo.Offset{}
 	last.Each(func(o kadm.ListedOffset) {
 		from, ok := first.Lookup(o.Topic, o.Partition)
-		if !ok || from.Offset >= o.Offset || s.key != "" && partitionOf(s.key, counts[o.Topic]) != o.Partition {
+		if !ok || from.Offset >= o.Offset || s.key != "" && partitionOf(s.key, counts[o.Topic]) != o.Partition ||
+			s.partitions != nil && !slices.Contains(s.partitions, o.Partition) {
 			return
 		}
 		ends[spot{o.Topic, o.Partition}] = o.Offset

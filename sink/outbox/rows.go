@@ -205,3 +205,13 @@ func (r *reader) end(kind byte, id string) error {
 	}
 	return nil
 }
+
+// Waits reads the key of a record of the changelog. key is that of the delivery (see Key) whose row it is, "" if it is another
+// row's; with a value the delivery waits, without one it does no longer. A position has none.
+func Waits(changelog []byte) (key string, err error) {
+	k, err := state.ChangelogKey(changelog)
+	if err != nil || k.Part != 0 || k.ID == "" || k.ID[0] != waitingRow {
+		return "", err
+	}
+	return k.ID[1:], nil
+}
