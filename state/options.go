@@ -56,9 +56,10 @@ func (cfg Config) withDefaults() Config {
 func options(cfg Config, lock *pebble.Lock, h *health) *pebble.Options {
 	share := cfg.shares()
 	o := &pebble.Options{
-		FS:     vfs.OnDiskFull(cfg.FS, h.waitForRoom),
-		Lock:   lock,
-		Logger: logger{},
+		FS:       vfs.OnDiskFull(cfg.FS, h.waitForRoom),
+		Lock:     lock,
+		ReadOnly: cfg.ReadOnly,
+		Logger:   logger{},
 		// Each batch holds its position, and the changelog what a crash takes.
 		DisableWAL:         true,
 		FormatMajorVersion: pebble.FormatNewest,

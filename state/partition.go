@@ -216,26 +216,11 @@ func (p *Partition) Wipe() error {
 // Scan calls visit for every row in order of key (ID, then part), as applied
 // when Scan was called. Content is valid only during the call. An error of visit
 // ends it and is in its error.
-func (p *Partition) Scan(visit func(Row) error) (err error) {
-	p.mu.Lock()
-	err = p.flush()
-	var it *pebble.Iterator
-	if err == nil {
-		it, err = p.store.db.NewIter(p.span(kindRow))
-	}
-	p.mu.Unlock()
-	if err != nil {
-		return explain(p.store.cfg.Dir, err)
-	}
-	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close()), p.trusted()) }()
+func (p *Partition) Scan(visit func(Row) error) error {
 	var row Row
 	missing := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		k, piece, err := decodeRowKey(it.Key()[prefixSize:])
-		if err != nil {
-			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w", ErrDamaged, err))
-		}
-		s, err := decodePiece(k.Part, piece, it.Value())
+	err := p.Records(func(k Key, piece uint32, value []byte) error {
+		s, err := decodePiece(k.Part, piece, value)
 		if err != nil {
 			return p.rowError(k, err)
 		}
@@ -251,14 +236,39 @@ func (p *Partition) Scan(visit func(Row) error) (err error) {
 			return p.rowError(k, fmt.Errorf("%w: piece %d is out of place", ErrDamaged, piece))
 		}
 		if missing--; missing > 0 {
-			continue
+			return nil
 		}
-		if err := visit(row); err != nil {
+		return visit(row)
+	})
+	if err == nil && missing > 0 {
+		return p.rowError(row.Key, fmt.Errorf("%w: its last piece is missing", ErrDamaged))
+	}
+	return err
+}
+
+// Records calls visit for every piece of a row, in order of key, as it stands in
+// the changelog, and as applied when Records was called. value is valid only
+// during the call. An error of visit ends it and is in its error.
+func (p *Partition) Records(visit func(k Key, piece uint32, value []byte) error) (err error) {
+	p.mu.Lock()
+	err = p.flush()
+	var it *pebble.Iterator
+	if err == nil {
+		it, err = p.store.db.NewIter(p.span(kindRow))
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return explain(p.store.cfg.Dir, err)
+	}
+	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close()), p.trusted()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		k, piece, err := decodeRowKey(it.Key()[prefixSize:])
+		if err != nil {
+			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w", ErrDamaged, err))
+		}
+		if err := visit(k, piece, it.Value()); err != nil {
 			return err
 		}
-	}
-	if missing > 0 {
-		return p.rowError(row.Key, fmt.Errorf("%w: its last piece is missing", ErrDamaged))
 	}
 	return nil
 }

@@ -64,6 +64,15 @@ func decodeRowKey(src []byte) (k Key, piece uint32, err error) {
 	return Key{ID: string(id), Part: part}, piece, err
 }
 
+// ParseRecordKey says which piece of which row a changelog record is; ok is false for a record of another kind.
+func ParseRecordKey(key []byte) (k Key, piece uint32, ok bool) {
+	if len(key) == 0 || key[0] != kindRow {
+		return Key{}, 0, false
+	}
+	k, piece, err := decodeRowKey(key[1:])
+	return k, piece, err == nil
+}
+
 // splitRowKey is decodeRowKey without a copy of the ID.
 func splitRowKey(src []byte) (id []byte, part, piece uint32, err error) {
 	id, rest, ok := cutID(src)

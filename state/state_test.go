@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -287,6 +288,58 @@ func TestPartitions(t *testing.T) {
 	}
 	if got, err := s.Partitions(); err != nil || !slices.Equal(got, []int32{0, 300}) {
 		t.Fatalf("partitions %v, %v", got, err)
+	}
+}
+
+// TestLook opens a store to look at it: rows are there, nothing can be written, no byte of the folder changes, and it is
+// an error where another process has it or where there is none.
+func TestLook(t *testing.T) {
+	mem := vfs.NewMem()
+	look := Config{Dir: "state", FS: mem, ReadOnly: true}
+	if _, err := Open(look); err == nil || !strings.Contains(err.Error(), "there is none") {
+		t.Fatal(err)
+	}
+	if names, err := mem.List(""); err != nil || len(names) != 0 {
+		t.Fatalf("looking made %v, %v", names, err)
+	}
+	s := open(t, mem, 0)
+	rows := []Row{{Key: Key{ID: "ann"}, Content: []byte("x"), Due: 9}, {Key: Key{ID: "bob", Part: 1}, Content: make([]byte, pieceSize+1)}}
+	if err := partition(t, s, 3).Apply(rows, Position{WrittenAt: 1, Changelog: 7}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(look)
+	mustBe(t, err, ErrLocked)
+	s.Close()
+	before, err := mem.List("state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(look); err != nil {
+		t.Fatal(err)
+	}
+	p := partition(t, s, 3)
+	var found, pieces []string
+	if err := p.Scan(func(r Row) error { found = append(found, r.ID); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Records(func(k Key, piece uint32, _ []byte) error {
+		pieces = append(pieces, fmt.Sprint(k.ID, k.Part, piece))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(found, []string{"ann", "bob"}) || !slices.Equal(pieces, []string{"ann0 0", "bob1 0", "bob1 1"}) || p.Position().Changelog != 7 {
+		t.Errorf("%v, %v, %+v", found, pieces, p.Position())
+	}
+	mustBe(t, errors.Join(p.Apply(rows, Position{WrittenAt: 2}), p.Flush()), ErrReadOnly)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	after, err := mem.List("state")
+	slices.Sort(before)
+	slices.Sort(after)
+	if err != nil || !slices.Equal(before, after) {
+		t.Errorf("%v became %v, %v", before, after, err)
 	}
 }
 

@@ -43,6 +43,8 @@ type Config struct {
 	Rows int64
 	// FS is the file system; nil: the disk.
 	FS vfs.FS
+	// ReadOnly opens what is there and changes nothing: for looking at it.
+	ReadOnly bool
 }
 
 // Store is a folder with the state of any number of partitions. It is safe for
@@ -65,7 +67,11 @@ type Store struct {
 // where it is one of these.
 func Open(cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
+	if cfg.ReadOnly {
+		if _, err := cfg.FS.Stat(cfg.FS.PathJoin(cfg.Dir, formatFile)); errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("state %s: there is none: has a process run with this state.dir?", cfg.Dir)
+		}
+	} else if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, explain(cfg.Dir, err)
 	}
 	lock, err := lockFolder(cfg)
@@ -83,8 +89,10 @@ func (s *Store) open() (err error) {
 	if _, err := s.cfg.FS.Stat(s.path(damagedFile)); err == nil {
 		return fmt.Errorf("%w: a partition could not be wiped", ErrDamaged)
 	}
-	if err := s.cfg.FS.RemoveAll(s.path(restoreFolder)); err != nil {
-		return err
+	if !s.cfg.ReadOnly {
+		if err := s.cfg.FS.RemoveAll(s.path(restoreFolder)); err != nil {
+			return err
+		}
 	}
 	if err := s.checkFormat(); err != nil {
 		return err
@@ -151,7 +159,10 @@ func Clear(cfg Config) error {
 // with ErrFull and leaves the folder locked, as background work still waits for
 // room: end the process, which loses nothing, or close again later.
 func (s *Store) Close() error {
-	err := s.Flush()
+	var err error
+	if !s.cfg.ReadOnly {
+		err = s.Flush()
+	}
 	if errors.Is(err, ErrFull) {
 		return err
 	}
