@@ -14,6 +14,7 @@ import (
 	"github.com/tripline/tripline/config"
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/dump"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/twin"
 	"github.com/tripline/tripline/processor/campaign/value"
@@ -150,6 +151,12 @@ func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.
 		})
 	}
 	step(func(u *campaign.User) { u.Passed(until, &out) })
+	if head == nil {
+		return
+	}
+	if _, err := dump.Read(c.Rules.User, head, func(n uint32) []byte { return parts[n] }, nil); err != nil {
+		panic(err)
+	}
 }
 
 func taken(out *campaign.Output) (list []twin.Outcome) {
