@@ -47,7 +47,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	c.AddCommand(devCommand(), processorCommand(), sinkCommand(), initCommand(), checkCommand(), testCommand(), backtestCommand(), whyCommand(), traceCommand(),
-		sendCommand(), replayCommand(), endpointCommand(), tailCommand(), topicsCommand(), schemaCommand(), versionCommand(), benchCommand())
+		sendCommand(), replayCommand(), endpointCommand(), stateCommands(), tailCommand(), topicsCommand(), schemaCommand(), versionCommand(), benchCommand())
 	c.InitDefaultCompletionCmd()
 	c.InitDefaultHelpCmd()
 	finish(c)

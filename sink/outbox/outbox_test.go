@@ -379,3 +379,34 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Error("an empty queue says that it is not")
 	}
 }
+
+// Every kind of row can be shown, and what is none is an error.
+func TestShow(t *testing.T) {
+	p := partition(t)
+	b := open(t, p)
+	b.Erase("ann", 7)
+	b.Save(Delivery{Key: "trg_1", Campaign: "c", Endpoint: "ops", User: "bob", Offset: 9, Attempts: 2, Stage: QueuedAgain}, []byte(`{"user_id":"bob"}`))
+	b.End(Delivery{Key: "trg_2", Endpoint: "ops"}, false, 5000)
+	commit(t, p, b)
+	var got []string
+	if err := p.Scan(func(r state.Row) error {
+		x, err := Show(r)
+		if err != nil {
+			return err
+		}
+		got = append(got, fmt.Sprint(x.Row, x.Key, x.User, x.Stage, x.Attempts, x.Keys, string(x.Trigger), x.Due))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"erasedann0 []", "queue0 []", "queue0 [trg_1]", "waitingtrg_1bobqueued_again2 []",
+		`waitingtrg_1bob0 []{"user_id":"bob"}`, "endedtrg_20 []1970-01-01T00:00:05.000Z"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant\n%q", got, want)
+	}
+	for _, r := range []state.Row{{}, {Key: state.Key{ID: "z"}}, {Key: state.Key{ID: "wtrg"}}, {Key: state.Key{ID: "wtrg", Part: 1}}, {Key: state.Key{ID: "qops"}, Content: []byte{9}}} {
+		if x, err := Show(r); err == nil {
+			t.Errorf("%q is %+v", r.ID, x)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package outbox
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/state"
+)
+
+// Shown is a row as a person can read it. Times are RFC 3339.
+type Shown struct {
+	Row      string          `json:"row"`                // erased, queue, waiting or ended
+	Key      string          `json:"delivery,omitempty"` // trigger id, and the number of the replay
+	Campaign string          `json:"campaign,omitempty"`
+	Endpoint string          `json:"endpoint,omitempty"`
+	User     string          `json:"user_id,omitempty"`
+	Offset   *int64          `json:"offset,omitempty"` // of its record, or of the user's tombstone, in `triggers`
+	Stage    string          `json:"stage,omitempty"`  // timed, queued, queued_again, unknown
+	Attempts int             `json:"attempts,omitempty"`
+	Since    string          `json:"since,omitempty"`
+	Due      string          `json:"due,omitempty"`
+	Waiting  *int64          `json:"waiting,omitempty"` // deliveries of the endpoint
+	Keys     []string        `json:"deliveries,omitempty"`
+	Trigger  json.RawMessage `json:"trigger,omitempty"` // the record of a delivery that waits
+}
+
+var stageNames = []string{Timed: "timed", QueuedFirst: "queued", QueuedAgain: "queued_again", Unknown: "unknown"}
+
+// Show takes a row of a partition apart.
+func Show(r state.Row) (*Shown, error) {
+	if r.ID == "" {
+		return nil, errRow
+	}
+	name, due := r.ID[1:], ""
+	if r.Due != 0 {
+		due = calendar.FormatTime(r.Due)
+	}
+	switch r.ID[0] {
+	case erasedRow:
+		offset, err := decodeOffset(name, r.Content)
+		return &Shown{Row: "erased", User: name, Offset: &offset}, err
+	case endedRow:
+		return &Shown{Row: "ended", Key: name, Due: due}, nil
+	case queueRow:
+		if r.Part != 0 {
+			keys, err := decodeKeys(name, r.Content)
+			return &Shown{Row: "queue", Endpoint: name, Keys: keys}, err
+		}
+		q, err := decodeQueues(name, r.Content)
+		return &Shown{Row: "queue", Endpoint: name, Waiting: &q.waiting}, err
+	case waitingRow:
+		if r.Part == 0 {
+			return showDelivery(name, r.Content, due)
+		}
+		if len(r.Content) == 0 || r.Content[0] != format || !json.Valid(r.Content[1:]) {
+			return nil, fmt.Errorf("%w: the record of %q", errRow, name)
+		}
+		var whose struct {
+			User string `json:"user_id"`
+		}
+		_ = json.Unmarshal(r.Content[1:], &whose) // it is valid; another type is no user
+		return &Shown{Row: "waiting", Key: name, User: whose.User, Trigger: append(json.RawMessage(nil), r.Content[1:]...)}, nil
+	}
+	return nil, fmt.Errorf("%w: %q", errRow, r.ID)
+}
+
+func showDelivery(key string, content []byte, due string) (*Shown, error) {
+	d, err := decodeDelivery(key, content)
+	if err != nil || int(d.Stage) >= len(stageNames) {
+		return nil, fmt.Errorf("%w: %q", errRow, key)
+	}
+	return &Shown{Row: "waiting", Key: d.Key, Campaign: d.Campaign, Endpoint: d.Endpoint, User: d.User, Offset: &d.Offset,
+		Stage: stageNames[d.Stage], Attempts: d.Attempts, Since: calendar.FormatTime(d.Since), Due: due}, nil
+}
