@@ -28,8 +28,8 @@ type Endpoint struct {
 	Success      []Statuses           `yaml:"success"`
 	RateLimit    *RateLimit           `yaml:"rate_limit"` // nil: none
 	MaxInFlight  int                  `yaml:"max_in_flight"`
-	Order        campaign.Unavailable `yaml:"order" neutral:"none"`
-	OrderTimeout campaign.Unavailable `yaml:"order_timeout"`
+	Order        string               `yaml:"order" values:"none|user"`
+	OrderTimeout campaign.Duration    `yaml:"order_timeout"` // of user: how long a trigger that fails keeps others behind it
 	Batch        Batch                `yaml:"batch"`
 	Breaker      Breaker              `yaml:"breaker"`
 	DisableAfter campaign.Unavailable `yaml:"disable_after"`
@@ -72,10 +72,12 @@ func DefaultEndpoint() Endpoint {
 			Jitter:   0.2,
 			Quick:    2,
 		},
-		Success:     []Statuses{{Low: 200, High: 299}},
-		MaxInFlight: 32,
-		Breaker:     Breaker{FailureRate: 0.5, MinSamples: 20, Window: 30 * second, Open: 30 * second},
-		MaxWaiting:  1_000_000,
+		Success:      []Statuses{{Low: 200, High: 299}},
+		MaxInFlight:  32,
+		Order:        "none",
+		OrderTimeout: 10 * minute,
+		Breaker:      Breaker{FailureRate: 0.5, MinSamples: 20, Window: 30 * second, Open: 30 * second},
+		MaxWaiting:   1_000_000,
 	}
 }
 
@@ -101,6 +103,8 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 		e.RateLimit.check(d, at+".rate_limit")
 	}
 	d.duration(at+".timeout", e.Timeout, 1, 600*second)
+	d.oneOf(at+".order", e.Order, "none", "user")
+	d.duration(at+".order_timeout", e.OrderTimeout, 1, year)
 	d.between(at+".max_in_flight", e.MaxInFlight, 1, 100_000)
 	d.between(at+".max_waiting", e.MaxWaiting, 1, 1_000_000_000)
 	d.between(at+".retry.quick", e.Retry.Quick, 0, 2)

@@ -78,7 +78,7 @@ func TestReferenceEndpoint(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
-	later := []string{"order_timeout", "disable_after", "proxy"}
+	later := []string{"disable_after", "proxy"}
 	for _, f := range fieldsOf(reflect.TypeFor[Endpoint]()) {
 		if _, ok := src.documents[0].found["endpoints[0]."+f.name]; ok == slices.Contains(later, f.name) {
 			t.Errorf("%s: shown is %v", f.name, ok)

@@ -100,6 +100,11 @@ func (l *laneRun) route(f *flight) error {
 		f.kind, stage = again, outbox.QueuedAgain
 	}
 	f.attempts, f.place = f.row.Attempts, f.row.Place
+	if o.inOrder() {
+		if goes, err := l.inTurn(f); !goes || err != nil {
+			return err
+		}
+	}
 	// What waits in a queue goes before what has just come.
 	if !f.stored && f.part.book.Queued(f.row.Endpoint, stage) || o.room(l, f.kind) <= 0 {
 		return l.keep(f, stage, 0)
@@ -123,11 +128,14 @@ func (l *laneRun) board(o *outlet, f *flight) bool {
 		f.part.window.Add(f.row.Offset)
 		l.holds(f)
 	}
-	if o.offer(f) {
-		return true
+	if !o.offer(f) {
+		delete(l.hand, f.key)
+		return false
 	}
-	delete(l.hand, f.key)
-	return false
+	if f.row.Turn != 0 || o.inOrder() {
+		l.orders.front[f.sequence()] = f
+	}
+	return true
 }
 
 // keep writes a delivery's row, and with it lets the position go on.
@@ -135,6 +143,12 @@ func (l *laneRun) keep(f *flight, stage outbox.Stage, due int64) error {
 	f.row.Stage, f.row.Due = stage, due
 	var record []byte
 	if !f.stored {
+		if l.sink.plan.Load().mayOrder(f.row.Endpoint) {
+			f.row.Free, _ = l.clock(f.part, f.row.Endpoint, time.Now().UnixMilli())
+			if err := f.part.book.Join(&f.row); err != nil {
+				return err
+			}
+		}
 		record, f.stored = f.raw, true
 		l.cycle.bytes += len(f.raw)
 		l.sink.waits(f.row.Endpoint, 1)
@@ -155,7 +169,10 @@ func (l *laneRun) pass(f *flight) {
 
 // keepUnknown lets a delivery wait for a configuration that knows it.
 func (l *laneRun) keepUnknown(f *flight) error {
-	return l.keep(f, outbox.Unknown, time.Now().UnixMilli()+unknownFor)
+	if err := l.keep(f, outbox.Unknown, time.Now().UnixMilli()+unknownFor); err != nil || f.row.Turn == 0 {
+		return err
+	}
+	return f.part.book.Passed(f.row)
 }
 
 // erase takes the tombstone of a user: what waits of the user is dropped. What is in flight is let end, and not tried again.
@@ -181,7 +198,7 @@ func (l *laneRun) due(now int64) error {
 	}
 	next, more := int64(math.MaxInt64), false
 	for _, p := range l.parts {
-		due, rest, err := p.book.Due(now, dueSize, len(l.hand), func(key string) bool { return l.hand[key] != nil })
+		due, rest, err := p.book.Due(now, dueSize, len(l.hand)+len(l.orders.keys), func(key string) bool { return l.hand[key] != nil || l.orders.keys[key] })
 		if err != nil {
 			return err
 		}

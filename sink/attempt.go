@@ -114,7 +114,7 @@ func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 	}
 	r := result{f: t.f, verdict: v, told: true, last: !v.Quick, record: t.f.record(t.attempts, v.Outcome, v.Reason, a.Ended)}
 	r.record.Sent, r.record.Status, r.record.Latency = true, int64(a.Status), a.Ended-a.Started
-	r.record.Error, r.record.URL, r.record.Response = a.Error, t.url, a.Response
+	r.record.Error, r.record.URL, r.record.Response, r.record.OutOfOrder = a.Error, t.url, a.Response, t.f.ahead
 	if v.Outcome == policy.Retry {
 		r.record.NextAttempt = v.Next
 		if r.wake = v.Next; t.expires > 0 && t.expires < v.Next && !v.Quick {
@@ -141,6 +141,9 @@ func attemptFields(r *delivery.Record) []zap.Field {
 	if r.Outcome != string(policy.Delivered) {
 		fields = append(fields, zap.String("reason", r.Reason), zap.String("error", r.Error), zap.String("response", r.Response))
 	}
+	if r.OutOfOrder {
+		fields = append(fields, zap.Bool("out_of_order", true))
+	}
 	if r.NextAttempt != 0 {
 		fields = append(fields, zap.Time("next_attempt", time.UnixMilli(r.NextAttempt).UTC()))
 	}
@@ -159,6 +162,7 @@ type flight struct {
 	kind     int // first or again
 	attempts int // made before
 	place    int
+	ahead    bool // others of its user that came before it are still open
 	look     bool // it is the look of a half-open breaker; set by its outlet
 
 	row      outbox.Delivery // as it would be, or is, in its row

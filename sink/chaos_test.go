@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +21,7 @@ import (
 
 // TestChaos sends triggers to receivers that do anything, through two sinks that crash, stop and come back at any moment, on their
 // disks or on new ones, while users are erased and cycles are aborted. In the end every trigger has exactly one final record, one
-// that was delivered was received, and nothing is left behind.
+// that was delivered was received, those of the endpoint with an order kept it, and nothing is left behind.
 func TestChaos(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -65,16 +66,21 @@ func chaos(t *testing.T, w *world, r *rand.Rand, padding int) {
 	for _, r := range []*receiver{a, b} {
 		e := r.endpoint()
 		e.Retry.Schedule, e.Retry.Quick, e.Retry.Jitter, e.MaxInFlight = []int64{1_000, 3_000, 9_000, 27_000, 81_000}, 2, 0.2, 4
+		e.InOrder = r == b
 		endpoints = append(endpoints, e)
 	}
 	plan := w.plan(endpoints, delivers("c", to(a), to(b)))
 	little := func(c *Config) { c.Memory = 1 }
 	running := [2]*process{w.launch(nil, plan, little), w.launch(nil, plan, little)}
-	sent := 0
+	sent, inOrder := 0, map[string][]string{}
 	for range 25 {
 		var records []*kgo.Record
 		for range random(15) {
-			records = append(records, padded(fmt.Sprintf("trg_%d", sent), fmt.Sprint(random(5)), []string{"a", "b"}[random(2)], padding))
+			id, user, to := fmt.Sprintf("trg_%d", sent), fmt.Sprint(random(5)), []string{"a", "b"}[random(2)]
+			records = append(records, padded(id, user, to, padding))
+			if to == "b" {
+				inOrder[user] = append(inOrder[user], id)
+			}
 			sent++
 		}
 		if random(5) == 0 {
@@ -131,9 +137,12 @@ func chaos(t *testing.T, w *world, r *rand.Rand, padding int) {
 	if letters := w.read("dead-letters"); len(letters) != failed {
 		t.Errorf("%d dead letters of %d that failed", len(letters), failed)
 	}
+	if wrong := w.overtaken(inOrder); wrong != nil {
+		t.Errorf("out of order:\n%s", strings.Join(wrong, "\n"))
+	}
 	for _, p := range running {
-		if n := p.rows('e'); n != 0 {
-			t.Errorf("%d notes of erasures are left", n)
+		if n := p.rows('e') + p.rows('t') + p.rows('w'); n != 0 {
+			t.Errorf("%d rows of erasures, turns and waits are left", n)
 		}
 		p.stop()
 	}

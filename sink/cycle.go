@@ -179,14 +179,20 @@ func (l *laneRun) settle(r *result) error {
 		}
 		return l.keep(f, outbox.Timed, r.wake)
 	}
-	l.end(f, r)
-	return nil
+	return l.end(f, r)
 }
 
 // end ends a delivery: its rows go, what has ended is known for a while, and what failed becomes a dead letter.
-func (l *laneRun) end(f *flight, r *result) {
+func (l *laneRun) end(f *flight, r *result) error {
 	l.drop(f)
-	f.part.book.End(f.row, f.stored, time.Now().UnixMilli()+l.sink.cfg.Dedupe)
+	freed, err := f.part.book.End(f.row, f.stored, time.Now().UnixMilli()+l.sink.cfg.Dedupe)
+	if err != nil {
+		return err
+	}
+	if freed != nil {
+		l.park(f.part, *freed)
+		l.moves(f.sequence())
+	}
 	if f.stored {
 		l.sink.waits(f.row.Endpoint, -1)
 	}
@@ -200,6 +206,7 @@ func (l *laneRun) end(f *flight, r *result) {
 		l.cycle.add(deadletter.Undelivered(l.sink.cfg.DeadLetters, &kgo.Record{Topic: l.sink.cfg.Triggers, Partition: f.part.number,
 			Offset: f.row.Offset, Key: []byte(f.row.User), Value: f.raw}, &r.record))
 	}
+	return nil
 }
 
 func endFields(r *delivery.Record) []zap.Field {

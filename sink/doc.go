@@ -11,7 +11,8 @@
 //  4. cycle.go turns that into a record of `deliveries`, and a row: a wait with its timer, or a note that it has ended. What
 //     failed becomes a dead letter.
 //  5. It commits records, rows and position in one transaction (package state/lane), beside everything else.
-//  6. admit.go takes what is due out of its row, and what waits for room out of its queue; sweep.go finds what must not wait any
+//  6. order.go lets the deliveries of one user to an endpoint with `order: user` go one after another: what is behind others waits in rows.
+//  7. admit.go takes what is due out of its row, and what waits for room out of its queue; sweep.go finds what must not wait any
 //     longer: of erased users, of endpoints that have gone, of more than may wait.
 //
 // # Guarantees

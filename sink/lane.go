@@ -34,11 +34,13 @@ type laneRun struct {
 	wake    chan struct{} // there are results, or the sink has something new
 	news    bool          // of the plan or of endpoints' states
 
-	hand map[string]*flight // by key: waiting in an outlet, or in flight
+	hand   map[string]*flight // by key: waiting in an outlet, or in flight
+	orders orders
 
 	cycle     cycle
 	committed chan error // of the commit that runs; nil: none runs
 	dueAt     int64      // ms: when to look for due timers
+	tickAt    int64      // ms: when to look at the clocks of endpoints
 	rowAt     int64      // ms: when the oldest trigger that holds a position back gets a row; 0: none does
 	begun     int        // commits
 	done      int        // of them, those that are applied
@@ -57,6 +59,7 @@ type part struct {
 	of       int32 // how many partitions there are
 	position int64 // as last committed, or being committed
 	sweep    sweep
+	marks    map[string]int64 // by endpoint with an order: its outlet's clock when the book's was set by it
 }
 
 // loop is lane.Loop.
@@ -68,17 +71,19 @@ func (s *Sink) loop(ctx context.Context, ln *lane.Lane) error {
 	}
 	sending, cut := context.WithCancel(context.Background())
 	defer cut()
-	l := &laneRun{sink: s, lane: ln, sending: sending, wake: make(chan struct{}, 1), hand: map[string]*flight{}, found: make(chan found), quit: make(chan struct{})}
+	l := &laneRun{sink: s, lane: ln, sending: sending, wake: make(chan struct{}, 1), hand: map[string]*flight{}, orders: newOrders(), found: make(chan found), quit: make(chan struct{})}
 	for _, p := range ln.Partitions() {
 		book, err := outbox.Open(p.State)
 		if err != nil {
 			return err
 		}
-		part := &part{number: p.Number, of: p.State.Position().Partitions, book: book, position: p.State.Position().Inputs[s.cfg.Triggers]}
+		part := &part{number: p.Number, of: p.State.Position().Partitions, book: book, position: p.State.Position().Inputs[s.cfg.Triggers], marks: map[string]int64{}}
+		book.Expiry = func(d *outbox.Delivery) int64 { return l.expiry(part, d) }
 		part.window.Start(part.position)
 		l.parts = append(l.parts, part)
 		for _, name := range book.Endpoints() {
 			s.waits(name, book.Waiting(name))
+			l.clock(part, name, time.Now().UnixMilli())
 		}
 	}
 	s.enter(l)
@@ -193,7 +198,7 @@ func (l *laneRun) turn() error {
 	for _, p := range l.parts {
 		l.walk(p)
 	}
-	for _, do := range [...]func(now int64) error{l.takeUp, l.trim, l.due, l.refill} {
+	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill} {
 		if l.full() {
 			break
 		}
@@ -214,7 +219,7 @@ func (l *laneRun) rest() time.Duration {
 	if l.committed == nil && l.cycle.since != 0 {
 		until = min(until, l.cycle.since+cycleTime.Milliseconds())
 	}
-	if !l.full() && (l.taking != nil || l.ripe()) {
+	if !l.full() && (l.taking != nil || l.ripe() || len(l.orders.moved) > 0) {
 		until = now
 	}
 	for _, p := range l.parts {
@@ -308,6 +313,10 @@ func (l *laneRun) stop(failed error, cut func()) error {
 func (l *laneRun) drop(f *flight) {
 	delete(l.hand, f.key)
 	f.part.sweep.vain = false
+	if s := f.sequence(); l.orders.front[s] == f {
+		delete(l.orders.front, s)
+		l.moves(s)
+	}
 }
 
 // refused ends a delivery that is in nobody's hands.

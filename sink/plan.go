@@ -17,6 +17,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 	"github.com/tripline/tripline/sink/auth"
 	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/outbox"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
 )
@@ -38,6 +39,9 @@ type Endpoint struct {
 
 	Breaker policy.Breaking // no MinSamples: none
 	Limit   policy.Limit    // of the group's attempts; no PerSecond: none
+
+	InOrder      bool  // a user's triggers go one after another
+	OrderTimeout int64 // how long one of them may keep others behind it; 10 minutes
 
 	MaxInFlight  int // attempts at a time in this process, half of them kept for first attempts; 32
 	MaxWaiting   int // of more deliveries that wait, the oldest fail; 1,000,000
@@ -64,6 +68,9 @@ func (e Endpoint) defaults() Endpoint {
 	}
 	if e.Success == nil {
 		e.Success = []policy.Statuses{{Low: 200, High: 299}}
+	}
+	if e.OrderTimeout == 0 {
+		e.OrderTimeout = 600 * second
 	}
 	if e.MaxInFlight == 0 {
 		e.MaxInFlight = 32
@@ -164,6 +171,7 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	}
 	wrong(e.Limit.PerSecond < 0, "rate_limit.per_second", "expected a number above zero")
 	wrong(e.Limit.Burst < 0, "rate_limit.burst", "expected at least 1")
+	wrong(e.OrderTimeout < 0, "order_timeout", "expected a duration above zero")
 	wrong(e.MaxInFlight < 0, "max_in_flight", "expected at least 1")
 	wrong(e.MaxWaiting < 0, "max_waiting", "expected at least 1")
 	for i, wait := range e.Retry.Schedule {
@@ -255,6 +263,24 @@ func (p *Plan) unknown(to route) string {
 		return unknownCampaign
 	}
 	return unknownEndpoint
+}
+
+// mayOrder reports whether an endpoint keeps an order, or is not known, so that it may when it is.
+func (p *Plan) mayOrder(endpoint string) bool {
+	e := p.endpoints[endpoint]
+	return e == nil || e.InOrder
+}
+
+// keepsBehind reports whether a delivery may be behind others.
+func (p *Plan) keepsBehind(d outbox.Delivery) bool {
+	return p.unknown(route{d.Campaign, d.Endpoint}) == "" && p.endpoints[d.Endpoint].InOrder
+}
+
+func (p *Plan) orderTimeout(endpoint string) int64 {
+	if e := p.endpoints[endpoint]; e != nil {
+		return e.OrderTimeout
+	}
+	return 0
 }
 
 // Hide replaces what is secret of an endpoint in a text that is shown.

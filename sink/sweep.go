@@ -100,7 +100,7 @@ var errQuit = errors.New("the lane stops")
 
 func (w *walker) visit(d outbox.Delivery) error {
 	offset, isErased := w.users[d.User]
-	if isErased && d.Offset < offset || w.news && (w.gone[d.Endpoint] || d.Stage == outbox.Unknown) {
+	if isErased && d.Offset < offset || w.news && (w.gone[d.Endpoint] || d.Stage == outbox.Unknown || d.Stage == outbox.Behind && !w.plan.keepsBehind(d)) {
 		w.keys = append(w.keys, d.Key)
 	} else if o := w.oldest[d.Endpoint]; o != nil {
 		o.add(d)
@@ -179,7 +179,8 @@ func (l *laneRun) swept(p *part, key string) error {
 		return l.refused(f, policy.Dropped, erased, "")
 	case o != nil && o.isGone():
 		return l.refused(f, policy.Failed, disabled, "")
-	case d.Stage == outbox.Unknown && l.sink.plan.Load().unknown(route{d.Campaign, d.Endpoint}) == "":
+	case d.Stage == outbox.Behind && !l.sink.plan.Load().keepsBehind(d),
+		d.Stage == outbox.Unknown && l.sink.plan.Load().unknown(route{d.Campaign, d.Endpoint}) == "":
 		return l.route(f)
 	}
 	return nil

@@ -179,7 +179,7 @@ func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
 	for i, name := range []string{"a", "b"} {
 		w.hooks = append(w.hooks, w.listen(8001+i, seed))
 		endpoints = append(endpoints, sink.Endpoint{Name: name, URL: fmt.Sprintf("http://%s.example:%d/hook", name, 8001+i), AllowPrivate: true,
-			Timeout: 5_000, MaxInFlight: 4, Retry: policy.Backoff{Schedule: []int64{1_000, 3_000, 9_000, 27_000}, Quick: 2, Jitter: 0.2}})
+			Timeout: 5_000, MaxInFlight: 4, InOrder: name == "b", Retry: policy.Backoff{Schedule: []int64{1_000, 3_000, 9_000, 27_000}, Quick: 2, Jitter: 0.2}})
 	}
 	plan, problems := sink.Compile(endpoints, c.defs)
 	if len(problems) > 0 {

@@ -53,7 +53,7 @@ func (w *chaos) whole() {
 	}
 	w.t.Logf("%d events, %d triggers, %d decisions, %d delivery records, %d happenings", len(w.read("events")), len(w.read("triggers")),
 		len(w.read("decisions")), len(w.read("deliveries")), len(w.told))
-	for _, check := range []func() string{w.difference, w.undelivered, w.early, w.letters, w.unlikeChangelog, w.unlikeModel} {
+	for _, check := range []func() string{w.difference, w.undelivered, w.disorder, w.early, w.letters, w.unlikeChangelog, w.unlikeModel} {
 		if diff := check(); diff != "" {
 			w.t.Errorf("in the end: %s", diff)
 		}
@@ -201,6 +201,35 @@ func (w *chaos) undelivered() string {
 	}
 	if len(finals) > 0 {
 		return fmt.Sprintf("final deliveries of no trigger: %v", finals)
+	}
+	return ""
+}
+
+// disorder says which trigger for the endpoint with an order was tried while one of its user before it had not ended. Records of one
+// partition are in the order in which they were written, and a user's are in one.
+func (w *chaos) disorder() string {
+	records := map[string][]delivery.Record{}
+	for _, r := range w.read("deliveries") {
+		d, err := delivery.Parse(r.Value)
+		if err != nil {
+			return err.Error()
+		}
+		records[d.TriggerID] = append(records[d.TriggerID], d)
+	}
+	ended := map[string]int64{}
+	for _, r := range w.read("triggers") {
+		t, err := record.ParseTrigger(r.Value)
+		if err != nil || t.Endpoint != "b" {
+			continue
+		}
+		for _, d := range records[t.ID] {
+			if began := d.Time - d.Latency; d.Sent && began < ended[t.User] && !d.OutOfOrder {
+				return fmt.Sprintf("attempt %d of %s began at %d, and the one before it ended at %d", d.Attempt, t.ID, began, ended[t.User])
+			}
+			if d.Final() {
+				ended[t.User] = max(ended[t.User], d.Time)
+			}
+		}
 	}
 	return ""
 }

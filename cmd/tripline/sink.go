@@ -114,7 +114,8 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 		return out
 	}
 	out := sink.Endpoint{Name: e.Name, URL: e.URL.Reveal(), Method: e.Method, Headers: texts(e.Headers), Query: texts(e.Query),
-		Timeout: int64(e.Timeout), Success: statuses(e.Success), MaxInFlight: e.MaxInFlight, MaxWaiting: e.MaxWaiting, AllowPrivate: e.AllowPrivate,
+		Timeout: int64(e.Timeout), Success: statuses(e.Success), InOrder: e.Order == "user", OrderTimeout: int64(e.OrderTimeout),
+		MaxInFlight: e.MaxInFlight, MaxWaiting: e.MaxWaiting, AllowPrivate: e.AllowPrivate,
 		Retry: policy.Backoff{Jitter: float64(e.Retry.Jitter), Quick: e.Retry.Quick, On: statuses(e.Retry.On), Final: statuses(e.Retry.Final)}}
 	if b := e.Breaker; b.MinSamples > 0 {
 		out.Breaker = policy.Breaking{FailureRate: float64(b.FailureRate), MinSamples: b.MinSamples, Window: int64(b.Window), Open: int64(b.Open)}

@@ -11,6 +11,9 @@ import (
 
 // Book is the rows of one partition. One goroutine uses it, but for Walk.
 type Book struct {
+	// Expiry says when (ms) it has to be looked whether a delivery that is Behind has waited enough. It is set where Join is called.
+	Expiry func(*Delivery) int64
+
 	state      *state.Partition
 	pending    map[state.Key]state.Row // to be committed next
 	committing map[state.Key]state.Row // being committed
@@ -119,8 +122,11 @@ func (b *Book) Save(d Delivery, record []byte) {
 		l.dirty = true
 	}
 	row := state.Row{Key: waitingKey(d.Key)}
-	if d.Stage == Timed || d.Stage == Unknown {
+	switch d.Stage {
+	case Timed, Unknown:
 		row.Due = max(1, d.Due)
+	case Behind:
+		row.Due = d.Due
 	}
 	row.Content = d.append(nil)
 	b.put(row)
@@ -130,8 +136,9 @@ func (b *Book) Save(d Delivery, record []byte) {
 	}
 }
 
-// End deletes the rows of a delivery that waited, and notes until a moment (ms) that it has ended.
-func (b *Book) End(d Delivery, waited bool, until int64) {
+// End deletes the rows of a delivery that waited, and notes until a moment (ms) that it has ended. It returns the delivery, if there is
+// one, that was Behind this one alone and is due now.
+func (b *Book) End(d Delivery, waited bool, until int64) (freed *Delivery, err error) {
 	if waited {
 		b.put(state.Row{Key: waitingKey(d.Key)})
 		b.put(state.Row{Key: recordKey(d.Key)})
@@ -139,8 +146,24 @@ func (b *Book) End(d Delivery, waited bool, until int64) {
 		l.waiting--
 		l.dirty = true
 		l.leave(b, d.Key)
+		if d.Turn != 0 {
+			freed, err = b.leaveTurn(d)
+		}
 	}
 	b.put(state.Row{Key: endedKey(d.Key), Due: until, Content: []byte{format}})
+	return freed, err
+}
+
+// keepClock is how much of a clock, in ms, a crash may lose.
+const keepClock = 30_000
+
+// Clock moves an endpoint's clock on by so many ms and returns it. What a clock counts is the caller's matter; it begins anew when
+// nothing waits for the endpoint.
+func (b *Book) Clock(endpoint string, by int64) int64 {
+	l := b.line(endpoint)
+	l.clock += by
+	l.dirty = l.dirty || l.clock-l.kept >= keepClock
+	return l.clock
 }
 
 // Due takes up to limit deliveries whose Due has come by now (ms), earliest first, less those in hand: at most held, for which

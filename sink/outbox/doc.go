@@ -7,6 +7,8 @@
 //	e<user>        a user was erased: offset of the tombstone in `triggers`
 //	q<endpoint>    part 0: how many deliveries wait, and where its two queues begin and end
 //	               part n: keys of deliveries that are due but had no room in memory, in order
+//	t<endpoint,user> part 0: which deliveries of a user to an endpoint keep an order
+//	               part n: the key of one of them
 //	w<delivery>    part 0: a delivery that waits, with its timer; part 1: its trigger's record
 //	x<delivery>    a delivery that has ended; its timer ends what is known of it
 //
@@ -17,6 +19,8 @@
 //     see the many ids that have ended within a day.
 //   - A timer that is due is taken at once: into memory, or into its endpoint's queue. So a thousand deliveries that are due at
 //     an endpoint that hangs are not in the way of the first one of another endpoint.
+//   - What is behind others of its user has no timer but the first of them, which may be the next to go ahead. So a million that are
+//     behind cost nothing while they are.
 //   - A queue's rows hold up to 256 keys. One is deleted when none of its deliveries is in memory or in the queue any more, so
 //     that a crash finds all of them again.
 package outbox

@@ -9,6 +9,8 @@ const perPart = 256
 type line struct {
 	endpoint string
 	waiting  int64
+	clock    int64 // ms
+	kept     int64 // of clock, as it is in the row
 	queues   [2]queue
 	held     map[string]place // deliveries that were pulled and have not left
 	dirty    bool             // the head's row is to be written
@@ -32,7 +34,7 @@ type queue struct {
 }
 
 func newLine(endpoint string, q queues) *line {
-	l := &line{endpoint: endpoint, waiting: q.waiting, held: map[string]place{}}
+	l := &line{endpoint: endpoint, waiting: q.waiting, clock: q.clock, kept: q.clock, held: map[string]place{}}
 	for i, r := range q.ranges {
 		l.queues[i] = queue{first: r.first, next: r.next, at: r.first, holds: map[uint32]int{}, done: map[uint32]bool{}}
 	}
@@ -102,7 +104,8 @@ func (l *line) flush(b *Book) (gone bool) {
 	}
 	if l.dirty {
 		l.dirty = false
-		state := queues{waiting: l.waiting}
+		state := queues{waiting: l.waiting, clock: l.clock}
+		l.kept = l.clock
 		for i, q := range l.queues {
 			state.ranges[i].first, state.ranges[i].next = q.first, q.next
 		}

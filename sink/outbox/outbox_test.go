@@ -148,8 +148,12 @@ func TestEnded(t *testing.T) {
 	b := open(t, p)
 	d := Delivery{Key: "a", Endpoint: "ops", Due: 5}
 	b.Save(d, []byte("{}"))
-	b.End(d, true, 100)
-	b.End(Delivery{Key: "b"}, false, 200)
+	if _, err := b.End(d, true, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.End(Delivery{Key: "b"}, false, 200); err != nil {
+		t.Fatal(err)
+	}
 	commit(t, p, b)
 	known := func(key string) bool {
 		ended, err := b.Ended(key)
@@ -235,14 +239,18 @@ func walk(t *testing.T, r *rand.Rand) {
 					b.Save(d, nil)
 					now.waiting[key] = d
 				default:
-					b.End(d, true, 1<<40)
+					if _, err := b.End(d, true, 1<<40); err != nil {
+						t.Fatal(err)
+					}
 					delete(now.waiting, key)
 					now.ended[key] = true
 				}
 			}
 		case 9: // something that is not in hand ends, as by a walk
 			for key, d := range some(now.waiting, 1) {
-				b.End(d, true, 1<<40)
+				if _, err := b.End(d, true, 1<<40); err != nil {
+					t.Fatal(err)
+				}
 				delete(now.waiting, key)
 				delete(hand, key)
 				now.ended[key] = true
@@ -355,7 +363,9 @@ func TestNothingIsLeft(t *testing.T) {
 			t.Fatalf("the %d-th is %s", i, d.Key)
 		}
 		if i%2 == 0 {
-			b.End(d, true, 1<<40)
+			if _, err := b.End(d, true, 1<<40); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	commit(t, p, b)
@@ -364,7 +374,9 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Fatalf("%d pulled after a crash, %v", len(all), err)
 	}
 	for _, d := range all {
-		b.End(d, true, 1<<40)
+		if _, err := b.End(d, true, 1<<40); err != nil {
+			t.Fatal(err)
+		}
 	}
 	commit(t, p, b)
 	if err := p.Scan(func(r state.Row) error {

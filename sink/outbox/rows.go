@@ -14,6 +14,7 @@ import (
 const (
 	erasedRow  = 'e'
 	queueRow   = 'q'
+	turnRow    = 't'
 	waitingRow = 'w'
 	endedRow   = 'x'
 )
@@ -29,6 +30,7 @@ const (
 	QueuedFirst              // room among its endpoint's first attempts
 	QueuedAgain              // room among its endpoint's retries
 	Unknown                  // a configuration that knows its endpoint and its campaign; Due is when it has waited enough
+	Behind                   // the end of those of its user that came before it; Due, if not 0, is when to look whether it has waited enough
 )
 
 // Delivery is a delivery that waits. Times are ms since the epoch.
@@ -42,7 +44,9 @@ type Delivery struct {
 	Place    int   // waits of the schedule that are used up
 	Since    int64 // when it began to wait
 	Stage    Stage
-	Due      int64 // of Timed and Unknown
+	Due      int64  // of Timed, Unknown and Behind
+	Turn     uint32 // from 1: its place among its user's deliveries to its endpoint; 0: it keeps no order
+	Free     int64  // of one that has a turn: Clock of its endpoint when it came
 }
 
 // Key names a delivery: its trigger's id, and the number of its replay if that is not 0.
@@ -83,7 +87,11 @@ func (d *Delivery) append(dst []byte) []byte {
 	for _, n := range []int64{d.Offset, int64(d.Attempts), int64(d.Place), d.Since, d.Due} {
 		dst = binary.AppendVarint(dst, n)
 	}
-	return appendText(appendText(appendText(dst, d.Campaign), d.Endpoint), d.User)
+	dst = appendText(appendText(appendText(dst, d.Campaign), d.Endpoint), d.User)
+	if d.Turn != 0 {
+		dst = binary.AppendVarint(binary.AppendUvarint(dst, uint64(d.Turn)), d.Free)
+	}
+	return dst
 }
 
 func decodeDelivery(key string, content []byte) (d Delivery, err error) {
@@ -93,12 +101,16 @@ func decodeDelivery(key string, content []byte) (d Delivery, err error) {
 	d.Stage = Stage(r.byte())
 	d.Offset, d.Attempts, d.Place, d.Since, d.Due = r.varint(), int(r.varint()), int(r.varint()), r.varint(), r.varint()
 	d.Campaign, d.Endpoint, d.User = r.text(), r.text(), r.text()
+	if len(r.rest) > 0 {
+		d.Turn, d.Free = uint32(r.uvarint()), r.varint()
+	}
 	return d, r.end(waitingRow, key)
 }
 
 // queues is what is known of an endpoint's deliveries.
 type queues struct {
 	waiting int64 // rows of deliveries
+	clock   int64 // ms
 	ranges  [2]struct{ first, next uint32 }
 }
 
@@ -106,6 +118,9 @@ func (q *queues) append(dst []byte) []byte {
 	dst = binary.AppendVarint(append(dst, format), q.waiting)
 	for _, r := range q.ranges {
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.first)), uint64(r.next))
+	}
+	if q.clock != 0 {
+		dst = binary.AppendVarint(dst, q.clock)
 	}
 	return dst
 }
@@ -116,6 +131,9 @@ func decodeQueues(endpoint string, content []byte) (q queues, err error) {
 	q.waiting = r.varint()
 	for i := range q.ranges {
 		q.ranges[i].first, q.ranges[i].next = uint32(r.uvarint()), uint32(r.uvarint())
+	}
+	if len(r.rest) > 0 {
+		q.clock = r.varint()
 	}
 	return q, r.end(queueRow, endpoint)
 }

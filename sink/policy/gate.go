@@ -25,6 +25,9 @@ func (g *Gate) Blocked(now int64) int64 {
 	return g.throttle.Take(now)
 }
 
+// Held reports whether something but the rate holds the endpoint.
+func (g *Gate) Held(now int64) bool { return g.paused || g.held > now || g.breaker.Wait(now) != 0 }
+
 // Begin notes an attempt that Blocked allowed. look says that it is the one of a half-open breaker.
 func (g *Gate) Begin(now int64) (look bool) {
 	g.Free(now)
