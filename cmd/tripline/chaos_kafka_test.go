@@ -165,16 +165,26 @@ func TestChaosKafka(t *testing.T) {
 		start(name)
 	}
 	began := time.Now()
+	var faults []int // each kind comes once before any comes again
 	for time.Since(began).Minutes() < minutes {
 		l.produce(rng, 1000, 500)
 		name := names[rng.IntN(len(names))]
 		node := 1 + rng.IntN(3)
-		switch rng.IntN(9) {
+		if len(faults) == 0 {
+			faults = rng.Perm(7)
+		}
+		fault := faults[0]
+		faults = faults[1:]
+		switch fault {
 		case 0, 1:
-			t.Logf("%s killed %s", time.Since(began), name)
-			running[name].kill()
-			l.produce(rng, 1000, 500)
-			start(name)
+			for range 4 {
+				name = names[rng.IntN(len(names))]
+				t.Logf("%s killed %s", time.Since(began), name)
+				running[name].kill()
+				l.produce(rng, 500, 500)
+				start(name)
+				time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond)
+			}
 		case 2:
 			t.Logf("%s stopped and continued %s", time.Since(began), name)
 			running[name].signal(syscall.SIGSTOP)

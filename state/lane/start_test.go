@@ -109,6 +109,25 @@ func TestUnreachable(t *testing.T) {
 	})
 }
 
+// One broker of several that goes away during the start is waited for.
+func TestBrokerAwayAtTheStart(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.Metadata, kmsg.CreateTopics, kmsg.DescribeConfigs} {
+		inWorld(t, 1, func(t *testing.T, w *bubble) {
+			w.send(1, users...)
+			p := w.launch(vfs.NewCrashableMem(), func(*process, *Config) {
+				w.cluster.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) { // past the first look
+					w.cluster.DropControl()
+					w.times(key, 12, func() (error, bool) { return errors.New("cut"), true })
+					return nil, nil, false
+				})
+			})
+			p.lanes(1)
+			w.settle()
+			p.mustStop()
+		})
+	}
+}
+
 func TestStart(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *bubble) {
 		w.send(1, "old", "older")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,21 +44,34 @@ var changelogConfig = map[string]string{
 }
 
 // survey waits for Kafka to answer, checks the topics and makes the changelog
-// where it is missing. A broker that has just started knows no topics, and none
-// knows one that was made a moment ago: what may be due to that is asked again.
+// where it is missing. A broker that has just started knows no topics, none
+// knows one that was made a moment ago, and one of several may be away while
+// the others answer: what may be due to that is asked again.
 func (cfg *Config) survey(ctx context.Context, client *kgo.Client) (lay *layout, err error) {
 	if err := cfg.reach(ctx, client); err != nil {
 		return nil, err
 	}
-	for range 20 {
-		lay, err = cfg.look(ctx, kadm.NewClient(client))
-		var refused *TopicsError
-		missing := errors.As(err, &refused) && refused.Recorded == 0 && slices.Contains(slices.Collect(maps.Values(refused.Counts)), 0)
-		if err == nil || !missing && !kerr.IsRetriable(err) || !pause(ctx, 250*time.Millisecond) {
-			break
+	for away := time.Now().Add(4 * reachTimeout); ; {
+		for range 20 {
+			lay, err = cfg.look(ctx, kadm.NewClient(client))
+			var refused *TopicsError
+			missing := errors.As(err, &refused) && refused.Recorded == 0 && slices.Contains(slices.Collect(maps.Values(refused.Counts)), 0)
+			if err == nil || !missing && !passing(err) || !pause(ctx, 250*time.Millisecond) {
+				return lay, err
+			}
+		}
+		if !passing(err) || time.Now().After(away) {
+			return lay, err
 		}
 	}
-	return lay, err
+}
+
+// passing reports whether an error may be gone when the request is made again:
+// a broker that goes away or comes back, not one that refuses.
+func passing(err error) bool {
+	var dial *net.OpError
+	var early *kgo.ErrFirstReadEOF
+	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || errors.As(err, &dial) || errors.As(err, &early)
 }
 
 func (cfg *Config) look(ctx context.Context, admin *kadm.Client) (*layout, error) {
