@@ -56,7 +56,7 @@ type Config struct {
 	Dedupe             campaign.Duration    `yaml:"dedupe"`
 	Decisions          Decisions            `yaml:"decisions"`
 	DeliveriesAsEvents campaign.Unavailable `yaml:"deliveries_as_events" neutral:"false"`
-	Registry           campaign.Unavailable `yaml:"registry" neutral:""`
+	Registry           Registry             `yaml:"registry"`
 	TimezoneProperty   string               `yaml:"timezone_property"`
 	Console            Console              `yaml:"console"`
 	Endpoints          []Endpoint           `yaml:"endpoints"`

@@ -107,7 +107,10 @@ func (c *Config) resolve(d *document) {
 	for i := range c.Campaigns {
 		c.Campaigns[i] = d.path(c.Campaigns[i])
 	}
-	if tls := c.Kafka.TLS; tls != nil {
+	for _, tls := range []*TLS{c.Kafka.TLS, c.Registry.TLS} {
+		if tls == nil {
+			continue
+		}
 		for _, path := range []*string{&tls.CA, &tls.Cert, &tls.Key} {
 			if *path != "" {
 				*path = d.path(*path)

@@ -26,7 +26,7 @@ func TestReference(t *testing.T) {
 	}
 	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
 		switch key {
-		case "kafka.tls", "kafka.sasl", "endpoints":
+		case "kafka.tls", "kafka.sasl", "endpoints", "registry.url", "registry.username", "registry.password", "registry.tls":
 			continue // these have no default: they are shown in a comment
 		}
 		if _, ok := src.documents[0].found[key]; !ok {

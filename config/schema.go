@@ -79,7 +79,7 @@ func (b *schemaBuilder) known(t reflect.Type) (schema, bool) {
 	switch t {
 	case reflect.TypeFor[Format]():
 		return anyOf(b.scalar(schema{"enum": []string{"tripline", "segment", "cloudevents"}}), b.of(reflect.TypeFor[FormatMapping](), "")), true
-	case reflect.TypeFor[SigningSecret]():
+	case reflect.TypeFor[SigningSecret](), reflect.TypeFor[Registry]():
 		return anyOf(schema{"type": "string"}, b.define(t)), true
 	case reflect.TypeFor[Breaker]():
 		return anyOf(schema{"const": "none"}, b.define(t)), true

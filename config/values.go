@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -162,6 +163,45 @@ func (s *SigningSecret) decodeNode(d *document, n *node, path string) {
 		return
 	}
 	s.Value.decodeNode(d, n, path)
+}
+
+// Registry is a schema registry, written as its URL or as the mapping below. Without a URL there is none.
+type Registry struct {
+	URL      Text   `yaml:"url" required:"true"` // may hold user and password
+	Username Text   `yaml:"username"`
+	Password Secret `yaml:"password"`
+	TLS      *TLS   `yaml:"tls"` // nil: the system's roots, no certificate
+}
+
+func (r *Registry) decodeNode(d *document, n *node, path string) {
+	at := path
+	if n.kind == mapping {
+		d.decodeStruct(n, path, reflect.ValueOf(r).Elem())
+		if at = path + ".url"; r.URL.Reveal() == "" {
+			d.missing(at)
+			return
+		}
+	} else if r.URL.decodeNode(d, n, path); r.URL.Reveal() == "" {
+		return
+	}
+	where := d.entry(at).value
+	u, err := url.Parse(r.URL.Reveal())
+	if strings.Contains(r.URL.Reveal(), "@") {
+		r.URL = r.URL.secret()
+		if !elsewhere.MatchString(where.text) {
+			d.file.hidden = append(d.file.hidden, where)
+		}
+	}
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		d.problem(where, at, "", "`registry`: expected a URL as in https://registry.example.com:8081; a user or password with special characters goes into {url: …, username: …, password: …}")
+	case u.User != nil && r.Username.Reveal() != "":
+		d.problem(where, at, "", "`registry`: the user is given twice, in `url` and as `username`")
+	case (r.Username.Reveal() == "") != (r.Password.Reveal() == ""):
+		d.problem(where, at, "", "`registry`: username and password belong together")
+	case r.TLS != nil && (r.TLS.Cert == "") != (r.TLS.Key == ""):
+		d.wrong(path+".tls", "", "`tls`: cert and key belong together")
+	}
 }
 
 func (t *Text) read(d *document, n *node, path string, secret bool) {

@@ -26,15 +26,16 @@ type cycle struct {
 	bytes   int // of records to be produced and of the rows of touched users
 	out     campaign.Output
 	records []*kgo.Record
-	letters map[string]int // dead letters by reason
-	moved   bool           // stream time has moved
-	written time.Time      // last commit
-	shown   time.Time      // last look at the gauges
-	ready   bool           // records were left that could have been applied
-	more    bool           // timers that were due were left
-	turn    int            // whose input is first
-	due     []state.Timer  // room for those of one look
-	made    made           // room for what is produced
+	letters map[string]int  // dead letters by reason
+	moved   bool            // stream time has moved
+	written time.Time       // last commit
+	shown   time.Time       // last look at the gauges
+	ready   bool            // records were left that could have been applied
+	schema  <-chan struct{} // closed when a schema has come that records wait for; nil: none is asked for
+	more    bool            // timers that were due were left
+	turn    int             // whose input is first
+	due     []state.Timer   // room for those of one look
+	made    made            // room for what is produced
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {
@@ -99,6 +100,9 @@ func (c *cycle) poll(ctx context.Context, wait time.Duration) ([]lane.Batch, err
 	if c.ready {
 		return nil, ctx.Err()
 	}
+	if c.schema != nil {
+		wait = c.await(ctx, wait)
+	}
 	until, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	batches, err := c.lane.Poll(until, pollRecords)
@@ -106,6 +110,18 @@ func (c *cycle) poll(ctx context.Context, wait time.Duration) ([]lane.Batch, err
 		err = nil
 	}
 	return batches, err
+}
+
+// await waits for a schema, and says how long to wait for records then.
+func (c *cycle) await(ctx context.Context, wait time.Duration) time.Duration {
+	after := time.NewTimer(wait)
+	defer after.Stop()
+	select {
+	case <-c.schema:
+	case <-after.C:
+	case <-ctx.Done():
+	}
+	return time.Millisecond
 }
 
 func (c *cycle) input(number int32) *input {
@@ -131,12 +147,12 @@ func (c *cycle) full(n int, until time.Time) bool {
 // apply steps what the inputs have ready, in the order that merging gives. Where not all of it has room, another input is
 // first the next time.
 func (c *cycle) apply(until time.Time) error {
-	c.ready = false
+	c.ready, c.schema = false, nil
 	n := 0
 	for i := range c.inputs {
 		in := c.inputs[(c.turn+i)%len(c.inputs)]
 		for !c.ready {
-			r, ok := in.next()
+			r, ok := in.next(c.p.cfg.Registry)
 			if !ok {
 				break
 			}
@@ -149,6 +165,9 @@ func (c *cycle) apply(until time.Time) error {
 			n++
 		}
 		in.flow(c.lane)
+		if in.schema != nil {
+			c.schema = in.schema
+		}
 	}
 	if c.ready {
 		c.turn++
@@ -168,9 +187,11 @@ func (c *cycle) open(in *input, id string) (*user, error) {
 
 // step decides one record.
 func (c *cycle) step(in *input, r *kgo.Record) error {
-	cfg := &c.p.cfg
-	if r.Topic == cfg.ProfileTopic {
-		profile, erase, bad := cfg.Envelope.Profile(r.Key, r.Value)
+	if r.Topic == c.p.cfg.ProfileTopic {
+		profile, erase, bad, err := c.p.reader.Profile(r)
+		if err != nil {
+			return err
+		}
 		if bad != nil {
 			c.deadLetter(r, bad)
 			return nil
@@ -189,7 +210,10 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 		c.emit()
 		return c.users.fault
 	}
-	event, bad := cfg.Envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli(), Headers(&cfg.Envelope, r)...)
+	event, bad, err := c.p.reader.Event(r)
+	if err != nil {
+		return err
+	}
 	if bad != nil {
 		c.deadLetter(r, bad)
 		return nil
@@ -205,18 +229,6 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 	}
 	c.emit()
 	return c.users.fault
-}
-
-// Headers are a record's headers where the envelope needs them.
-func Headers(e *record.Envelope, r *kgo.Record) []record.Header {
-	if !e.Format.Headers() {
-		return nil
-	}
-	headers := make([]record.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = record.Header{Name: h.Key, Value: h.Value}
-	}
-	return headers
 }
 
 // fire lets the timers fire that stream time has passed. Of many it leaves some to the next cycle; some fire in each,

@@ -3,8 +3,10 @@
 // The life of a record:
 //
 //  1. A lane fetches it (state/lane): raw, read-committed, from the position in the changelog.
-//  2. input.go merges the topics of one partition number by Kafka timestamp, and settles the record's arrival.
-//  3. record.Envelope decodes it; one that cannot be read becomes a dead letter of the same cycle.
+//  2. input.go merges the topics of one partition number by Kafka timestamp, and settles the record's arrival. A record whose schema
+//     has not been fetched yet waits there, and all behind it.
+//  3. registry.Reader decodes it by its schema, if it has one, and by the record.Envelope; one that cannot be read becomes a dead
+//     letter of the same cycle.
 //  4. users.go finds the user: in memory, else from the lane's rows.
 //  5. campaign.User steps: first the timers that were due before the arrival, then the event. (processor/campaign)
 //  6. What it decided becomes records in output.go; the user is now one of the cycle's touched ones.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tripline/tripline/processor/registry"
 	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
 )
@@ -20,6 +21,7 @@ type input struct {
 	arrival int64            // of the last record applied, ms
 	stream  int64            // stream time, ms; 0: not known yet
 	moved   bool             // a position moved since the last commit
+	schema  <-chan struct{}  // closed when the answer is there that the next record waits for; nil: none is asked for
 }
 
 // queue is one topic's share of an input.
@@ -108,8 +110,9 @@ func (in *input) settle(q *queue) {
 
 // next takes the record that comes next: the smallest Kafka timestamp of the topics' first ones, of equals that of the
 // topic named first. A topic with nothing fetched is waited for, unless it is known to have nothing that was there
-// before the candidate.
-func (in *input) next() (r queued, ok bool) {
+// before the candidate; and a record is whose schema the registry has not given yet.
+func (in *input) next(schemas *registry.Registry) (r queued, ok bool) {
+	in.schema = nil
 	var first *queue
 	for _, q := range in.topics {
 		if !q.drained() && (first == nil || q.records[q.head].Timestamp.Before(first.records[first.head].Timestamp)) {
@@ -124,6 +127,9 @@ func (in *input) next() (r queued, ok bool) {
 		if q.drained() && !q.without(&r) {
 			return queued{}, false
 		}
+	}
+	if ok, in.schema = schemas.Ready(r.Value); !ok {
+		return queued{}, false
 	}
 	first.records[first.head] = queued{}
 	first.head++

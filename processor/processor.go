@@ -13,6 +13,7 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/registry"
 	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	Lane         lane.Config
 	Set          *campaign.Set // the first; Follow gives another
 	Envelope     record.Envelope
+	Registry     *registry.Registry // of the records' schemas; nil: records are plain JSON
 	EventTopics  []string
 	ProfileTopic string // "": none
 	Triggers     string
@@ -48,6 +50,7 @@ type Processor struct {
 	cfg     Config
 	group   *lane.Group
 	metrics *metrics
+	reader  registry.Reader
 	set     atomic.Pointer[campaign.Set]
 	running atomic.Int64 // lanes
 	apart   atomic.Bool  // this machine's clock differs from the broker's, and that is logged
@@ -71,7 +74,8 @@ func New(cfg Config) (*Processor, error) {
 	if cfg.ProfileTopic != "" {
 		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
 	}
-	p := &Processor{cfg: cfg, parts: map[int32]*state.Partition{}, metrics: newMetrics(cfg.Metrics, cfg.Log)}
+	p := &Processor{cfg: cfg, parts: map[int32]*state.Partition{}, metrics: newMetrics(cfg.Metrics, cfg.Log),
+		reader: registry.Reader{Envelope: cfg.Envelope, Registry: cfg.Registry}}
 	p.Follow(cfg.Set)
 	group, err := lane.New(cfg.Lane, p.loop)
 	if err != nil {

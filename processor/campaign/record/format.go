@@ -51,6 +51,28 @@ type Header struct {
 // Headers says whether the form needs a record's headers.
 func (f *Format) Headers() bool { return f.Kind == FormatCloudEvents }
 
+// Paths are what the form looks for in a record: names of members from the outside in, joined by dots.
+func (f *Format) Paths() []string {
+	switch f.Kind {
+	case FormatSegment:
+		return []string{"userId", "anonymousId", "messageId", "timestamp", "type", "event", "properties", "traits", "name", "category"}
+	case FormatCloudEvents:
+		return []string{"type", "subject", "time", "source", "id", "data"}
+	case FormatMapping:
+		var paths []string
+		m := &f.Mapping
+		for _, path := range [...]string{m.User, m.Event, m.Time, m.ID, m.Properties, m.Profile} {
+			if path != "" && path != "." {
+				paths = append(paths, path)
+			}
+		}
+		return paths
+	}
+	return ownPaths
+}
+
+var ownPaths = []string{"id", "user_id", "event", "time", "properties", "profile"}
+
 // read takes the fields of a value in this form. A rejection is of what only this form knows.
 func (f *Format) read(to *fields, text string, headers []Header) (*Rejection, error) {
 	switch f.Kind {
