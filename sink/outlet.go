@@ -26,6 +26,7 @@ type outlet struct {
 	name    string
 	attempt func(*flight) // makes a flight's attempts; called on a goroutine of the outlet
 	wait    *sync.WaitGroup
+	metrics *metrics
 	log     *zap.Logger
 
 	waiting atomic.Int64 // rows of its deliveries, over all lanes
@@ -43,8 +44,6 @@ type outlet struct {
 	share    float64     // of the group's partitions that this process has
 	timer    *time.Timer // of the next moment at which something may start
 	timerAt  int64       // ms
-
-	since map[*part]int64 // ms: since when what has waited longest waits, as a walk has found last
 }
 
 // configure takes what a plan says of the endpoint; nil: nothing. It returns the client that is of no use any more, if any.
@@ -56,6 +55,7 @@ func (o *outlet) configure(e *endpoint, client *call.Client, maxBytes int) (old 
 	}
 	o.endpoint, o.client, o.maxBytes = e, client, maxBytes
 	o.pace(time.Now().UnixMilli())
+	o.metrics.disabled(o.name, o.gone())
 	o.pump()
 	return old
 }
@@ -77,6 +77,7 @@ func (o *outlet) disable(print string) (news bool) {
 	defer o.mu.Unlock()
 	was := o.gone()
 	o.disabled = print
+	o.metrics.disabled(o.name, o.gone())
 	o.pump()
 	return was != o.gone()
 }
@@ -176,6 +177,7 @@ func (o *outlet) take() *flight {
 		}
 		if look = o.gate.Begin(now); look {
 			kind, i = o.oldest()
+			o.metrics.phase(o.name, policy.HalfOpen)
 		}
 	}
 	queue := o.queues[kind]
@@ -185,6 +187,7 @@ func (o *outlet) take() *flight {
 	o.queues[kind] = queue[1:]
 	f.look = look
 	o.flying[kind]++
+	o.metrics.inFlight(o.name, 1)
 	return f
 }
 
@@ -237,6 +240,7 @@ func (o *outlet) landed(f *flight) *flight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flying[f.kind]--
+	o.metrics.inFlight(o.name, -1)
 	o.forget(f)
 	if f.look { // it ended without an attempt
 		f.look = false
@@ -295,12 +299,16 @@ func (o *outlet) learn(f *flight, a *call.Answer, first bool) (look int64, held 
 	f.look = false
 	l := o.gate.End(o.endpoint.Breaker, a.Answer, a.Started, looked, first)
 	if l.Changed {
+		o.metrics.phase(o.name, l.Phase)
 		if l.Phase == policy.Open && !looked {
 			o.log.Warn("breaker is open: what is for the endpoint waits", zap.String("endpoint", o.name), zap.Int64("open_ms", o.endpoint.Breaker.Open))
 		} else if l.Phase == policy.Normal {
 			o.log.Info("breaker is closed again", zap.String("endpoint", o.name))
 		}
 		o.pump()
+	}
+	if l.Slowed {
+		o.metrics.rate(o.name, l.Rate)
 	}
 	return l.Look, l.Held
 }
@@ -311,7 +319,7 @@ func (o *outlet) pace(now int64) {
 	if o.endpoint != nil {
 		limit = o.endpoint.Limit
 	}
-	o.gate.Limit(limit.Part(o.share), now)
+	o.metrics.rate(o.name, o.gate.Limit(limit.Part(o.share), now))
 }
 
 // assign says which part of the group's partitions this process has.

@@ -15,6 +15,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/registry"
 )
 
 // backtestOptions are the flags of tripline backtest.
@@ -67,7 +68,7 @@ a line with a smaller time than an earlier one is a late event.`,
 type backtestPlan struct {
 	cfg      *loaded
 	set, old *campaign.Set // old: --against, or nil
-	envelope record.Envelope
+	records  registry.Reader
 	until    int64 // 0: not given
 }
 
@@ -106,9 +107,10 @@ func newBacktestPlan(files []string, o *backtestOptions) (*backtestPlan, error) 
 	if p.cfg, err = newLoaded(cfg); err != nil {
 		return nil, err
 	}
-	p.envelope = p.cfg.Envelope()
-	if o.from != "" {
-		p.envelope = record.Envelope{KeyIgnored: true, MaxBytes: p.envelope.MaxBytes} // a file has the shape of Tripline's own records
+	if o.from != "" { // a file has the shape of Tripline's own records
+		p.records.Envelope = record.Envelope{KeyIgnored: true, MaxBytes: int(p.cfg.Limits.MaxRecordBytes)}
+	} else if p.records, err = p.cfg.reader(nil, nil); err != nil {
+		return nil, err
 	}
 	if o.until != "" {
 		if p.until, err = calendar.ParseTime(o.until); err != nil {
@@ -123,6 +125,7 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 	if err != nil {
 		return err
 	}
+	defer p.records.Registry.Close()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(300)
 	}
@@ -159,7 +162,7 @@ func backtestFile(ctx context.Context, p *backtestPlan, o *backtestOptions, r *r
 	if err := r.begin(); err != nil {
 		return err
 	}
-	last, err := feed(ctx, r, in, newProgress(c.ErrOrStderr(), size, false), p.envelope)
+	last, err := feed(ctx, r, in, newProgress(c.ErrOrStderr(), size, false), p.records.Envelope)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/tripline/tripline/processor"
 )
 
 // backtestTopics runs over what the topics of tripline.yaml hold. Partition numbers share no users: one after the other is read,
@@ -89,17 +87,22 @@ func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]i
 		}
 		shown.read(1)
 		arrival = max(arrival, next.Timestamp.UnixMilli())
-		if err := r.record(next, arrival); err != nil {
+		if err := r.record(ctx, next, arrival); err != nil {
 			return err
 		}
 	}
 }
 
 // record applies one record as the processor does; what it would make a dead letter is counted.
-func (r *rehearsal) record(k *kgo.Record, arrival int64) error {
+func (r *rehearsal) record(ctx context.Context, k *kgo.Record, arrival int64) error {
+	if err := r.plan.records.Registry.Await(ctx, k.Value); err != nil {
+		return err
+	}
 	if k.Topic == r.plan.cfg.Topics.Profiles {
-		profile, erase, bad := r.plan.envelope.Profile(k.Key, k.Value)
+		profile, erase, bad, err := r.plan.records.Profile(k)
 		switch {
+		case err != nil:
+			return err
 		case bad != nil:
 			r.sums.unreadable(place(k), bad)
 		case erase:
@@ -109,7 +112,10 @@ func (r *rehearsal) record(k *kgo.Record, arrival int64) error {
 		}
 		return nil
 	}
-	e, bad := r.plan.envelope.Event(k.Key, k.Value, k.Timestamp.UnixMilli(), processor.Headers(&r.plan.envelope, k)...)
+	e, bad, err := r.plan.records.Event(k)
+	if err != nil {
+		return err
+	}
 	if bad != nil {
 		r.sums.unreadable(place(k), bad)
 		return nil

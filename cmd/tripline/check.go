@@ -18,7 +18,8 @@ type checkReport struct {
 	Campaigns int            `json:"campaigns"`
 	Endpoints int            `json:"endpoints"`
 	Problems  []checkProblem `json:"problems"`
-	Topics    []topicReport  `json:"topics,omitempty"` // with --kafka
+	Topics    []topicReport  `json:"topics,omitempty"`   // with --kafka
+	Registry  string         `json:"registry,omitempty"` // likewise: what is wrong with it, or ok; "": there is none
 }
 
 type checkProblem struct {
@@ -41,7 +42,7 @@ func checkCommand() *cobra.Command {
 	}
 	addConfigFlag(c, &configFile)
 	output := addOutputFlag(c, "text or json")
-	c.Flags().BoolVar(&kafka, "kafka", false, "check topics, partition counts and permissions on the brokers too")
+	c.Flags().BoolVar(&kafka, "kafka", false, "check topics, partition counts and permissions on the brokers too, and that the schema registry answers")
 	c.RunE = func(c *cobra.Command, _ []string) error { return check(c, configFile, kafka, output.word) }
 	return c
 }
@@ -73,12 +74,19 @@ func check(c *cobra.Command, configFile string, kafka bool, output string) error
 	bad := false
 	if kafka {
 		if err := withAdmin(c, configFile, func(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
+			if report.Registry, err = inspectRegistry(ctx, cfg); err != nil {
+				return err
+			}
 			report.Topics, err = inspectTopics(ctx, admin, cfg)
 			return err
 		}); err != nil {
 			return err
 		}
 		bad = printTopics(c.OutOrStdout(), report.Topics, output == "text")
+		if report.Registry != "" && output == "text" {
+			fmt.Fprintf(c.OutOrStdout(), "schema registry: %s\n", report.Registry)
+		}
+		bad = bad || report.Registry != "" && report.Registry != "ok"
 	}
 	if output == "json" {
 		err = printJSON(c.OutOrStdout(), report)

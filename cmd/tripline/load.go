@@ -69,30 +69,38 @@ func loadCampaigns(file string, overrides ...config.Override) (*loaded, *config.
 	return cfg, all, nil
 }
 
-func newLoaded(cfg *config.Config) (*loaded, error) {
-	l := &loaded{Config: cfg}
-	if cfg.Kafka.TLS == nil {
-		return l, nil
-	}
-	l.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca := cfg.Kafka.TLS.CA; ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("kafka.tls.ca: %w", err)
-		}
-		l.tls.RootCAs = x509.NewCertPool()
-		if !l.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("kafka.tls.ca: %s holds no PEM certificate", ca)
-		}
-	}
-	if cfg.Kafka.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.Kafka.TLS.Cert, cfg.Kafka.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("kafka.tls: %w", err)
-		}
-		l.tls.Certificates = []tls.Certificate{pair}
+func newLoaded(cfg *config.Config) (l *loaded, err error) {
+	l = &loaded{Config: cfg}
+	if l.tls, err = clientTLS("kafka.tls", cfg.Kafka.TLS); err != nil {
+		return nil, err
 	}
 	return l, nil
+}
+
+// clientTLS is whom a client trusts and what it shows of itself; nil where of is.
+func clientTLS(at string, of *config.TLS) (*tls.Config, error) {
+	if of == nil {
+		return nil, nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if of.CA != "" {
+		pem, err := os.ReadFile(of.CA)
+		if err != nil {
+			return nil, fmt.Errorf("%s.ca: %w", at, err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s.ca: %s holds no PEM certificate", at, of.CA)
+		}
+	}
+	if of.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(of.Cert, of.Key)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", at, err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
 }
 
 // client is how every Kafka client of the process connects. Nothing is compressed, as by Java's default: snappy, franz-go's, is read

@@ -79,10 +79,15 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 		return err
 	}
 	defer store.Close()
+	records, err := cfg.reader(log.Named("registry"), registry)
+	if err != nil {
+		return err
+	}
+	defer records.Registry.Close()
 	kafka := cfg.lane("processor", store, log.Named("lane"), registry)
 	kafka.Address = listener.Addr().String()
 	p, err := processor.New(processor.Config{
-		Lane: kafka, Set: all.Set, Envelope: cfg.Envelope(), EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
+		Lane: kafka, Set: all.Set, Envelope: records.Envelope, Registry: records.Registry, EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
 		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 16, Log: log, Metrics: registry,
 	})

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/tripline/tripline/processor"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/delivery"
@@ -108,11 +107,18 @@ func (t *trace) events(ctx context.Context) error {
 	places := make([]string, len(happened))
 	if len(happened) > 0 {
 		since := time.UnixMilli(happened[0].Time - int64(t.cfg.MaxFuture))
-		envelope := t.cfg.Envelope()
-		err := scan{topics: t.cfg.Topics.Events, key: t.key(), since: since}.each(ctx, t.cfg, func(r *kgo.Record) error {
-			e, bad := envelope.Event(r.Key, r.Value, r.Timestamp.UnixMilli(), processor.Headers(&envelope, r)...)
-			if bad != nil || e.User != t.trigger.User {
-				return nil
+		records, err := t.cfg.reader(nil, nil)
+		if err != nil {
+			return err
+		}
+		defer records.Registry.Close()
+		err = scan{topics: t.cfg.Topics.Events, key: t.key(), since: since}.each(ctx, t.cfg, func(r *kgo.Record) error {
+			if err := records.Registry.Await(ctx, r.Value); err != nil {
+				return err
+			}
+			e, bad, err := records.Event(r)
+			if err != nil || bad != nil || e.User != t.trigger.User {
+				return err
 			}
 			for i := range happened {
 				if places[i] == "" && happened[i].Name == e.Name && happened[i].Time == e.Time {
