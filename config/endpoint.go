@@ -32,7 +32,7 @@ type Endpoint struct {
 	OrderTimeout campaign.Duration    `yaml:"order_timeout"` // of user: how long a trigger that fails keeps others behind it
 	Batch        Batch                `yaml:"batch"`
 	Breaker      Breaker              `yaml:"breaker"`
-	DisableAfter campaign.Unavailable `yaml:"disable_after"`
+	DisableAfter *campaign.Duration   `yaml:"disable_after"` // of failing without a success; nil: never
 	MaxWaiting   int                  `yaml:"max_waiting"`
 	AllowPrivate bool                 `yaml:"allow_private"`
 	Proxy        campaign.Unavailable `yaml:"proxy"`
@@ -105,6 +105,9 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	d.duration(at+".timeout", e.Timeout, 1, 600*second)
 	d.oneOf(at+".order", e.Order, "none", "user")
 	d.duration(at+".order_timeout", e.OrderTimeout, 1, year)
+	if e.DisableAfter != nil {
+		d.duration(at+".disable_after", *e.DisableAfter, second, year)
+	}
 	d.between(at+".max_in_flight", e.MaxInFlight, 1, 100_000)
 	d.between(at+".max_waiting", e.MaxWaiting, 1, 1_000_000_000)
 	d.between(at+".retry.quick", e.Retry.Quick, 0, 2)

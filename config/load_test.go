@@ -70,15 +70,15 @@ func TestReferenceEndpoint(t *testing.T) {
 		t.Fatal(problems)
 	}
 	got, want := cfg.Endpoints[0], DefaultEndpoint()
-	if len(got.Headers) != 1 || len(got.Query) != 1 || len(got.Signing.Secrets) != 1 || got.Auth.Basic == nil || got.TLS.Key.Reveal() != "client-key.pem" {
+	if len(got.Headers) != 1 || len(got.Query) != 1 || len(got.Signing.Secrets) != 1 || got.Auth.Basic == nil || got.DisableAfter == nil || got.TLS.Key.Reveal() != "client-key.pem" {
 		t.Errorf("got %+v", got)
 	}
-	got.Name, got.URL, got.Headers, got.Query, got.Signing, got.RateLimit, got.Auth, got.TLS = "", Text{}, nil, nil, nil, nil, nil, nil
+	got.Name, got.URL, got.Headers, got.Query, got.Signing, got.RateLimit, got.Auth, got.TLS, got.DisableAfter = "", Text{}, nil, nil, nil, nil, nil, nil, nil
 	got.Retry.On, got.Retry.Final = nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
-	later := []string{"disable_after", "proxy"}
+	later := []string{"proxy"}
 	for _, f := range fieldsOf(reflect.TypeFor[Endpoint]()) {
 		if _, ok := src.documents[0].found["endpoints[0]."+f.name]; ok == slices.Contains(later, f.name) {
 			t.Errorf("%s: shown is %v", f.name, ok)

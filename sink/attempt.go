@@ -9,6 +9,7 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/delivery"
 	"github.com/tripline/tripline/sink/outbox"
 	"github.com/tripline/tripline/sink/policy"
@@ -32,13 +33,15 @@ const (
 
 // result is what a flight's goroutine tells its lane: how an attempt ended, or why there was none.
 type result struct {
-	f       *flight
-	record  delivery.Record
-	verdict policy.Verdict
-	wake    int64 // of a retry: when to look again, ms since the epoch
-	last    bool  // the goroutine is done with the flight
-	told    bool  // there is a record; without one nothing has happened, as when an attempt is cut off
-	unknown bool  // the plan does not know the flight's route
+	f        *flight
+	record   delivery.Record
+	verdict  policy.Verdict
+	wake     int64          // of a retry: when to look again, ms since the epoch
+	disables string         // why the endpoint is to be disabled; "": it is not
+	news     *control.State // what others have to know of it; nil: nothing
+	last     bool           // the goroutine is done with the flight
+	told     bool           // there is a record; without one nothing has happened, as when an attempt is cut off
+	unknown  bool           // the plan does not know the flight's route
 }
 
 // attempt makes a flight's attempt, with tries in place, and tells its lane. It decides nothing that its lane has to commit.
@@ -109,10 +112,16 @@ func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 	if v.Hold > 0 {
 		t.o.hold(v.Hold)
 	}
-	if v.Disable && t.o.disable(t.e.print) {
-		t.s.inform()
+	cause, news := t.o.tally(t.e, v.Outcome == policy.Delivered, a.Ended)
+	if v.Disable {
+		cause = gone410
 	}
-	r := result{f: t.f, verdict: v, told: true, last: !v.Quick, record: t.f.record(t.attempts, v.Outcome, v.Reason, a.Ended)}
+	if cause != "" && t.o.disable(t.e.print, cause) {
+		t.s.inform()
+	} else if cause == disableAfter { // another attempt has told
+		cause = ""
+	}
+	r := result{f: t.f, verdict: v, disables: cause, news: news, told: true, last: !v.Quick, record: t.f.record(t.attempts, v.Outcome, v.Reason, a.Ended)}
 	r.record.Sent, r.record.Status, r.record.Latency = true, int64(a.Status), a.Ended-a.Started
 	r.record.Error, r.record.URL, r.record.Response, r.record.OutOfOrder = a.Error, t.url, a.Response, t.f.ahead
 	if v.Outcome == policy.Retry {

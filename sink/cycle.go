@@ -6,7 +6,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/deadletter"
 	"github.com/tripline/tripline/sink/delivery"
 	"github.com/tripline/tripline/sink/outbox"
@@ -165,8 +164,11 @@ func (l *laneRun) settle(r *result) error {
 		return nil
 	}
 	f.row.Attempts = int(r.record.Attempt)
-	if r.verdict.Disable {
-		l.disabled(f, &r.record)
+	if r.disables != "" {
+		l.disabled(r.disables, &r.record)
+	}
+	if r.news != nil {
+		l.cycle.add(r.news.Record(l.sink.controlTopic()))
 	}
 	if r.verdict.Outcome == policy.Retry && r.last && f.erased.Load() {
 		r.verdict.Outcome, r.record.Outcome, r.record.Reason, r.record.NextAttempt = policy.Dropped, string(policy.Dropped), erased, 0
@@ -222,15 +224,4 @@ func (l *laneRun) produce(f *flight, r *delivery.Record) {
 	l.cycle.add(&kgo.Record{Topic: l.sink.cfg.Deliveries, Key: []byte(f.row.User), Value: r.Append(nil), Timestamp: time.UnixMilli(r.Time),
 		Headers: []kgo.RecordHeader{{Key: "tripline-id", Value: []byte(r.TriggerID)}, {Key: "tripline-campaign", Value: []byte(r.Campaign)},
 			{Key: "content-type", Value: []byte("application/json")}}})
-}
-
-// disabled tells the group, in the transaction of the attempt that met it, that an endpoint has gone.
-func (l *laneRun) disabled(f *flight, r *delivery.Record) {
-	e := l.sink.plan.Load().endpoints[r.Endpoint]
-	if e == nil {
-		return
-	}
-	l.sink.log.Error("endpoint is disabled: it answered 410; what waits for it fails until its url or method change or `tripline endpoint resume`",
-		zap.String("endpoint", r.Endpoint), zap.String("trigger", r.TriggerID))
-	l.cycle.add(control.Record(l.sink.controlTopic(), r.Endpoint, "410", e.print, r.TriggerID, r.Time))
 }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,6 +18,8 @@ type metrics struct {
 	flying     *prometheus.GaugeVec     // by endpoint
 	waiting    *prometheus.GaugeVec     // by endpoint
 	gone       *prometheus.GaugeVec     // by endpoint
+	failing    *prometheus.GaugeVec     // by endpoint
+	warnings   *prometheus.CounterVec   // by endpoint, percent
 	phases     *prometheus.GaugeVec     // by endpoint
 	rates      *prometheus.GaugeVec     // by endpoint
 	duplicates prometheus.Counter
@@ -46,7 +49,9 @@ func newMetrics() *metrics {
 		ended:      counter("deliveries_total", "Deliveries that have ended, by how.", "endpoint", "outcome", "reason"),
 		flying:     gauge("in_flight", "Requests that are being made.", "endpoint"),
 		waiting:    gauge("waiting", "Deliveries that wait in state.", "endpoint"),
-		gone:       gauge("endpoint_disabled", "1 where an endpoint answered that it has gone (410).", "endpoint"),
+		gone:       gauge("endpoint_disabled", "1 where an endpoint answered that it has gone (410), or has failed for all of disable_after.", "endpoint"),
+		failing:    gauge("endpoint_failing_ratio", "Share of disable_after for which no attempt has succeeded.", "endpoint"),
+		warnings:   counter("endpoint_warnings_total", "Warnings that an endpoint fails, by the percentage of disable_after that had passed.", "endpoint", "percent"),
 		phases:     gauge("breaker_state", "0 closed, 1 open, 2 half-open.", "endpoint"),
 		rates:      gauge("rate_limit_per_second", "Requests per second that this process may make, by its share of rate_limit and by what the endpoint complained of; 0: any number.", "endpoint"),
 		behind:     histogram("first_attempt_lag_seconds", "From a trigger's emitted_at to its first request.", "endpoint"),
@@ -54,7 +59,7 @@ func newMetrics() *metrics {
 		bad:        bad.WithLabelValues(),
 		erasures:   erasures.WithLabelValues(),
 	}
-	m.all = []prometheus.Collector{m.attempts, m.seconds, m.ended, m.flying, m.waiting, m.gone, m.phases, m.rates, m.behind, duplicates, bad, erasures}
+	m.all = []prometheus.Collector{m.attempts, m.seconds, m.ended, m.flying, m.waiting, m.gone, m.failing, m.warnings, m.phases, m.rates, m.behind, duplicates, bad, erasures}
 	return m
 }
 
@@ -104,4 +109,13 @@ func (m *metrics) disabled(endpoint string, is bool) {
 		n = 1
 	}
 	m.gone.WithLabelValues(endpoint).Set(n)
+}
+
+// fails says for how much of disable_after, from 0 to 1, an endpoint has failed.
+func (m *metrics) fails(endpoint string, share float64) {
+	m.failing.WithLabelValues(endpoint).Set(share)
+}
+
+func (m *metrics) warned(endpoint string, percent int) {
+	m.warnings.WithLabelValues(endpoint, strconv.Itoa(percent)).Inc()
 }

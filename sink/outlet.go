@@ -35,6 +35,9 @@ type outlet struct {
 	endpoint *endpoint // of the plan; nil: the plan has none of this name
 	client   *call.Client
 	disabled string // print of the configuration that has gone; "": none
+	cause    string // why, as this process found
+	failing  policy.Failing
+	stateAt  int64 // ms: of the newest state in the control topic
 	queues   [2][]*flight
 	lanes    map[*laneRun]*[2]int // flights of each lane, in flight or waiting
 	bytes    int                  // of their records
@@ -53,6 +56,9 @@ func (o *outlet) configure(e *endpoint, client *call.Client, maxBytes int) (old 
 	if o.client != client {
 		old = o.client
 	}
+	if e == nil || o.endpoint == nil || o.endpoint.print != e.print {
+		o.failing = policy.Failing{}
+	}
 	o.endpoint, o.client, o.maxBytes = e, client, maxBytes
 	o.pace(time.Now().UnixMilli())
 	o.metrics.disabled(o.name, o.gone())
@@ -70,13 +76,20 @@ func (o *outlet) isGone() bool {
 	return o.gone()
 }
 
-// disable notes that the endpoint with the configuration of that print has gone; "" that none has. It reports whether that was
-// news for the endpoint as it is configured.
-func (o *outlet) disable(print string) (news bool) {
+// why is the cause of a disablement.
+func (o *outlet) why() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.cause
+}
+
+// disable notes that the endpoint with the configuration of that print has gone, and why if this process found so; "" that none has. It
+// reports whether that was news for the endpoint as it is configured.
+func (o *outlet) disable(print, cause string) (news bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	was := o.gone()
-	o.disabled = print
+	o.disabled, o.cause = print, cause
 	o.metrics.disabled(o.name, o.gone())
 	o.pump()
 	return was != o.gone()

@@ -37,6 +37,8 @@ type Endpoint struct {
 	Retry   policy.Backoff // a nil Schedule: 5s 5m 30m 2h 5h 10h 14h 20h 24h
 	Success []policy.Statuses
 
+	DisableAfter int64 // of failing without a success; 0: never
+
 	Breaker policy.Breaking // no MinSamples: none
 	Limit   policy.Limit    // of the group's attempts; no PerSecond: none
 
@@ -171,6 +173,7 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	}
 	wrong(e.Limit.PerSecond < 0, "rate_limit.per_second", "expected a number above zero")
 	wrong(e.Limit.Burst < 0, "rate_limit.burst", "expected at least 1")
+	wrong(e.DisableAfter < 0, "disable_after", "expected a duration above zero")
 	wrong(e.OrderTimeout < 0, "order_timeout", "expected a duration above zero")
 	wrong(e.MaxInFlight < 0, "max_in_flight", "expected at least 1")
 	wrong(e.MaxWaiting < 0, "max_waiting", "expected at least 1")

@@ -156,6 +156,12 @@ func (s *Sink) all() []*outlet {
 
 // apply takes what the control topic says of an endpoint.
 func (s *Sink) apply(state control.State) {
+	if state.State == control.Failing {
+		if o := s.outlet(state.Endpoint); o != nil && o.hear(state) {
+			s.inform()
+		}
+		return
+	}
 	print := ""
 	if state.State == control.Disabled {
 		print = state.Print
@@ -167,7 +173,10 @@ func (s *Sink) apply(state control.State) {
 	if o.pause(state.State == control.Paused) {
 		s.log.Info("endpoint is "+state.State, zap.String("endpoint", state.Endpoint), zap.String("cause", state.Cause), zap.String("since", state.Time))
 	}
-	if !o.disable(print) {
+	if state.State != control.Disabled {
+		o.forgive(state.At())
+	}
+	if !o.disable(print, state.Cause) {
 		return
 	}
 	if o.isGone() {
@@ -189,19 +198,18 @@ func (s *Sink) gone() map[string]bool {
 	return gone
 }
 
-// unconfirmed are the endpoints of which this process knows that they have gone, and the control topic does not: the transaction
-// that should have told it was aborted.
-func (s *Sink) unconfirmed() map[string]string {
-	prints := map[string]string{}
+// unconfirmed are the records of endpoints of which this process knows that they have gone, and the control topic does not: the
+// transaction that should have told it was aborted.
+func (s *Sink) unconfirmed(now int64) (records []*kgo.Record) {
 	for name := range s.gone() {
-		e := s.plan.Load().endpoints[name]
+		e, o := s.plan.Load().endpoints[name], s.outlet(name)
 		s.mu.Lock()
 		if e != nil && s.known[name] != e.print {
-			prints[name] = e.print
+			records = append(records, control.Record(s.controlTopic(), name, o.why(), e.print, "", now))
 		}
 		s.mu.Unlock()
 	}
-	return prints
+	return records
 }
 
 // inform tells every lane that something is new.

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/outbox"
 	"github.com/tripline/tripline/sink/policy"
 )
@@ -222,11 +221,12 @@ func (l *laneRun) heed() error {
 			l.ask(p)
 		}
 	}
+	l.retell()
 	if !first {
 		return nil
 	}
-	for name, print := range l.sink.unconfirmed() {
-		l.cycle.add(control.Record(l.sink.controlTopic(), name, "410", print, "", time.Now().UnixMilli()))
+	for _, r := range l.sink.unconfirmed(time.Now().UnixMilli()) {
+		l.cycle.add(r)
 	}
 	return nil
 }

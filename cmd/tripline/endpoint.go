@@ -89,7 +89,7 @@ func endpointStates(ctx context.Context, cfg *loaded, topic string) (map[string]
 		return states, err
 	}
 	err = scan{topics: []string{topic}, since: time.UnixMilli(0)}.each(ctx, cfg, func(r *kgo.Record) error {
-		if s, err := control.Parse(r); err == nil { // the sinks leave out what cannot be read, too
+		if s, err := control.Parse(r); err == nil && s.State != control.Failing { // the sinks leave out what cannot be read, too
 			states[s.Endpoint] = s
 		}
 		return nil

@@ -120,6 +120,9 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 	if b := e.Breaker; b.MinSamples > 0 {
 		out.Breaker = policy.Breaking{FailureRate: float64(b.FailureRate), MinSamples: b.MinSamples, Window: int64(b.Window), Open: int64(b.Open)}
 	}
+	if e.DisableAfter != nil {
+		out.DisableAfter = int64(*e.DisableAfter)
+	}
 	if r := e.RateLimit; r != nil {
 		out.Limit = policy.Limit{PerSecond: r.PerSecond, Burst: float64(r.Burst)}
 		if r.Burst == 0 {

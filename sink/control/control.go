@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -22,7 +23,11 @@ const (
 	Active   = "active"
 	Paused   = "paused"   // by somebody: what is for it waits
 	Disabled = "disabled" // it has gone: what is for it fails
+	Failing  = "failing"  // since when every attempt has failed, for `disable_after`; under a key of its own, beside the state
 )
+
+// failingKey is behind an endpoint's name in the key of its Failing; names hold no slash.
+const failingKey = "/failing"
 
 // State is what a record says.
 type State struct {
@@ -32,6 +37,22 @@ type State struct {
 	Print    string `json:"print,omitempty"`      // of the configuration that it holds for; another one is not disabled
 	Trigger  string `json:"trigger_id,omitempty"` // whose delivery met it
 	Time     string `json:"time,omitempty"`
+	Since    string `json:"since,omitempty"`  // of Failing: when that began; "": there was a success
+	Warned   int    `json:"warned,omitempty"` // of Failing: percent of `disable_after` that was warned of
+}
+
+// At is Time in ms since the epoch; 0 where there is none.
+func (s *State) At() int64 { return at(s.Time) }
+
+// Began is Since in ms since the epoch; 0 where there is none.
+func (s *State) Began() int64 { return at(s.Since) }
+
+func at(text string) int64 {
+	ms, err := calendar.ParseRFC3339(text)
+	if err != nil {
+		return 0
+	}
+	return ms
 }
 
 // Record is the record that disables an endpoint from a moment on (ms since the epoch).
@@ -42,19 +63,28 @@ func Record(topic, endpoint, cause, print, trigger string, now int64) *kgo.Recor
 // Record is the record that makes the state known.
 func (s State) Record(topic string) *kgo.Record {
 	value, _ := json.Marshal(s) // strings cannot fail
-	return &kgo.Record{Topic: topic, Key: []byte(s.Endpoint), Value: value, Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}}
+	key := s.Endpoint
+	if s.State == Failing {
+		key += failingKey
+	}
+	return &kgo.Record{Topic: topic, Key: []byte(key), Value: value, Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}}
 }
 
 // Parse reads a record.
 func Parse(r *kgo.Record) (State, error) {
-	s := State{Endpoint: string(r.Key), State: Active}
-	if len(r.Value) == 0 {
-		return s, nil
+	name, failing := strings.CutSuffix(string(r.Key), failingKey)
+	s := State{State: Active}
+	if len(r.Value) > 0 {
+		if err := json.Unmarshal(r.Value, &s); err != nil {
+			return State{}, err
+		}
 	}
-	if err := json.Unmarshal(r.Value, &s); err != nil {
-		return State{}, err
+	if s.Endpoint = name; failing {
+		s.State = Failing
 	}
-	s.Endpoint = string(r.Key)
+	if s.At() == 0 && !r.Timestamp.IsZero() {
+		s.Time = calendar.FormatTime(r.Timestamp.UnixMilli())
+	}
 	return s, nil
 }
 
@@ -139,7 +169,7 @@ func (f *Follower) follow(ctx context.Context) error {
 		fetches.EachRecord(func(r *kgo.Record) {
 			at = r.Offset + 1
 			if s, ok := f.parse(r); ok && seen != nil {
-				seen[s.Endpoint] = s
+				seen[string(r.Key)] = s
 			} else if ok {
 				f.Apply(s)
 			}

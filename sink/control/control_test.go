@@ -21,10 +21,16 @@ import (
 func TestRoundTrip(t *testing.T) {
 	r := Record("topic", "ops", "410", "abc", "trg_1", 1795518840123)
 	s, err := Parse(r)
-	if want := (State{"ops", Disabled, "410", "abc", "trg_1", "2026-11-24T11:14:00.123Z"}); err != nil || s != want {
+	if want := (State{Endpoint: "ops", State: Disabled, Cause: "410", Print: "abc", Trigger: "trg_1", Time: "2026-11-24T11:14:00.123Z"}); err != nil || s != want {
 		t.Errorf("%+v %v", s, err)
 	}
 	if s, err := Parse(&kgo.Record{Key: []byte("ops")}); err != nil || s.State == Disabled || s.Endpoint != "ops" {
+		t.Errorf("%+v %v", s, err)
+	}
+	failing := State{Endpoint: "ops", State: Failing, Print: "abc", Time: "2026-11-24T11:14:00.123Z", Since: "2026-11-23T11:14:00.123Z", Warned: 50}
+	if r := failing.Record("topic"); string(r.Key) == "ops" {
+		t.Error("that an endpoint fails would hide its state")
+	} else if s, err := Parse(r); err != nil || s != failing || s.Began() != 1795432440123 || s.At() != 1795518840123 {
 		t.Errorf("%+v %v", s, err)
 	}
 	if _, err := Parse(&kgo.Record{Key: []byte("ops"), Value: []byte("{")}); err == nil {

@@ -398,7 +398,12 @@ func TestShow(t *testing.T) {
 	b := open(t, p)
 	b.Erase("ann", 7)
 	b.Save(Delivery{Key: "trg_1", Campaign: "c", Endpoint: "ops", User: "bob", Offset: 9, Attempts: 2, Stage: QueuedAgain}, []byte(`{"user_id":"bob"}`))
-	b.End(Delivery{Key: "trg_2", Endpoint: "ops"}, false, 5000)
+	if _, err := b.End(Delivery{Key: "trg_2", Endpoint: "ops"}, false, 5000); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Join(&Delivery{Key: "trg_1", Endpoint: "ops", User: "bob"}); err != nil {
+		t.Fatal(err)
+	}
 	commit(t, p, b)
 	var got []string
 	if err := p.Scan(func(r state.Row) error {
@@ -411,7 +416,7 @@ func TestShow(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"erasedann0 []", "queue0 []", "queue0 [trg_1]", "waitingtrg_1bobqueued_again2 []",
+	want := []string{"erasedann0 []", "queue0 []", "queue0 [trg_1]", "turnbob0 []", "turntrg_1bob0 []", "waitingtrg_1bobqueued_again2 []",
 		`waitingtrg_1bob0 []{"user_id":"bob"}`, "endedtrg_20 []1970-01-01T00:00:05.000Z"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant\n%q", got, want)

@@ -10,13 +10,13 @@ import (
 
 // Shown is a row as a person can read it. Times are RFC 3339.
 type Shown struct {
-	Row      string          `json:"row"`                // erased, queue, waiting or ended
+	Row      string          `json:"row"`                // erased, queue, turn, waiting or ended
 	Key      string          `json:"delivery,omitempty"` // trigger id, and the number of the replay
 	Campaign string          `json:"campaign,omitempty"`
 	Endpoint string          `json:"endpoint,omitempty"`
 	User     string          `json:"user_id,omitempty"`
 	Offset   *int64          `json:"offset,omitempty"` // of its record, or of the user's tombstone, in `triggers`
-	Stage    string          `json:"stage,omitempty"`  // timed, queued, queued_again, unknown
+	Stage    string          `json:"stage,omitempty"`  // timed, queued, queued_again, unknown, behind
 	Attempts int             `json:"attempts,omitempty"`
 	Since    string          `json:"since,omitempty"`
 	Due      string          `json:"due,omitempty"`
@@ -25,7 +25,7 @@ type Shown struct {
 	Trigger  json.RawMessage `json:"trigger,omitempty"` // the record of a delivery that waits
 }
 
-var stageNames = []string{Timed: "timed", QueuedFirst: "queued", QueuedAgain: "queued_again", Unknown: "unknown"}
+var stageNames = []string{Timed: "timed", QueuedFirst: "queued", QueuedAgain: "queued_again", Unknown: "unknown", Behind: "behind"}
 
 // Show takes a row of a partition apart.
 func Show(r state.Row) (*Shown, error) {
@@ -49,6 +49,13 @@ func Show(r state.Row) (*Shown, error) {
 		}
 		q, err := decodeQueues(name, r.Content)
 		return &Shown{Row: "queue", Endpoint: name, Waiting: &q.waiting}, err
+	case turnRow:
+		endpoint, user, err := splitTurn(name)
+		shown := &Shown{Row: "turn", Endpoint: endpoint, User: user}
+		if r.Part != 0 && len(r.Content) > 0 {
+			shown.Key = string(r.Content[1:])
+		}
+		return shown, err
 	case waitingRow:
 		if r.Part == 0 {
 			return showDelivery(name, r.Content, due)

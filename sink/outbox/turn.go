@@ -24,6 +24,15 @@ func turnKey(endpoint, user string, part uint32) state.Key {
 	return state.Key{ID: string(append(append(id, endpoint...), user...)), Part: part}
 }
 
+// splitTurn takes the ID of such a row, less its kind, apart.
+func splitTurn(id string) (endpoint, user string, err error) {
+	r := reader{rest: []byte(id)}
+	endpoint = r.text()
+	user = string(r.rest)
+	r.rest = nil
+	return endpoint, user, r.end(turnRow, id)
+}
+
 func (b *Book) turns(endpoint, user string) (t turns, found bool, err error) {
 	k := turnKey(endpoint, user, 0)
 	content, found, err := b.get(k)
