@@ -72,13 +72,13 @@ func (s *Sink) attempt(o *outlet, f *flight) {
 	rendered, err := request.Render(e.target, content, trigger, f.raw, f.replay)
 	var dropped *request.DroppedError
 	if errors.As(err, &dropped) {
-		f.lane.tell(f.ends(policy.Dropped, dropped.Reason, e.secrets.HideAndCut(dropped.Detail, maxText), now))
+		f.lane.tell(f.ends(policy.Dropped, dropped.Reason, client.Secrets().HideAndCut(dropped.Detail, maxText), now))
 		return
 	}
 	if rendered.Header.Get("user-agent") == "" {
 		rendered.Header.Set("user-agent", s.agent)
 	}
-	t := try{s: s, o: o, f: f, e: e, attempts: f.attempts, place: f.place, url: e.secrets.HideAndCut(rendered.Shown, maxURL)}
+	t := try{s: s, o: o, f: f, e: e, attempts: f.attempts, place: f.place, url: client.Secrets().HideAndCut(rendered.Shown, maxURL)}
 	if content.Expires > 0 {
 		t.expires = trigger.Time + content.Expires
 	}

@@ -30,6 +30,8 @@
 //   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the
 //     memory finds it so. Whoever asks for due timers leaves out what is in hand.
 //   - Erasure is noted in a row until nothing of the user is left in rows or memory: the walk that looks for it may be cut short.
-//   - A 410 holds for the endpoint as it was configured: the control record names a print of method, url and auth. No
-//     password is in it, not as a hash either: where only that was changed, `tripline endpoint resume` tries again.
+//   - A 410 holds for the endpoint as it was configured: the control record names a print of method, url and auth. Of secrets it
+//     has eight bits of a hash, by which no guess can be confirmed; so one change of a secret in 256 goes unseen, and
+//     `tripline endpoint resume` tries again.
+//   - A 401 to a token is followed by one more try at once, with another token. It takes no place in the schedule.
 package sink

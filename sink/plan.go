@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -50,9 +49,10 @@ type Endpoint struct {
 	AllowPrivate bool
 	Auth         auth.Config
 	TLS          call.TLS
+	Proxy        call.Proxy
 
-	// Secrets are what `${NAME}` and `file:PATH` gave in any field. They and the secrets of Signing, Auth and TLS are replaced by *** in
-	// whatever is recorded or logged.
+	// Secrets are what `${NAME}` and `file:PATH` gave in any field. They, the secrets of Signing, Auth, TLS and Proxy, and tokens are replaced
+	// by *** in whatever is recorded or logged.
 	Secrets []string
 }
 
@@ -108,7 +108,6 @@ type endpoint struct {
 	Endpoint
 	target  *request.Target
 	auth    *auth.Auth
-	tls     *tls.Config
 	rules   policy.Rules
 	secrets *call.Secrets
 	print   string // what must change for an endpoint that was disabled to be tried again
@@ -180,7 +179,7 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	for i, wait := range e.Retry.Schedule {
 		wrong(wait <= 0, fmt.Sprintf("retry.schedule[%d]", i), "expected a duration above zero")
 	}
-	caller, secured, more := e.identity()
+	caller, more := e.identity()
 	if problems = append(problems, more...); len(problems) > 0 {
 		return nil, problems
 	}
@@ -193,34 +192,24 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 		Endpoint: e,
 		target:   target,
 		auth:     caller,
-		tls:      secured,
 		rules:    policy.Rules{Backoff: e.Retry, Success: e.Success},
-		secrets:  call.NewSecrets(slices.Concat(e.Secrets, target.Secrets(), caller.Secrets(), []string{e.TLS.Key})),
+		secrets:  call.NewSecrets(slices.Concat(e.Secrets, target.Secrets(), caller.Secrets(), e.Proxy.Secrets(), []string{e.TLS.Key})),
 		print:    hex.EncodeToString(sum[:8]),
 	}, nil
 }
 
 // identity reads how an endpoint is told who calls, and how both are held to be who they are.
-func (e *Endpoint) identity() (caller *auth.Auth, secured *tls.Config, problems []request.Problem) {
-	caller, wrong := auth.New(e.Auth)
+func (e *Endpoint) identity() (caller *auth.Auth, problems []request.Problem) {
+	caller, wrong := call.Access{Auth: e.Auth, TLS: e.TLS, Proxy: e.Proxy, AllowPrivate: e.AllowPrivate}.Read(slices.Collect(maps.Keys(e.Headers)))
 	for _, w := range wrong {
-		problems = append(problems, request.Problem{Path: "auth." + w.Path, Message: w.Message})
+		problems = append(problems, request.Problem{Path: w.Path, Message: w.Message})
 	}
-	for name := range e.Headers {
-		if e.Auth != (auth.Config{}) && strings.EqualFold(name, "Authorization") {
-			problems = append(problems, request.Problem{Path: "headers." + name, Message: "cannot be set beside `auth`, which sets it"})
-		}
-	}
-	secured, bad := e.TLS.Config()
-	for _, b := range bad {
-		problems = append(problems, request.Problem{Path: "tls." + b.Path, Message: b.Err.Error()})
-	}
-	return caller, secured, problems
+	return caller, problems
 }
 
-// Identity checks an endpoint's Auth and TLS alone.
+// Identity checks an endpoint's Auth, TLS and Proxy alone.
 func (e *Endpoint) Identity() []request.Problem {
-	_, _, problems := e.identity()
+	_, problems := e.identity()
 	return problems
 }
 
@@ -249,7 +238,8 @@ func (p *Plan) nearest(name string) string {
 	return ""
 }
 
-// Print is what an endpoint's disablement holds for: another method, url or auth has another one, but not another secret alone. "" where there is no such endpoint.
+// Print is what an endpoint's disablement holds for: another method, url or auth has another one (of secrets, see auth.Auth.Print). ""
+// where there is no such endpoint.
 func (p *Plan) Print(endpoint string) string {
 	if e := p.endpoints[endpoint]; e != nil {
 		return e.print
@@ -316,7 +306,7 @@ func (p *Plan) Request(trigger []byte, now int64) (*request.Rendered, error) {
 // client makes one that keeps so many connections.
 func (e *endpoint) client(network call.Network, connections int) *call.Client {
 	return call.New(call.Config{Timeout: time.Duration(e.Timeout) * time.Millisecond, AllowPrivate: e.AllowPrivate, Connections: connections,
-		Secrets: e.secrets, Network: network, TLS: e.tls, Auth: e.auth})
+		Secrets: e.secrets, Network: network, TLS: e.TLS, Auth: e.auth, Proxy: e.Proxy})
 }
 
 // Probe is a sample that was sent to an endpoint, and what came back. It holds no secret.

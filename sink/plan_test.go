@@ -84,8 +84,11 @@ func TestPrint(t *testing.T) {
 		}
 		seen[print(e)] = true
 	}
-	if !seen[print(Endpoint{URL: "https://a.example", Auth: basic("u", "another"), Timeout: 1})] {
-		t.Error("a password is in the print")
+	if seen[print(Endpoint{URL: "https://a.example", Auth: basic("u", "another")})] {
+		t.Error("another password has the same print")
+	}
+	if !seen[print(Endpoint{URL: "https://a.example", Auth: basic("u", "p"), Timeout: 1})] {
+		t.Error("a timeout is in the print")
 	}
 }
 

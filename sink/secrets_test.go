@@ -100,3 +100,73 @@ func TestFollowAuth(t *testing.T) {
 		p.stop()
 	})
 }
+
+// issuing is a token endpoint; its tokens are t0ken-1, t0ken-2, and so on.
+func (w *world) issuing(answer func(n int, rw http.ResponseWriter) bool) *receiver {
+	issued := 0
+	return w.receive("id", func(_ int, _ got, rw http.ResponseWriter) {
+		if issued++; answer != nil && !answer(issued, rw) {
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(rw, `{"access_token":"t0ken-%d","expires_in":3600}`, issued)
+	})
+}
+
+func asksFor(r *receiver, secret string) auth.Config {
+	return auth.Config{OAuth2: &auth.OAuth2{TokenURL: r.endpoint().URL, ClientID: "c", ClientSecret: secret}}
+}
+
+// TestTokens holds what becomes of deliveries by tokens: a failure to get one is an attempt, a 401 is followed by a try at once, one
+// token is for all, and another secret has another token.
+func TestTokens(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := w.issuing(func(n int, rw http.ResponseWriter) bool {
+			if n == 1 {
+				rw.WriteHeader(500)
+			}
+			return n > 1
+		})
+		ops := w.receive("ops", func(_ int, g got, rw http.ResponseWriter) {
+			if g.header.Get("Authorization") == "Bearer t0ken-2" {
+				rw.WriteHeader(401)
+			}
+			io.WriteString(rw, g.header.Get("Authorization"))
+		})
+		plan := func(secret string) *Plan {
+			e := ops.endpoint()
+			e.Auth = asksFor(id, secret)
+			return w.plan([]Endpoint{e}, delivers("c", to(ops)))
+		}
+		p := w.launch(nil, plan("s3cret"))
+		w.send(trigger("trg_1", "u", "ops"))
+		w.expect("trg_1", "1 retry token, 2 retry 401, 3 delivered 200")
+		records := w.deliveries()["trg_1"]
+		if error := records[0].Error; !strings.Contains(error, "answered 500") || records[1].Response != "Bearer ***" || records[2].Time-records[1].Time > 1000 {
+			t.Errorf("%+v", records)
+		}
+		p.sink.Follow(plan("s3cret")) // the same: its token is kept, and hidden as before
+		for i := range 20 {
+			w.send(trigger(fmt.Sprint("trg_more", i), "u", "ops"))
+		}
+		for i := range 20 {
+			w.expect(fmt.Sprint("trg_more", i), "1 delivered 200")
+			if got := w.deliveries()[fmt.Sprint("trg_more", i)][0].Response; got != "Bearer ***" {
+				t.Error(got)
+			}
+		}
+		if n := len(id.requests()); n != 3 {
+			t.Errorf("asked for %d tokens", n)
+		}
+		p.sink.Follow(plan("an0ther"))
+		w.send(trigger("trg_last", "u", "ops"))
+		w.expect("trg_last", "1 delivered 200")
+		if all := id.requests(); len(all) != 4 || all[3].header.Get("Authorization") == all[2].header.Get("Authorization") {
+			t.Errorf("asked for %d tokens", len(all))
+		}
+		if text := fmt.Sprint(p.logs.All()); strings.Contains(text, "t0ken") || strings.Contains(text, "s3cret") {
+			t.Error("a secret is in a log line")
+		}
+		p.stop()
+	})
+}

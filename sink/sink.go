@@ -123,7 +123,7 @@ func (s *Sink) client(o *outlet, e *endpoint) *call.Client {
 	switch {
 	case e == nil:
 		return nil
-	case now != nil && now.Timeout == e.Timeout && now.AllowPrivate == e.AllowPrivate && now.MaxInFlight == e.MaxInFlight && now.TLS == e.TLS &&
+	case now != nil && now.Timeout == e.Timeout && now.AllowPrivate == e.AllowPrivate && now.MaxInFlight == e.MaxInFlight && now.TLS == e.TLS && now.Proxy == e.Proxy &&
 		reflect.DeepEqual(now.Auth, e.Auth) &&
 		slices.Equal(now.Secrets, e.Secrets) && slices.Equal(now.target.Secrets(), e.target.Secrets()):
 		return client

@@ -42,6 +42,9 @@ var only = map[string][]string{
 	"github.com/twmb/avro":              {"processor/schema"},
 	"github.com/bufbuild/protocompile":  {"processor/schema"},
 	"google.golang.org/protobuf":        {"processor/schema"},
+	"golang.org/x/oauth2":               {"sink/auth"},
+	"github.com/golang-jwt/jwt":         {"sink/auth"},
+	"golang.org/x/net":                  {"sink/call"},
 }
 
 // pure is the core: no clock, no goroutine, no I/O, no logger. So is what reads a record by its schema, but that a compiler there asks for a context.

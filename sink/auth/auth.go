@@ -1,11 +1,21 @@
 // Package auth says who calls an endpoint: it makes the Authorization header of its requests.
+//
+//	Config -> New -> *Auth     what an endpoint's `auth` says, read; immutable
+//	Auth.Caller -> *Caller     the same at one client: the header, and the token in it (token.go)
+//
+// Where tokens come from: jwt.go signs them here, oauth2.go asks for them.
 package auth
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
+	"encoding/hex"
+	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -13,6 +23,8 @@ import (
 type Config struct {
 	Basic  *Basic
 	Bearer *Bearer
+	OAuth2 *OAuth2
+	JWT    *JWT
 }
 
 // Basic is RFC 7617.
@@ -27,10 +39,17 @@ type Problem struct {
 	Message string
 }
 
+// token is what requests show, and until when it holds.
+type token struct {
+	header  string
+	expires time.Time // zero: it does not say
+}
+
 // Auth is a Config, read. It is immutable; a nil *Auth sets no header.
 type Auth struct {
-	header  string
-	print   string
+	header  string // of what stays the same; "":
+	fetch   func(ctx context.Context, client *http.Client, learn func(secret string)) (token, error)
+	public  string
 	secrets []string
 }
 
@@ -42,6 +61,10 @@ func New(c Config) (*Auth, []Problem) {
 		r.basic(*c.Basic)
 	case c.Bearer != nil:
 		r.bearer(*c.Bearer)
+	case c.OAuth2 != nil:
+		r.oauth2(*c.OAuth2)
+	case c.JWT != nil:
+		r.jwt(*c.JWT)
 	default:
 		return nil, nil
 	}
@@ -51,7 +74,7 @@ func New(c Config) (*Auth, []Problem) {
 	return &r.a, nil
 }
 
-// Secrets are what must not be shown, in all the forms in which requests hold it.
+// Secrets are what must not be shown, in all the forms in which requests hold it. Tokens are not among them: a Caller tells of those.
 func (a *Auth) Secrets() []string {
 	if a == nil {
 		return nil
@@ -59,17 +82,15 @@ func (a *Auth) Secrets() []string {
 	return a.secrets
 }
 
-// Print tells one Auth from another by what is not secret of it. It is no hash of a secret, which could be guessed: another password
-// alone has the same print.
+// Print tells one Auth from another. All that is not secret of it is in it, of the secrets eight bits of a hash: another secret has
+// another print in 255 of 256 cases, and whoever sees it and guesses cannot tell which of their guesses is right: it fits every 256th.
 func (a *Auth) Print() string {
 	if a == nil {
 		return ""
 	}
-	return a.print
+	sum := sha256.Sum256([]byte("tripline " + a.public + "\x00" + strings.Join(a.secrets, "\x00")))
+	return a.public + " " + hex.EncodeToString(sum[:1])
 }
-
-// Header is the value of the header Authorization.
-func (a *Auth) Header() string { return a.header }
 
 type reader struct {
 	a        Auth
@@ -88,22 +109,36 @@ func (r *reader) given(path, secret string) {
 	r.a.secrets = append(r.a.secrets, secret)
 }
 
+// public notes what is not secret.
+func (r *reader) public(texts ...string) {
+	for _, text := range texts {
+		r.a.public += strconv.Quote(text) + " "
+	}
+}
+
 func (r *reader) basic(b Basic) {
 	r.wrong(b.Username == "", "basic.username", "is required")
 	r.wrong(strings.Contains(b.Username, ":"), "basic.username", "cannot hold a colon: it would end there")
 	r.wrong(strings.ContainsFunc(b.Username, unicode.IsControl), "basic.username", "cannot hold control characters")
 	r.wrong(strings.ContainsFunc(b.Password, unicode.IsControl), "basic.password", "cannot hold control characters")
 	r.given("basic.password", b.Password)
-	pair := base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password))
+	pair := basicPair(b.Username, b.Password)
 	r.a.secrets = append(r.a.secrets, pair)
-	r.a.header, r.a.print = "Basic "+pair, fmt.Sprintf("basic %q", b.Username)
+	r.a.header = "Basic " + pair
+	r.public("basic", b.Username)
+}
+
+func basicPair(username, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
 }
 
 // tokenForm is what a header can hold of a token; RFC 6750 (2.1) allows less, and tokens that pass it by are in use.
-var tokenForm = regexp.MustCompile(`^[!-~]*$`)
+var tokenForm = regexp.MustCompile(`^[!-~]+$`)
 
 func (r *reader) bearer(b Bearer) {
 	r.given("bearer.token", b.Token)
-	r.wrong(!tokenForm.MatchString(b.Token), "bearer.token", "expected letters, digits and signs of ASCII without a space; `Bearer` is set before it")
-	r.a.header, r.a.print = "Bearer "+b.Token, "bearer"
+	r.wrong(b.Token != "" && !tokenForm.MatchString(b.Token), "bearer.token",
+		"expected letters, digits and signs of ASCII without a space; `Bearer` is set before it")
+	r.a.header = "Bearer " + b.Token
+	r.public("bearer")
 }

@@ -1,22 +1,33 @@
 package auth
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 )
 
+// header is what a new caller shows.
+func header(t *testing.T, a *Auth) string {
+	t.Helper()
+	header, err := a.Caller(nil, func(string) {}).Header(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	return header
+}
+
 func TestBasic(t *testing.T) {
 	a, problems := New(Config{Basic: &Basic{"us er", "p:ä\"ss"}})
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	req := http.Request{Header: http.Header{"Authorization": {a.Header()}}}
+	req := http.Request{Header: http.Header{"Authorization": {header(t, a)}}}
 	if user, password, ok := req.BasicAuth(); !ok || user != "us er" || password != "p:ä\"ss" {
 		t.Errorf("%q %q %v", user, password, ok)
 	}
-	_, pair, _ := strings.Cut(a.Header(), " ")
+	_, pair, _ := strings.Cut(header(t, a), " ")
 	if got := a.Secrets(); !slices.Contains(got, "p:ä\"ss") || !slices.Contains(got, pair) {
 		t.Errorf("secrets %q", got)
 	}
@@ -24,7 +35,7 @@ func TestBasic(t *testing.T) {
 
 func TestBearer(t *testing.T) {
 	a, problems := New(Config{Bearer: &Bearer{"t0k.en=="}})
-	if problems != nil || a.Header() != "Bearer t0k.en==" || !slices.Equal(a.Secrets(), []string{"t0k.en=="}) {
+	if problems != nil || header(t, a) != "Bearer t0k.en==" || !slices.Equal(a.Secrets(), []string{"t0k.en=="}) {
 		t.Errorf("%+v %v", a, problems)
 	}
 }
@@ -62,7 +73,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestPrint holds that a print tells kinds and names apart, and says nothing of secrets.
+// TestPrint holds that a print tells kinds, names and secrets apart, and that it says too little of a secret to be a test of guesses.
 func TestPrint(t *testing.T) {
 	print := func(c Config) string {
 		a, problems := New(c)
@@ -71,13 +82,32 @@ func TestPrint(t *testing.T) {
 		}
 		return a.Print()
 	}
-	one := print(Config{Basic: &Basic{"a", "s3cret"}})
-	for _, other := range []Config{{}, {Basic: &Basic{"b", "s3cret"}}, {Bearer: &Bearer{"s3cret"}}} {
-		if print(other) == one {
-			t.Errorf("%+v has the same print", other)
-		}
+	asks := func(change func(*OAuth2)) Config {
+		o := OAuth2{TokenURL: "https://id.example/token", ClientID: "c", ClientSecret: "s3cret"}
+		change(&o)
+		return Config{OAuth2: &o}
 	}
-	if print(Config{Basic: &Basic{"a", "another"}}) != one {
-		t.Error("a password is in the print")
+	key, other := pemOf(t, "ES256"), pemOf(t, "ES256")
+	seen := map[string]Config{}
+	for _, c := range []Config{{}, {Basic: &Basic{"a", "s3cret"}}, {Basic: &Basic{"b", "s3cret"}}, {Basic: &Basic{"a", "another"}}, {Bearer: &Bearer{"s3cret"}},
+		asks(func(*OAuth2) {}), asks(func(o *OAuth2) { o.ClientID = "d" }), asks(func(o *OAuth2) { o.Scopes = []string{"x"} }),
+		asks(func(o *OAuth2) { o.Params = map[string]string{"audience": "x"} }), asks(func(o *OAuth2) { o.ClientAuth = "body" }),
+		asks(func(o *OAuth2) { o.ClientSecret, o.ClientAuth, o.JWT = "", "jwt", &JWT{Alg: "ES256", Key: key} }),
+		{JWT: &JWT{Alg: "ES256", Key: key}}, {JWT: &JWT{Alg: "ES256", Key: key, KeyID: "k"}}, {JWT: &JWT{Alg: "ES256", Key: key, Audience: "x"}},
+	} {
+		if other, twice := seen[print(c)]; twice {
+			t.Errorf("%+v and %+v have the same print", c, other)
+		}
+		seen[print(c)] = c
+	}
+	if other == key {
+		t.Error("the same key twice")
+	}
+	bits := map[string]bool{}
+	for i := range 5000 {
+		bits[print(Config{Bearer: &Bearer{fmt.Sprint("guess-", i)}})] = true
+	}
+	if len(bits) != 256 {
+		t.Errorf("%d prints of 5000 tokens", len(bits))
 	}
 }

@@ -5,7 +5,6 @@ package call
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -34,14 +33,16 @@ type Config struct {
 	Connections  int // how many are kept open between attempts
 	Secrets      *Secrets
 	Network      Network
-	TLS          *tls.Config // of TLS.Config; nil: that of the zero TLS
-	Auth         *auth.Auth  // nil: none
+	TLS          TLS
+	Auth         *auth.Auth // nil: none
+	Proxy        Proxy
 }
 
 // Client calls one endpoint. It is safe for concurrent use.
 type Client struct {
 	http      *http.Client
 	transport *http.Transport
+	caller    *auth.Caller
 	secrets   *Secrets
 }
 
@@ -62,11 +63,12 @@ type Answer struct {
 	Response string // the first KiB of the body
 }
 
-// New makes a client. It opens nothing.
+// New makes a client. It opens nothing. What Check finds wrong must have been put right.
 func New(cfg Config) *Client {
-	d := &dialer{network: cfg.Network, allowPrivate: cfg.AllowPrivate, timeout: cfg.Timeout, tls: cfg.TLS}
-	if d.tls == nil {
-		d.tls, _ = TLS{}.Config()
+	d := &dialer{network: cfg.Network, allowPrivate: cfg.AllowPrivate, timeout: cfg.Timeout}
+	d.tls, _ = cfg.TLS.Config()
+	if d.proxy, _ = cfg.Proxy.read(); d.proxy != nil {
+		d.proxy.tls = proxyTLS(d.proxy, d.tls, cfg.TLS.CA)
 	}
 	c := &Client{secrets: cfg.Secrets, transport: &http.Transport{
 		DialContext:            d.dial,
@@ -77,30 +79,21 @@ func New(cfg Config) *Client {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: maxBody,
 	}}
-	c.http = &http.Client{
-		Transport:     &roundTripper{c.transport, cfg.Auth},
-		Timeout:       cfg.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	way := &way{c.transport, d}
+	c.caller = cfg.Auth.Caller(unredirected(&bounded{way}), cfg.Secrets.Learn)
+	c.http = unredirected(&attempts{way, c.caller, cfg.Timeout})
 	return c
 }
 
+func unredirected(t http.RoundTripper) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// Secrets hides what requests of the client hold, tokens included.
+func (c *Client) Secrets() *Secrets { return c.secrets }
+
 // Close closes the connections that are kept open.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
-
-// roundTripper hides the transport's CloseIdleConnections from retryablehttp, which would close those of everybody after any
-// failure. Each attempt that it is given has a header of its own, in which it says who calls.
-type roundTripper struct {
-	t    *http.Transport
-	auth *auth.Auth
-}
-
-func (r *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	if r.auth != nil {
-		req.Header.Set("Authorization", r.auth.Header())
-	}
-	return r.t.RoundTrip(req)
-}
 
 // exchange is the attempts of one Do, as retryablehttp asks for them.
 type exchange struct {
@@ -110,6 +103,7 @@ type exchange struct {
 	ended   func(Answer) (wait time.Duration, again bool)
 	started int64
 	wait    time.Duration
+	renewed bool // a 401 has led to a try with another token
 }
 
 // Do makes an attempt and tells ended how it ended; where that says so, another one after so long. It returns when the last
@@ -128,7 +122,7 @@ func (c *Client) Do(ctx context.Context, r Request, ended func(Answer) (wait tim
 	x := &exchange{client: c, header: r.Header, sign: r.Sign, ended: ended}
 	retrying := &retryablehttp.Client{
 		HTTPClient:     c.http,
-		RetryMax:       policy.MaxQuick,
+		RetryMax:       policy.MaxQuick + 1, // and one with another token
 		RequestLogHook: x.begin,
 		CheckRetry:     x.end,
 		Backoff:        func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return x.wait },
@@ -163,8 +157,12 @@ func (x *exchange) end(ctx context.Context, resp *http.Response, err error) (aga
 		a.Response = x.client.read(resp.Body)
 		a.Ended = time.Now().UnixMilli()
 		a.RetryAfter = policy.RetryAfter(resp.Header.Get("Retry-After"), a.Ended)
+		if !x.renewed || a.Status != http.StatusUnauthorized {
+			a.Renewed = x.client.caller.Answered(resp.Request.Header.Get("Authorization"), a.Status)
+		}
 	}
 	x.wait, again = x.ended(a)
+	x.renewed = x.renewed || again && a.Renewed
 	return again, nil
 }
 
@@ -173,7 +171,11 @@ func (c *Client) read(body io.ReadCloser) string {
 	defer body.Close()
 	kept := bytes.NewBuffer(make([]byte, 0, 512))
 	io.Copy(kept, io.LimitReader(body, maxBody)) //nolint:errcheck
-	return c.secrets.HideAndCut(kept.String(), maxResponse)
+	text := kept.String()
+	if len(text) == maxBody {
+		text = c.secrets.Whole(text)
+	}
+	return c.secrets.HideAndCut(text, maxResponse)
 }
 
 // text is an error without the url that net/http puts before it, which has the query in it.
@@ -187,10 +189,13 @@ func (c *Client) text(err error) string {
 
 // reason is what `deliveries` calls the failure of an attempt.
 func reason(err error) string {
+	var token *auth.TokenError
 	var phase *phaseError
 	var timeout net.Error
 	var remote *net.OpError
 	switch {
+	case errors.As(err, &token): // whatever went wrong at the token endpoint
+		return policy.Token
 	case errors.As(err, &phase) && !(phase.reason != policy.RefusedAddress && errors.Is(err, context.DeadlineExceeded)):
 		return phase.reason
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):

@@ -39,36 +39,74 @@ type dialer struct {
 	allowPrivate bool
 	timeout      time.Duration
 	tls          *tls.Config
+	proxy        *proxyHop // nil: none
 }
 
-// dial is http.Transport.DialContext. The transport gives it no deadline: a connection that comes too late for its request
-// serves another.
+// dial is http.Transport.DialContext, of plain requests. The transport gives it no deadline: a connection that comes too late for
+// its request serves another.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	if d.proxy != nil && d.proxy.forwards() {
+		return d.hop(ctx, network) // the request names its target, which forwarded has checked
+	}
+	return d.open(ctx, network, address)
+}
+
+// open connects to a target, through the proxy where there is one.
+func (d *dialer) open(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, &phaseError{policy.Connect, err}
 	}
-	addresses, err := d.resolve(ctx, host)
+	if d.named(host) {
+		return d.tunnel(ctx, network, host, port)
+	}
+	addresses, err := d.addresses(ctx, host)
 	if err != nil {
 		return nil, err
 	}
 	var failed error
 	for i, a := range addresses {
-		if Private(a) && !d.allowPrivate {
-			if failed == nil {
-				failed = &phaseError{policy.RefusedAddress, fmt.Errorf("%s is the private address %s", host, a)}
-			}
-			continue
+		var conn net.Conn
+		if d.proxy != nil {
+			conn, err = d.tunnel(ctx, network, a.String(), port)
+		} else {
+			conn, err = d.connect(ctx, network, a.String(), port, len(addresses)-i, d.control)
 		}
-		conn, err := d.connect(ctx, network, a.String(), port, len(addresses)-i)
 		if err == nil {
 			return conn, nil
 		}
 		failed = err
 	}
 	return nil, failed
+}
+
+// named reports whether a proxy is given the host as it is. What is an address, or reads as one, is checked here.
+func (d *dialer) named(host string) bool {
+	if d.proxy == nil || !d.proxy.resolves {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	_, number := numeric(host)
+	return err != nil && !number
+}
+
+// addresses are those of a host that may be called; there is one, or an error.
+func (d *dialer) addresses(ctx context.Context, host string) (allowed []netip.Addr, err error) {
+	addresses, err := d.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addresses {
+		if d.allowPrivate || !Private(a) {
+			allowed = append(allowed, a)
+		}
+	}
+	if len(allowed) == 0 {
+		return nil, &phaseError{policy.RefusedAddress, fmt.Errorf("%s is the private address %s", host, addresses[0])}
+	}
+	return allowed, nil
 }
 
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -95,13 +133,13 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // connect gives each of the addresses that are left an equal share of the time.
-func (d *dialer) connect(ctx context.Context, network, host, port string, left int) (net.Conn, error) {
+func (d *dialer) connect(ctx context.Context, network, host, port string, left int, control controlFunc) (net.Conn, error) {
 	deadline, _ := ctx.Deadline()
 	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 	defer cancel()
 	dial := d.network.Dial
 	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: 30 * time.Second, ControlContext: d.control}).DialContext
+		dial = (&net.Dialer{KeepAlive: 30 * time.Second, ControlContext: control}).DialContext
 	}
 	conn, err := dial(ctx, network, net.JoinHostPort(host, port))
 	if err != nil {
@@ -109,6 +147,8 @@ func (d *dialer) connect(ctx context.Context, network, host, port string, left i
 	}
 	return conn, nil
 }
+
+type controlFunc func(ctx context.Context, network, address string, c syscall.RawConn) error
 
 // control looks once more at what the system is about to connect to.
 func (d *dialer) control(_ context.Context, _, address string, _ syscall.RawConn) error {
@@ -119,15 +159,17 @@ func (d *dialer) control(_ context.Context, _, address string, _ syscall.RawConn
 	return nil
 }
 
-// dialTLS is http.Transport.DialTLSContext.
+// dialTLS is http.Transport.DialTLSContext. Whatever address was connected to, the certificate is held against the host's name.
 func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := d.dial(ctx, network, address)
+	dialling, done := context.WithTimeout(ctx, d.timeout)
+	defer done()
+	conn, err := d.open(dialling, network, address)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	host, _, _ := net.SplitHostPort(address) // dial has split it
+	host, _, _ := net.SplitHostPort(address) // open has split it
 	cfg := d.tls.Clone()
 	cfg.ServerName, cfg.NextProtos = host, []string{"h2", "http/1.1"}
 	if cfg.RootCAs == nil {

@@ -1,54 +1,117 @@
 package call
 
 import (
+	"encoding/base64"
+	"html"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// Secrets replaces secrets in what is recorded or logged.
+// Secrets replaces secrets in what is recorded or logged. It is safe for concurrent use.
 type Secrets struct {
-	replacer *strings.Replacer
-	longest  int
+	now atomic.Pointer[forms]
+
+	mu      sync.Mutex
+	given   []string
+	learned []string // the newest last
 }
 
-// NewSecrets takes the secrets, which are hidden as they are and in the forms that they have in urls and in JSON.
+// forms are secrets as they may stand in a text.
+type forms struct {
+	all      []string
+	replacer *strings.Replacer
+}
+
+// keptTokens is how many tokens stay hidden: answers to requests that had an older one may still come.
+const keptTokens = 16
+
+// NewSecrets takes the secrets, which are hidden as they are and in the forms that they have in urls, in JSON, in HTML and in base64.
 func NewSecrets(secrets []string) *Secrets {
-	var forms []string
-	for _, s := range secrets {
-		if s == "" {
-			continue
-		}
-		quoted := string(value.AppendString(nil, s))
-		forms = append(forms, s, url.PathEscape(s), url.QueryEscape(s), EscapeValue(s), quoted[1:len(quoted)-1])
+	s := &Secrets{given: secrets}
+	s.build()
+	return s
+}
+
+// Learn takes one more secret, such as a token. The newest of them stay hidden.
+func (s *Secrets) Learn(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.learned, secret) {
+		return
 	}
-	slices.SortFunc(forms, func(a, b string) int {
+	s.learned = append(s.learned[max(0, len(s.learned)-keptTokens+1):], secret)
+	s.build()
+}
+
+func (s *Secrets) build() {
+	var all []string
+	for _, secret := range slices.Concat(s.given, s.learned) {
+		if secret != "" {
+			all = append(all, written(secret)...)
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a) // one that holds another goes first
 		}
 		return strings.Compare(a, b)
 	})
-	forms = slices.Compact(forms)
-	if len(forms) == 0 {
-		return &Secrets{replacer: strings.NewReplacer()}
-	}
-	pairs := make([]string, 0, 2*len(forms))
-	for _, form := range forms {
+	all = slices.Compact(all)
+	f := &forms{all: all}
+	pairs := make([]string, 0, 2*len(all))
+	for _, form := range all {
 		pairs = append(pairs, form, "***")
 	}
-	return &Secrets{replacer: strings.NewReplacer(pairs...), longest: len(forms[0])}
+	f.replacer = strings.NewReplacer(pairs...)
+	s.now.Store(f)
+}
+
+// minEncoded is how long a secret must be for its base64 to be looked for: that of a shorter one is found where it is not meant.
+const minEncoded = 6
+
+// written are the ways in which a secret may be written where it is repeated.
+func written(secret string) []string {
+	quoted := string(value.AppendString(nil, secret))
+	quoted = quoted[1 : len(quoted)-1]
+	ascii := strconv.QuoteToASCII(secret) // \u00e9, as encoders of JSON do that keep to ASCII
+	ascii = ascii[1 : len(ascii)-1]
+	escaped := []string{url.PathEscape(secret), url.QueryEscape(secret), EscapeValue(secret)}
+	all := []string{secret, quoted, ascii, strings.ReplaceAll(quoted, "/", `\/`), strings.ReplaceAll(ascii, "/", `\/`),
+		strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(quoted), html.EscapeString(secret)}
+	for _, e := range escaped {
+		all = append(all, e, lowerEscapes(e))
+	}
+	if len(secret) >= minEncoded {
+		all = append(all, strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
+			strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(secret)), "="))
+	}
+	return all
+}
+
+// lowerEscapes is a percent-encoded text with its escapes in lower case.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i:], strings.ToLower(s[i:i+3]))
+		}
+	}
+	return string(b)
 }
 
 // Hide returns s with every secret replaced by ***.
-func (s *Secrets) Hide(text string) string { return s.replacer.Replace(text) }
+func (s *Secrets) Hide(text string) string { return s.now.Load().replacer.Replace(text) }
 
-// HideAndCut is the first limit bytes of text, as whole characters of UTF-8, with every secret replaced, one across the cut
-// too.
+// HideAndCut is the first limit bytes of text with every secret replaced, as whole characters of UTF-8.
 func (s *Secrets) HideAndCut(text string, limit int) string {
-	text = s.Hide(text[:min(len(text), limit+s.longest)])
+	text = s.Hide(text)
 	if len(text) <= limit {
 		return text
 	}
@@ -60,6 +123,20 @@ func (s *Secrets) HideAndCut(text string, limit int) string {
 		text = text[:len(text)-1]
 	}
 	return text
+}
+
+// Whole is a text that was cut without the part of a secret that it may end with.
+func (s *Secrets) Whole(text string) string {
+	least := len(text)
+	for _, form := range s.now.Load().all {
+		for n := min(len(form)-1, len(text)); n > 0; n-- {
+			if strings.HasSuffix(text, form[:n]) {
+				least = min(least, len(text)-n)
+				break
+			}
+		}
+	}
+	return text[:least]
 }
 
 // EscapeValue percent-encodes all but the unreserved characters of RFC 3986, so that what comes out is part of one path

@@ -85,11 +85,11 @@ func (g *Gate) End(r Breaking, a Answer, began int64, looked, quick bool) (l Lea
 		l.Rate = g.throttle.Rate(a.Ended)
 	}
 	switch {
-	case !trouble:
-	case looked || g.paused || g.breaker.Wait(a.Ended) != 0:
+	case !trouble && !a.Renewed:
+	case trouble && looked || g.paused || g.breaker.Wait(a.Ended) != 0:
 		l.Held = true
 	default:
-		l.Held = quick && Quick(a) && !g.throttle.Spare(a.Ended)
+		l.Held = (a.Renewed || quick && Quick(a)) && !g.throttle.Spare(a.Ended)
 	}
 	return l
 }

@@ -28,6 +28,7 @@ const (
 	Closed         = "closed"          // the connection ended without an answer
 	BadResponse    = "bad_response"    // an answer that is not HTTP
 	RefusedAddress = "refused_address" // an address that must not be called
+	Token          = "token"           // no token by which to say who calls
 )
 
 // Statuses is a range of HTTP statuses, both ends in it.
@@ -69,6 +70,7 @@ type Answer struct {
 	Reason     string // why there was none
 	Ended      int64  // ms since the epoch
 	RetryAfter int64  // ms, at most an hour; 0: the answer named none
+	Renewed    bool   // it refused a token, and there is another one to try at once
 }
 
 // Standing is where a delivery stands when its attempt has ended.
@@ -115,6 +117,10 @@ func (r *Rules) Judge(a Answer, s Standing) Verdict {
 	}
 	if a.RetryAfter > 0 {
 		v.Hold = a.Ended + a.RetryAfter
+	}
+	if a.Renewed && !s.Held && v.Hold == 0 {
+		v.Outcome, v.Place, v.Quick, v.Next = Retry, s.Place, true, a.Ended
+		return v
 	}
 	if s.Look > 0 { // the schedule stands still
 		v.Outcome, v.Place, v.Next = Retry, s.Place, max(a.Ended+s.Look, v.Hold)

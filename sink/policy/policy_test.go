@@ -173,3 +173,52 @@ func FuzzJudge(f *testing.F) {
 		}
 	})
 }
+
+// TestTryWithAnotherToken holds that it takes its share of the rate, and that none follows while the endpoint is paused.
+func TestTryWithAnotherToken(t *testing.T) {
+	const now = 1_000_000
+	refused := Answer{Status: 401, Renewed: true, Ended: now}
+	var g Gate
+	g.Limit(Limit{PerSecond: 1, Burst: 2}, 0)
+	if wait := g.Blocked(now); wait != 0 { // one of two
+		t.Fatal(wait)
+	}
+	if l := g.End(Breaking{}, refused, now, false, false); l.Held {
+		t.Error("held while there is a token")
+	}
+	if l := g.End(Breaking{}, refused, now, false, false); !l.Held {
+		t.Error("not held while there is none")
+	}
+	g = Gate{}
+	g.Pause(true, now)
+	if l := g.End(Breaking{}, refused, now, false, false); !l.Held {
+		t.Error("not held while paused")
+	}
+}
+
+// TestRenewedToken holds that a try with another token follows at once and takes no place in the schedule, but where the answer is
+// final or says when to come again, or the endpoint is held.
+func TestRenewedToken(t *testing.T) {
+	refused := Answer{Status: 401, Renewed: true, Ended: 1000}
+	for _, c := range []struct {
+		r    Rules
+		a    Answer
+		s    Standing
+		want Verdict
+	}{
+		{standard, refused, Standing{Attempt: 5, Place: 3}, Verdict{Outcome: Retry, Reason: Status, Next: 1000, Place: 3, Quick: true}},
+		{standard, refused, Standing{Attempt: 12, Place: 9}, Verdict{Outcome: Retry, Reason: Status, Next: 1000, Place: 9, Quick: true}},
+		{standard, refused, Standing{Attempt: 1, Look: 500}, Verdict{Outcome: Retry, Reason: Status, Next: 1000, Quick: true}},
+		{standard, refused, Standing{Attempt: 1, Held: true}, Verdict{Outcome: Retry, Reason: Status, Next: 6000, Place: 1}},
+		{standard, Answer{Status: 401, Renewed: true, Ended: 1000, RetryAfter: 9000}, Standing{Attempt: 1},
+			Verdict{Outcome: Retry, Reason: Status, Next: 10_000, Place: 1, Hold: 10_000}},
+		{Rules{Backoff: Backoff{Final: []Statuses{{401, 401}}}}, refused, Standing{Attempt: 1}, Verdict{Outcome: Failed, Reason: Status}},
+	} {
+		if got := c.r.Judge(c.a, c.s); got != c.want {
+			t.Errorf("%+v %+v: %+v, want %+v", c.a, c.s, got, c.want)
+		}
+	}
+	if v := standard.Judge(Answer{Reason: Token, Ended: 1000}, Standing{Attempt: 1}); v.Outcome != Retry || v.Quick || v.Place != 1 {
+		t.Errorf("%+v", v)
+	}
+}
