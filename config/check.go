@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -164,6 +166,97 @@ func (c *Config) checkCaps(d *document) {
 			d.wrong(at+".tags", "", "`tags`: expected at least one; left out, the cap counts all campaigns")
 		}
 	}
+}
+
+var (
+	headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110, 5.6.2
+
+	// ownHeaders are those that the sink sets itself, credentials those that hold no template.
+	ownHeaders  = []string{"host", "content-length", "transfer-encoding"}
+	credentials = []string{"authorization", "proxy-authorization", "cookie", "x-api-key"}
+)
+
+func (e *Endpoint) checkHeaders(d *document, at string) {
+	for name, value := range e.Headers {
+		path, lower := at+".headers."+name, strings.ToLower(name)
+		switch {
+		case !headerName.MatchString(name):
+			d.wrong(path, "", "%q cannot be the name of a header", name)
+		case slices.Contains(ownHeaders, lower) || strings.HasPrefix(lower, "webhook-"):
+			d.wrong(path, "", "the header `%s` cannot be set", name)
+		case strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			d.wrong(path, "", "the header `%s` cannot hold control characters", name)
+		case slices.Contains(credentials, lower):
+			e.Headers[name] = value.secret()
+			if strings.Contains(value.Reveal(), "{{") || strings.Contains(value.Reveal(), "{%") {
+				d.wrong(path, "", "the header `%s` takes a constant or ${NAME}, never a template", name)
+			}
+		}
+	}
+}
+
+// checkURL reports whether the url can be used at all.
+func (e *Endpoint) checkURL(d *document, at string, checks Checks) bool {
+	good := true
+	wrong := func(format string, args ...any) {
+		good = false
+		d.wrong(at+".url", "", "`url`: "+format, args...)
+	}
+	text := e.URL.Reveal()
+	if text == "" {
+		d.missing(at + ".url")
+		return false
+	}
+	scheme, rest, absolute := strings.Cut(text, "://")
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	if strings.Contains(scheme+authority, "{{") {
+		wrong("scheme and host cannot hold a template")
+		return false
+	}
+	parsed, err := url.Parse(scheme + "://" + authority)
+	switch {
+	case !absolute || err != nil || parsed.Hostname() == "":
+		wrong("expected an address as in https://example.com/hook")
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		wrong("expected https")
+	case parsed.User != nil:
+		wrong("no user name and password here: set an Authorization header")
+	case parsed.Port() != "" && !isPort(parsed.Port(), 1):
+		wrong("expected a port from 1 to 65535")
+	case parsed.Scheme == "http" && !e.AllowPrivate:
+		wrong("plain http needs `allow_private: true`; expected https")
+	}
+	if good {
+		e.checkHost(parsed.Hostname(), wrong, checks)
+	}
+	return good
+}
+
+// checkHost refuses hosts that are private on their face. What a name resolves to is checked when it is dialled.
+func (e *Endpoint) checkHost(host string, wrong func(string, ...any), checks Checks) {
+	addr, err := netip.ParseAddr(host)
+	lower := strings.TrimSuffix(strings.ToLower(host), ".")
+	switch {
+	case err != nil && isNumeric(lower):
+		wrong("a host that is a number is an address in disguise: write it in full, as in 192.0.2.1")
+	case e.AllowPrivate:
+	case lower == "localhost" || strings.HasSuffix(lower, ".localhost"),
+		err == nil && checks.Refused != nil && checks.Refused(addr):
+		wrong("%s is inside; an endpoint there needs `allow_private: true`", host)
+	}
+}
+
+// isNumeric reports whether a host would be read as an IPv4 address by inet_aton: its last label is a number in some base.
+func isNumeric(host string) bool {
+	label := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := strconv.ParseUint(strings.TrimPrefix(label, "0x"), 16, 64)
+	if strings.HasPrefix(label, "0x") {
+		return err == nil || label == "0x"
+	}
+	return label != "" && strings.Trim(label, "0123456789") == ""
 }
 
 func isPort(text string, low uint64) bool {

@@ -2,41 +2,35 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
-	"net/url"
-	"os"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
 )
 
 // Endpoint is where the sink calls, and how. Name and URL are required, the rest has the defaults of sink.md.
 type Endpoint struct {
-	Name         string               `yaml:"name" required:"true"`
-	URL          Text                 `yaml:"url" required:"true"` // a template
-	Method       string               `yaml:"method" values:"POST|GET|PUT|PATCH|DELETE"`
-	Headers      map[string]Text      `yaml:"headers"` // templates, but for the names that carry credentials
-	Query        map[string]Text      `yaml:"query"`   // templates
-	Auth         *Auth                `yaml:"auth"`    // nil: none
-	Signing      *Signing             `yaml:"signing"` // nil: unsigned
-	Timeout      campaign.Duration    `yaml:"timeout"`
-	Retry        Retry                `yaml:"retry"`
-	Success      []Statuses           `yaml:"success"`
-	RateLimit    *RateLimit           `yaml:"rate_limit"` // nil: none
-	MaxInFlight  int                  `yaml:"max_in_flight"`
-	Order        string               `yaml:"order" values:"none|user"`
-	OrderTimeout campaign.Duration    `yaml:"order_timeout"` // of user: how long a trigger that fails keeps others behind it
-	Batch        Batch                `yaml:"batch"`
-	Breaker      Breaker              `yaml:"breaker"`
-	DisableAfter *campaign.Duration   `yaml:"disable_after"` // of failing without a success; nil: never
-	MaxWaiting   int                  `yaml:"max_waiting"`
-	AllowPrivate bool                 `yaml:"allow_private"`
-	Proxy        campaign.Unavailable `yaml:"proxy"`
-	TLS          *EndpointTLS         `yaml:"tls"` // nil: the system's roots, no certificate
+	Name         string             `yaml:"name" required:"true"`
+	URL          Text               `yaml:"url" required:"true"` // a template
+	Method       string             `yaml:"method" values:"POST|GET|PUT|PATCH|DELETE"`
+	Headers      map[string]Text    `yaml:"headers"` // templates, but for the names that carry credentials
+	Query        map[string]Text    `yaml:"query"`   // templates
+	Auth         *Auth              `yaml:"auth"`    // nil: none
+	Signing      *Signing           `yaml:"signing"` // nil: unsigned
+	Timeout      campaign.Duration  `yaml:"timeout"`
+	Retry        Retry              `yaml:"retry"`
+	Success      []Statuses         `yaml:"success"`
+	RateLimit    *RateLimit         `yaml:"rate_limit"` // nil: none
+	MaxInFlight  int                `yaml:"max_in_flight"`
+	Order        string             `yaml:"order" values:"none|user"`
+	OrderTimeout campaign.Duration  `yaml:"order_timeout"` // of user: how long a trigger that fails keeps others behind it
+	Batch        Batch              `yaml:"batch"`
+	Breaker      Breaker            `yaml:"breaker"`
+	DisableAfter *campaign.Duration `yaml:"disable_after"` // of failing without a success; nil: never
+	MaxWaiting   int                `yaml:"max_waiting"`
+	AllowPrivate bool               `yaml:"allow_private"`
+	Proxy        *Proxy             `yaml:"proxy"` // nil: none
+	TLS          *EndpointTLS       `yaml:"tls"`   // nil: the system's roots, no certificate
 }
 
 // Signing holds the secrets that sign a request, one signature each (Standard Webhooks).
@@ -137,103 +131,12 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	}
 }
 
-var (
-	headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110, 5.6.2
-
-	// ownHeaders are those that the sink sets itself, credentials those that hold no template.
-	ownHeaders  = []string{"host", "content-length", "transfer-encoding"}
-	credentials = []string{"authorization", "proxy-authorization", "cookie", "x-api-key"}
-)
-
-func (e *Endpoint) checkHeaders(d *document, at string) {
-	for name, value := range e.Headers {
-		path, lower := at+".headers."+name, strings.ToLower(name)
-		switch {
-		case !headerName.MatchString(name):
-			d.wrong(path, "", "%q cannot be the name of a header", name)
-		case slices.Contains(ownHeaders, lower) || strings.HasPrefix(lower, "webhook-"):
-			d.wrong(path, "", "the header `%s` cannot be set", name)
-		case strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			d.wrong(path, "", "the header `%s` cannot hold control characters", name)
-		case slices.Contains(credentials, lower):
-			e.Headers[name] = value.secret()
-			if strings.Contains(value.Reveal(), "{{") || strings.Contains(value.Reveal(), "{%") {
-				d.wrong(path, "", "the header `%s` takes a constant or ${NAME}, never a template", name)
-			}
-		}
-	}
-}
-
-// checkURL reports whether the url can be used at all.
-func (e *Endpoint) checkURL(d *document, at string, checks Checks) bool {
-	good := true
-	wrong := func(format string, args ...any) {
-		good = false
-		d.wrong(at+".url", "", "`url`: "+format, args...)
-	}
-	text := e.URL.Reveal()
-	if text == "" {
-		d.missing(at + ".url")
-		return false
-	}
-	scheme, rest, absolute := strings.Cut(text, "://")
-	authority := rest
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		authority = rest[:end]
-	}
-	if strings.Contains(scheme+authority, "{{") {
-		wrong("scheme and host cannot hold a template")
-		return false
-	}
-	parsed, err := url.Parse(scheme + "://" + authority)
-	switch {
-	case !absolute || err != nil || parsed.Hostname() == "":
-		wrong("expected an address as in https://example.com/hook")
-	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		wrong("expected https")
-	case parsed.User != nil:
-		wrong("no user name and password here: set an Authorization header")
-	case parsed.Port() != "" && !isPort(parsed.Port(), 1):
-		wrong("expected a port from 1 to 65535")
-	case parsed.Scheme == "http" && !e.AllowPrivate:
-		wrong("plain http needs `allow_private: true`; expected https")
-	}
-	if good {
-		e.checkHost(parsed.Hostname(), wrong, checks)
-	}
-	return good
-}
-
-// checkHost refuses hosts that are private on their face. What a name resolves to is checked when it is dialled.
-func (e *Endpoint) checkHost(host string, wrong func(string, ...any), checks Checks) {
-	addr, err := netip.ParseAddr(host)
-	lower := strings.TrimSuffix(strings.ToLower(host), ".")
-	switch {
-	case err != nil && isNumeric(lower):
-		wrong("a host that is a number is an address in disguise: write it in full, as in 192.0.2.1")
-	case e.AllowPrivate:
-	case lower == "localhost" || strings.HasSuffix(lower, ".localhost"),
-		err == nil && checks.Refused != nil && checks.Refused(addr):
-		wrong("%s is inside; an endpoint there needs `allow_private: true`", host)
-	}
-}
-
-// isNumeric reports whether a host would be read as an IPv4 address by inet_aton: its last label is a number in some base.
-func isNumeric(host string) bool {
-	label := host[strings.LastIndexByte(host, '.')+1:]
-	_, err := strconv.ParseUint(strings.TrimPrefix(label, "0x"), 16, 64)
-	if strings.HasPrefix(label, "0x") {
-		return err == nil || label == "0x"
-	}
-	return label != "" && strings.Trim(label, "0123456789") == ""
-}
-
 // Auth says who calls an endpoint: exactly one of its fields is set.
 type Auth struct {
-	Basic  *BasicAuth           `yaml:"basic"`
-	Bearer *BearerAuth          `yaml:"bearer"`
-	OAuth2 campaign.Unavailable `yaml:"oauth2"`
-	JWT    campaign.Unavailable `yaml:"jwt"`
+	Basic  *BasicAuth  `yaml:"basic"`
+	Bearer *BearerAuth `yaml:"bearer"`
+	OAuth2 *OAuth2Auth `yaml:"oauth2"`
+	JWT    *JWTAuth    `yaml:"jwt"`
 }
 
 // BasicAuth is a user's name and password (RFC 7617).
@@ -247,6 +150,41 @@ type BearerAuth struct {
 	Token Secret `yaml:"token" required:"true"`
 }
 
+// OAuth2Auth says where tokens are asked for, and how (RFC 6749).
+type OAuth2Auth struct {
+	Grant        string          `yaml:"grant" values:"client_credentials|password"`
+	TokenURL     Text            `yaml:"token_url" required:"true"`
+	ClientID     Text            `yaml:"client_id"`
+	ClientSecret Secret          `yaml:"client_secret"`
+	Username     Text            `yaml:"username"` // of the grant password, as Password
+	Password     Secret          `yaml:"password"`
+	Scopes       []string        `yaml:"scopes,oneormany"`
+	Params       map[string]Text `yaml:"params"`
+	ClientAuth   string          `yaml:"client_auth" values:"basic|body|jwt"`
+	JWT          *JWTAuth        `yaml:"jwt"` // of the client_auth jwt
+}
+
+func (o *OAuth2Auth) setDefaults() { o.Grant, o.ClientAuth = "client_credentials", "basic" }
+
+// JWTAuth is a token that is signed here. Claims that are empty are left out.
+type JWTAuth struct {
+	Alg string            `yaml:"alg" required:"true" values:"RS256|RS384|RS512|ES256|EdDSA"`
+	Key PEM               `yaml:"key" required:"true"`
+	KID Text              `yaml:"kid"`
+	Iss Text              `yaml:"iss"`
+	Sub Text              `yaml:"sub"`
+	Aud Text              `yaml:"aud"`
+	TTL campaign.Duration `yaml:"ttl"`
+}
+
+func (j *JWTAuth) setDefaults() { j.TTL = 300 * second }
+
+// Proxy is what an endpoint's connections go through.
+type Proxy struct {
+	URL      ProxyURL `yaml:"url" required:"true"`
+	Resolves bool     `yaml:"resolves"` // it is given the target's name, not its address
+}
+
 // EndpointTLS is whom an endpoint's connections trust, and what they show of themselves. Without CA the system's roots hold; Cert
 // and Key come together or not at all.
 type EndpointTLS struct {
@@ -258,58 +196,57 @@ type EndpointTLS struct {
 
 func (t *EndpointTLS) setDefaults() { t.MinVersion = "1.2" }
 
-// PEM is a text of PEM blocks, or the name of a file that holds them.
-type PEM struct{ Secret }
-
-func (p *PEM) decodeNode(d *document, n *node, path string) {
-	if n.kind == scalar && strings.Contains(n.text, pemBegin) {
-		d.file.hidden = append(d.file.hidden, n)
-	}
-	before := len(d.failed)
-	p.Secret.decodeNode(d, n, path)
-	if len(d.failed) > before || strings.Contains(p.value, pemBegin) {
-		return
-	}
-	name := d.path(p.value)
-	content, err := os.ReadFile(name)
-	switch {
-	case p.value == "" || strings.HasPrefix(n.text, "file:"):
-		d.problem(n, path, "", "%s: expected a PEM text, or the name of a file with one", keyName(path))
-		return
-	case err != nil:
-		d.problem(n, path, "", "%s: the file cannot be read: %s", keyName(path), cause(err))
-		return
-	}
-	d.read = append(d.read, name)
-	p.value, p.secrets = string(content), []string{string(content)}
-}
-
-// pemBegin is how a PEM block begins (RFC 7468).
-const pemBegin = "-----BEGIN "
-
 func (e *Endpoint) checkIdentity(d *document, at string) {
 	if t := e.TLS; t != nil {
 		d.oneOf(at+".tls.min_version", t.MinVersion, "1.2", "1.3")
+	}
+	required := func(path string, t Text) {
+		if t.Reveal() == "" {
+			d.missing(at + path)
+		}
+	}
+	if e.Proxy != nil {
+		required(".proxy.url", e.Proxy.URL.Text)
 	}
 	a := e.Auth
 	if a == nil {
 		return
 	}
-	at += ".auth"
-	required := func(key string, t Text) {
-		if t.Reveal() == "" {
-			d.missing(at + "." + key)
+	kinds := 0
+	for _, given := range []bool{a.Basic != nil, a.Bearer != nil, a.OAuth2 != nil, a.JWT != nil} {
+		if given {
+			kinds++
 		}
 	}
 	switch {
-	case (a.Basic == nil) == (a.Bearer == nil):
-		d.wrong(at, "", "`auth`: expected one of basic and bearer")
+	case kinds != 1:
+		d.wrong(at+".auth", "", "`auth`: expected one of basic, bearer, oauth2 and jwt")
 	case a.Basic != nil:
-		required("basic.username", a.Basic.Username)
-		required("basic.password", a.Basic.Password.Text)
+		required(".auth.basic.username", a.Basic.Username)
+		required(".auth.basic.password", a.Basic.Password.Text)
 	case a.Bearer != nil:
-		required("bearer.token", a.Bearer.Token.Text)
+		required(".auth.bearer.token", a.Bearer.Token.Text)
+	case a.JWT != nil:
+		a.JWT.check(d, at+".auth.jwt")
+	default:
+		required(".auth.oauth2.token_url", a.OAuth2.TokenURL)
+		d.oneOf(at+".auth.oauth2.grant", a.OAuth2.Grant, "client_credentials", "password")
+		d.oneOf(at+".auth.oauth2.client_auth", a.OAuth2.ClientAuth, "basic", "body", "jwt")
+		if a.OAuth2.JWT != nil {
+			a.OAuth2.JWT.check(d, at+".auth.oauth2.jwt")
+		}
 	}
+}
+
+func (j *JWTAuth) check(d *document, at string) {
+	if j.Alg == "" {
+		d.missing(at + ".alg")
+	}
+	d.oneOf(at+".alg", j.Alg, "RS256", "RS384", "RS512", "ES256", "EdDSA")
+	if j.Key.Reveal() == "" {
+		d.missing(at + ".key")
+	}
+	d.duration(at+".ttl", j.TTL, 10*second, day)
 }
 
 // Breaker says when the sink lets an endpoint rest: where FailureRate of at least MinSamples attempts within Window failed, for Open.

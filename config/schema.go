@@ -69,6 +69,7 @@ var scalarSchemas = map[reflect.Type]schema{
 	reflect.TypeFor[Text]():                {"type": "string"},
 	reflect.TypeFor[Secret]():              {"type": "string"},
 	reflect.TypeFor[PEM]():                 {"type": "string"},
+	reflect.TypeFor[ProxyURL]():            {"type": "string"},
 	reflect.TypeFor[value.Value]():         {},
 	reflect.TypeFor[value.Properties]():    {"type": "object"},
 }

@@ -150,6 +150,7 @@ func (f *file) note(line, column int, message, suggestion string) {
 var (
 	secretKey  = regexp.MustCompile(`(?i)password|secret|token|authorization|cookie|api-?key|basic|bearer`)
 	secretLine = regexp.MustCompile(`(?i)((?:password|secret|token|authorization|cookie|api-?key|basic|bearer)[\w-]*["']?\s*:\s*)\S.*`)
+	userInfo   = regexp.MustCompile(`://[^/\s@]*@`)
 	elsewhere  = regexp.MustCompile(`^(\$\{[^}]*\}|file:.*)$`)
 )
 
@@ -163,7 +164,7 @@ func (f *file) hide(n *node, secret bool, seen map[*node]bool) {
 		f.hidden = append(f.hidden, n)
 	}
 	for _, p := range n.pairs {
-		f.hide(p.value, secret || secretKey.MatchString(p.key.text), seen)
+		f.hide(p.value, secret || secretKey.MatchString(p.key.text) && p.key.text != "token_url", seen)
 	}
 	for _, element := range n.list {
 		f.hide(element, secret, seen)
@@ -185,7 +186,7 @@ func (f *file) finish() Problems {
 func (f *file) shown(line int) string {
 	row := strings.TrimRight(f.lines[line-1], " \t")
 	if f.broken {
-		return secretLine.ReplaceAllString(row, "$1***")
+		return secretLine.ReplaceAllString(userInfo.ReplaceAllString(row, "://***@"), "$1***")
 	}
 	cut := -1
 	for _, n := range f.hidden {

@@ -227,12 +227,54 @@ func (t *Text) read(d *document, n *node, path string, secret bool) {
 			return
 		}
 		d.read = append(d.read, d.path(from))
-		t.value = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+		line, ended := strings.CutSuffix(string(content), "\n")
+		if t.value = line; ended {
+			t.value = strings.TrimSuffix(line, "\r")
+		}
 		t.secrets = []string{t.value}
 	}
 	if secret {
 		t.secrets = []string{t.value}
 	}
+}
+
+// PEM is a text of PEM blocks, or the name of a file that holds them.
+type PEM struct{ Secret }
+
+func (p *PEM) decodeNode(d *document, n *node, path string) {
+	if n.kind == scalar && strings.Contains(n.text, pemBegin) {
+		d.file.hidden = append(d.file.hidden, n)
+	}
+	before := len(d.failed)
+	p.Secret.decodeNode(d, n, path)
+	if len(d.failed) > before || strings.Contains(p.value, pemBegin) {
+		return
+	}
+	name := d.path(p.value)
+	content, err := os.ReadFile(name)
+	switch {
+	case p.value == "" || strings.HasPrefix(n.text, "file:"):
+		d.problem(n, path, "", "%s: expected a PEM text, or the name of a file with one", keyName(path))
+		return
+	case err != nil:
+		d.problem(n, path, "", "%s: the file cannot be read: %s", keyName(path), cause(err))
+		return
+	}
+	d.read = append(d.read, name)
+	p.value, p.secrets = string(content), []string{string(content)}
+}
+
+// pemBegin is how a PEM block begins (RFC 7468).
+const pemBegin = "-----BEGIN "
+
+// ProxyURL is a url that may hold a password, which is not shown in the lines of a problem.
+type ProxyURL struct{ Secret }
+
+func (p *ProxyURL) decodeNode(d *document, n *node, path string) {
+	if n.kind == scalar && strings.Contains(n.text, "@") {
+		d.file.hidden = append(d.file.hidden, n)
+	}
+	p.Secret.decodeNode(d, n, path)
 }
 
 // path is a path of the file, from where the process stands.

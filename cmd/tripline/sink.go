@@ -142,17 +142,50 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 			out.Signing = append(out.Signing, secret)
 		}
 	}
-	if a := e.Auth; a != nil && a.Basic != nil {
-		out.Auth.Basic = &auth.Basic{Username: a.Basic.Username.Reveal(), Password: a.Basic.Password.Reveal()}
-		secrets = append(secrets, a.Basic.Username.Secrets()...)
-	} else if a != nil && a.Bearer != nil {
-		out.Auth.Bearer = &auth.Bearer{Token: a.Bearer.Token.Reveal()}
-	}
 	if t := e.TLS; t != nil {
 		out.TLS = call.TLS{CA: t.CA.Reveal(), Cert: t.Cert.Reveal(), Key: t.Key.Reveal(), MinVersion: t.MinVersion}
 	}
-	out.Secrets = secrets
+	if p := e.Proxy; p != nil {
+		out.Proxy = call.Proxy{URL: p.URL.Reveal(), Resolves: p.Resolves}
+	}
+	var more []string
+	out.Auth, more = caller(e.Auth)
+	out.Secrets = append(secrets, more...)
 	return out
+}
+
+// caller is an endpoint's auth as the sink takes it, and what the environment and files gave to it besides its secrets.
+func caller(a *config.Auth) (out auth.Config, secrets []string) {
+	reveal := func(t config.Text) string {
+		secrets = append(secrets, t.Secrets()...)
+		return t.Reveal()
+	}
+	token := func(j *config.JWTAuth) *auth.JWT {
+		if j == nil {
+			return nil
+		}
+		return &auth.JWT{Alg: j.Alg, Key: j.Key.Reveal(), KeyID: reveal(j.KID), Issuer: reveal(j.Iss), Subject: reveal(j.Sub), Audience: reveal(j.Aud), TTL: int64(j.TTL)}
+	}
+	switch {
+	case a == nil:
+	case a.Basic != nil:
+		out.Basic = &auth.Basic{Username: reveal(a.Basic.Username), Password: a.Basic.Password.Reveal()}
+	case a.Bearer != nil:
+		out.Bearer = &auth.Bearer{Token: a.Bearer.Token.Reveal()}
+	case a.JWT != nil:
+		out.JWT = token(a.JWT)
+	case a.OAuth2 != nil:
+		o := a.OAuth2
+		out.OAuth2 = &auth.OAuth2{Grant: o.Grant, TokenURL: reveal(o.TokenURL), ClientID: reveal(o.ClientID), ClientSecret: o.ClientSecret.Reveal(),
+			Username: reveal(o.Username), Password: o.Password.Reveal(), Scopes: o.Scopes, ClientAuth: o.ClientAuth, JWT: token(o.JWT)}
+		if len(o.Params) > 0 {
+			out.OAuth2.Params = map[string]string{}
+		}
+		for name, value := range o.Params {
+			out.OAuth2.Params[name] = reveal(value)
+		}
+	}
+	return out, secrets
 }
 
 func statuses(list []config.Statuses) []policy.Statuses {

@@ -46,7 +46,7 @@ func TestTokenFailures(t *testing.T) {
 		"hangs":     {func(http.ResponseWriter, *http.Request) { <-release }, "did not answer within the endpoint's timeout"},
 		"trickles":  {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush(); <-release }, "did not answer within the endpoint's timeout"},
 		"fails":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "answered 500"},
-		"redirects": {http.RedirectHandler(target.URL, 307).ServeHTTP, "answered 307"},
+		"redirects": {http.RedirectHandler(target.URL, http.StatusTemporaryRedirect).ServeHTTP, "answered 307"},
 		"redirects to nonsense": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", ":%zz")
 			w.WriteHeader(302)
