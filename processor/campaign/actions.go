@@ -40,6 +40,8 @@ func (c *compiler) actions(d *Actions) kind {
 
 func (k *actions) names() []string { return namesOf(k.all) }
 
+func (k *actions) shown() []string { return k.names() }
+
 func (k *actions) fire(*step, *standing, *timer) {}
 
 // candidate is an event that matches some of the patterns under one key.

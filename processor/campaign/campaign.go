@@ -49,6 +49,8 @@ type Set struct {
 	followers map[string][]*campaign // event name -> who lets it end a wait or reach a goal
 	remember  map[string]bool        // event names whose first and last are kept for ever
 	keep      *names                 // of the properties to keep in history; nil: all
+	asked     *names                 // of those that campaigns may ask history for; nil: any
+	spare     map[string]bool        // if not nil: event names of which history keeps more than what is asked for
 	byHash    map[uint64]*campaign
 	names     map[string]string // the listeners' event names, by themselves
 	version   string            // a hash of the names and versions of its campaigns
@@ -76,6 +78,7 @@ type campaign struct {
 // kind decides for one of the five kinds. It changes the user's state of its campaign and calls step.qualify.
 type kind interface {
 	names() []string                               // of the events it listens to
+	shown() []string                               // of those that its triggers show as history has them
 	event(s *step, st *standing, e *history.Event) // an event of one of these names has arrived
 	fire(s *step, st *standing, t *timer)          // a timer of its own is due; it is no longer among st.open
 }
@@ -130,7 +133,13 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 		}
 		c.caps, c.capped = rules.capsOf(c.def.Tags)
 	}
-	s.remember, s.keep = used.remember, newNames(used.keep)
+	s.remember = used.remember
+	if !used.all {
+		s.asked = newNames(used.keep)
+	}
+	if rules.Referenced {
+		s.keep = s.asked
+	}
 	s.version = s.print()
 	if used.longest > 0 { // a moment is looked back from as long as it can be found late
 		used.longest += rules.MaxFuture + rules.AllowedLateness + rules.Settle + used.stale
@@ -168,24 +177,19 @@ func (s *Set) print() string {
 // usage collects what history must keep for a set of campaigns.
 type usage struct {
 	remember map[string]bool
-	keep     map[string]bool // nil: everything
+	keep     map[string]bool // names of properties
+	all      bool            // every property may be asked for
 	longest  int64           // the longest look-back in ms
 	stale    int64           // the longest stale_after in ms
 }
 
 func newUsage(rules Rules) *usage {
-	u := &usage{remember: map[string]bool{}}
-	if rules.Referenced {
-		u.keep = map[string]bool{}
-		u.names(rules.Keep...)
-	}
+	u := &usage{remember: map[string]bool{}, keep: map[string]bool{}}
+	u.names(rules.Keep...)
 	return u
 }
 
 func (u *usage) names(names ...string) {
-	if u.keep == nil {
-		return
-	}
 	for _, n := range names {
 		u.keep[n] = true
 	}
@@ -193,9 +197,7 @@ func (u *usage) names(names ...string) {
 
 func (u *usage) program(p *expr.Program) {
 	names, all := p.EventProperties()
-	if all {
-		u.keep = nil
-	}
+	u.all = u.all || all
 	u.names(names...)
 	for _, l := range p.Lookups() {
 		u.longest = max(u.longest, l.Window)
@@ -204,9 +206,7 @@ func (u *usage) program(p *expr.Program) {
 			u.remember[l.Event] = true
 		}
 		u.names(l.Members...)
-		if l.All {
-			u.keep = nil
-		}
+		u.all = u.all || l.All
 		if l.Property != "" {
 			u.names(l.Property)
 		}

@@ -66,6 +66,8 @@ func (k *dateTimeProperty) names() []string {
 	return names
 }
 
+func (k *dateTimeProperty) shown() []string { return nil }
+
 func (k *dateTimeProperty) event(s *step, st *standing, e *history.Event) {
 	if k.cancel != nil {
 		if key, ok := k.cancel.match(s, st.c, e); ok {
@@ -182,7 +184,8 @@ func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
 			next.year++
 			next.passed = false
 			next.moment = k.moment(s, base, next.year)
-			st.openDue(s, withDue(next, next.moment+s.set.rules.AllowedLateness))
+			next.due = next.moment + s.set.rules.AllowedLateness
+			st.openDue(s, next)
 		}
 	}
 	s.qualify(st, q)

@@ -86,6 +86,8 @@ func (c *compiler) grid(path string, d *Check) calendar.Grid {
 
 func (k *inaction) names() []string { return []string{k.did.event, k.didNot.event} }
 
+func (k *inaction) shown() []string { return []string{k.did.event} }
+
 func (k *inaction) event(s *step, st *standing, e *history.Event) {
 	_, did := k.did.match(s, st.c, e)
 	if did {

@@ -36,6 +36,13 @@ func (c *compiler) inactionWithinTime(d *InactionWithinTime) kind {
 
 func (k *inactionWithinTime) names() []string { return []string{k.after.event, k.without.event} }
 
+func (k *inactionWithinTime) shown() []string {
+	if k.repeat == ignore { // a late event may begin a watch anew at one that history has
+		return []string{k.after.event}
+	}
+	return nil
+}
+
 func (k *inactionWithinTime) event(s *step, st *standing, e *history.Event) {
 	begins, isAfter := k.after.match(s, st.c, e)
 	ends, isWithout := k.without.match(s, st.c, e)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
@@ -27,9 +28,6 @@ type names struct {
 }
 
 func newNames(all map[string]bool) *names {
-	if all == nil {
-		return nil
-	}
 	n := &names{all: all}
 	for name := range all {
 		n.sizes |= 1 << (len(name) % 64)
@@ -47,6 +45,61 @@ func (n *names) of(dst, properties value.Properties) value.Properties {
 	}
 	return dst
 }
+
+// Sparing is the set for users whose state ends with its input: their history keeps, of the properties of events, only what a
+// campaign may still ask for, or show in a trigger. Nothing that is decided differs. All properties are kept of the events
+// that the campaigns listen to for which whole says so: whoever looks at a user (see View) sees them.
+func (s *Set) Sparing(whole func(campaign string) bool) *Set {
+	if s.asked == nil || s.keep != nil {
+		return s
+	}
+	spared := *s
+	spared.spare = map[string]bool{}
+	for _, c := range s.campaigns {
+		shown := c.kind.shown()
+		if whole(c.def.Name) {
+			shown = c.kind.names()
+		}
+		for _, name := range shown {
+			spared.spare[name] = true
+		}
+	}
+	return &spared
+}
+
+// clone is a copy of an event with these properties that outlives the record that it was read from.
+func (s *step) clone(e *history.Event, properties value.Properties) *history.Event {
+	var copied *history.Event
+	switch n := len(properties); { // few properties share the event's memory
+	case n <= 2:
+		room := &struct {
+			history.Event
+			properties [2]value.Property
+		}{Event: *e}
+		room.Properties = room.properties[:0]
+		copied = &room.Event
+	case n <= 8:
+		room := &struct {
+			history.Event
+			properties [8]value.Property
+		}{Event: *e}
+		room.Properties = room.properties[:0]
+		copied = &room.Event
+	default:
+		copied = &history.Event{}
+		*copied = *e
+		copied.Properties = nil
+	}
+	copied.Properties = properties.AppendClone(copied.Properties)
+	copied.ID = strings.Clone(e.ID)
+	if copied.Name = s.set.names[e.Name]; copied.Name == "" {
+		copied.Name = strings.Clone(e.Name)
+	}
+	return copied
+}
+
+// Spare puts the user under a Sparing of their set, or of the set that this is one of.
+func (u *User) Spare(s *Set) { u.set = s }
 
 // pattern compiles p; counts says whether at_least may stand there.
 func (c *compiler) pattern(path string, p *Pattern, same []string, counts bool) pattern {

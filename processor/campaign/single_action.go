@@ -39,6 +39,8 @@ func (c *compiler) singleAction(d *SingleAction) kind {
 
 func (k *singleAction) names() []string { return namesOf(k.any) }
 
+func (k *singleAction) shown() []string { return nil }
+
 func namesOf(patterns []pattern) []string {
 	var names []string
 	for i := range patterns {

@@ -113,8 +113,8 @@ func coreRun(set *campaign.Set, c twin.Case, take func(*campaign.Output)) {
 	coreSteps(set, c, c.Until+400*24*3600_000, take)
 }
 
-// coreSteps opens the user anew from its rows after every step.
-func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) {
+// coreSteps opens the user anew from its rows after every step, and answers with their size in the end.
+func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) (size int) {
 	var out campaign.Output
 	head, parts := []byte(nil), map[uint32][]byte{}
 	step := func(do func(*campaign.User)) {
@@ -152,11 +152,15 @@ func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.
 	}
 	step(func(u *campaign.User) { u.Passed(until, &out) })
 	if head == nil {
-		return
+		return 0
 	}
 	if _, err := dump.Read(c.Rules.User, head, func(n uint32) []byte { return parts[n] }, nil); err != nil {
 		panic(err)
 	}
+	for _, content := range parts {
+		size += len(content)
+	}
+	return size + len(head)
 }
 
 func taken(out *campaign.Output) (list []twin.Outcome) {

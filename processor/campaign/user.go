@@ -28,6 +28,8 @@ type User struct {
 	standings []*standing // in order of campaign; only those that hold something
 	dirty     bool        // the head differs from what Rows gave last
 	written   int         // bytes of that head
+	next      int64       // what Due answers, if aimed: no step has begun since it was asked
+	aimed     bool
 }
 
 // moved is a zone that the user had until an arrival.
@@ -60,7 +62,9 @@ type Output struct {
 func (o *Output) Reset() {
 	clear(o.Triggers)
 	clear(o.Decisions)
-	clear(o.Counts.Campaigns)
+	if o.Counts.changed {
+		clear(o.Counts.Campaigns)
+	}
 	o.Triggers, o.Decisions, o.Counts = o.Triggers[:0], o.Decisions[:0], Counts{Campaigns: o.Counts.Campaigns}
 }
 
@@ -71,7 +75,11 @@ type Counts struct {
 	UnknownZones   int // profiles that named a zone nobody knows
 	HistoryDropped int // events that history's cap dropped
 	Campaigns      []CampaignCounts
+	changed        bool // one of them may have been
 }
+
+// Decided says whether something may have been counted for a campaign, as is where there is a trigger or a decision.
+func (n *Counts) Decided() bool { return n.changed }
 
 // CampaignCounts are one campaign's, at its index in Set.Names.
 type CampaignCounts struct {
@@ -84,6 +92,7 @@ type CampaignCounts struct {
 }
 
 func (n *Counts) campaign(c *campaign) *CampaignCounts {
+	n.changed = true
 	for len(n.Campaigns) <= c.index {
 		n.Campaigns = append(n.Campaigns, CampaignCounts{})
 	}
@@ -238,8 +247,12 @@ func (s *Set) zoneOf(profile value.Properties) calendar.Zone {
 // thin makes s.lean of s.event.
 func (s *step) thin() {
 	s.lean = s.event
-	if s.set.keep != nil {
-		s.room = s.set.keep.of(s.room[:0], s.event.Properties)
+	keep := s.set.keep
+	if s.set.spare != nil && !s.set.spare[s.event.Name] {
+		keep = s.set.asked
+	}
+	if keep != nil {
+		s.room = keep.of(s.room[:0], s.event.Properties)
 		s.lean.Properties = s.room
 	}
 }
@@ -250,11 +263,11 @@ func (s *step) kept(e *history.Event) *history.Event {
 		return s.set.kept(e)
 	}
 	if s.copied == nil {
-		copied := s.lean
+		properties := s.event.Properties
 		if s.set.keep != nil {
-			copied.Properties = slices.Clone(s.room)
+			properties = s.room
 		}
-		s.copied = &copied
+		s.copied = s.clone(&s.event, properties)
 	}
 	return s.copied
 }

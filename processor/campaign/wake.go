@@ -60,11 +60,6 @@ func (st *standing) add(s *step, t timer) {
 	st.openDue(s, t)
 }
 
-func withDue(t timer, due int64) timer {
-	t.due = due
-	return t
-}
-
 // openDue opens a timer whose due moment is known. Above max_open the one due last is dropped.
 func (st *standing) openDue(s *step, t timer) {
 	s.user.dirty = true
@@ -132,19 +127,21 @@ func (u *User) earliest() (st *standing, index int) {
 
 // Due is the earliest due moment of the user's timers: call Passed once stream time is strictly beyond it.
 func (u *User) Due() (ms int64, ok bool) {
-	ms = maxTime
-	if st, i := u.earliest(); st != nil {
-		ms, ok = st.open[i].due, true
-	}
-	for _, st := range u.standings {
-		for i := range st.held {
-			ms, ok = min(ms, st.held[i].due), true
+	if !u.aimed {
+		u.next, u.aimed = maxTime, true
+		if st, i := u.earliest(); st != nil {
+			u.next = st.open[i].due
+		}
+		for _, st := range u.standings {
+			for i := range st.held {
+				u.next = min(u.next, st.held[i].due)
+			}
 		}
 	}
-	if !ok {
+	if u.next == maxTime {
 		return 0, false
 	}
-	return ms, true
+	return u.next, true
 }
 
 // Passed fires, in order of due moment, every timer that is due strictly before now.
@@ -157,10 +154,10 @@ func (s *step) passed(now int64) {
 	for {
 		due, ok := s.user.Due()
 		if !ok || due >= now {
-			s.arrival = arrival
+			s.arrival, s.user.aimed = arrival, false // what follows may set others
 			return
 		}
-		s.arrival = due
+		s.arrival, s.user.aimed = due, false
 		s.release(due)
 		for {
 			st, i := s.user.earliest()
@@ -181,8 +178,7 @@ func (st *standing) hold(s *step, q *qualification, identity []byte, due int64) 
 	h := held{due: due, moment: q.moment, from: q.c.exitsFrom(q), identity: slices.Clone(identity), events: slices.Clone(q.events)}
 	for i, e := range h.events {
 		if e == &s.event { // whole, unlike what kept gives
-			copied := s.event
-			h.events[i] = &copied
+			h.events[i] = s.clone(e, e.Properties)
 		}
 	}
 	if extra := len(h.events) - record.MaxEvents - 1; extra > 0 { // one more than a trigger shows tells it that some are left out

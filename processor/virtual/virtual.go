@@ -3,7 +3,6 @@
 package virtual
 
 import (
-	"container/heap"
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
@@ -13,45 +12,22 @@ import (
 // Line is all users of one input. Inputs come in order of arrival, which never goes back; between them time passes, and
 // timers fire in order of their due moments.
 type Line struct {
-	set          *campaign.Set
-	users        map[string]*user
-	due          wakes
-	out          campaign.Output
-	emit         func(*campaign.Output)
-	now          int64
-	disk         *Disk   // nil: all users stay in memory
-	open, closed []*user // in order of their opening, and of their closing
-	bytes, heads int64   // of those, about
-	err          error
-}
-
-// user is a User and the due moment under which it stands in the heap; 0: none.
-type user struct {
-	id    string
-	state *campaign.User // nil: it is closed
-	head  []byte         // as it was last closed, unless it is on disk; then it is among Line.closed
-	due   int64
+	set   *campaign.Set
+	users map[string]*user
+	due   wakes
+	out   campaign.Output
+	emit  func(*campaign.Output)
+	now   int64
 	bytes int64
 }
 
-// wake says that a user was to be looked at. One that no longer agrees with its user is skipped.
-type wake struct {
-	due  int64
-	user *user
-}
-
-type wakes []wake
-
-func (w wakes) Len() int { return len(w) }
-func (w wakes) Less(i, j int) bool {
-	return w[i].due < w[j].due || w[i].due == w[j].due && w[i].user.id < w[j].user.id
-}
-func (w wakes) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
-func (w *wakes) Push(x any)   { *w = append(*w, x.(wake)) }
-func (w *wakes) Pop() any {
-	last := (*w)[len(*w)-1]
-	*w = (*w)[:len(*w)-1]
-	return last
+// user is a User and when it is to be looked at.
+type user struct {
+	id     string
+	state  *campaign.User
+	due    int64 // 0: never
+	queued int64 // the earliest due moment under which it stands in the heap, not after due; 0: none
+	bytes  int64
 }
 
 // New makes a line; emit is given what each step decided and must not keep it.
@@ -59,42 +35,51 @@ func New(set *campaign.Set, emit func(*campaign.Output)) *Line {
 	return &Line{set: set, users: map[string]*user{}, emit: emit}
 }
 
-// Event applies an event that arrives at arrival, in ms.
+// Event applies an event that arrives at arrival, in ms. The line keeps nothing of it.
 func (l *Line) Event(e *record.Event, arrival int64) {
 	l.Until(arrival)
-	l.step(e.User, func(u *campaign.User) { u.Event(e, arrival, &l.out) })
+	u := l.find(e.User)
+	u.state.Event(e, arrival, &l.out)
+	l.advance(u)
 }
 
 // Profile applies a profile record that arrives at arrival.
 func (l *Line) Profile(p *record.Profile, arrival int64) {
 	l.Until(arrival)
-	l.step(p.User, func(u *campaign.User) { u.Profile(p, arrival, &l.out) })
+	u := l.find(p.User)
+	u.state.Profile(p, arrival, &l.out)
+	l.advance(u)
 }
 
 // Erase applies a tombstone that arrives at arrival: a user of this name who comes back is a new one.
 func (l *Line) Erase(id string, arrival int64) {
 	l.Until(arrival)
-	l.step(id, func(u *campaign.User) { u.Erase(arrival, &l.out) })
-	if u := l.users[id]; u != nil && u.state != nil {
-		l.bytes -= u.bytes
-		u.bytes = 0
-		if l.disk != nil {
-			u.state.Rows(func(part uint32, content []byte) { l.fail(l.disk.Put(id, part, nil)) })
-		}
-	}
+	u := l.find(id)
+	u.state.Erase(arrival, &l.out)
+	l.advance(u)
+	l.bytes -= u.bytes
 	delete(l.users, id)
 }
 
 // Until lets time pass: every timer that is due strictly before now fires.
 func (l *Line) Until(now int64) {
 	for len(l.due) > 0 && l.due[0].due < now {
-		w := heap.Pop(&l.due).(wake)
-		if w.user.due != w.due {
-			continue
+		w := l.due.pop()
+		u := w.user
+		switch {
+		case w.due != u.queued: // an earlier one has taken its place
+		case u.due == 0:
+			u.queued = 0
+		case u.due > w.due: // it has moved
+			u.queued = u.due
+			l.due.push(wake{due: u.due, user: u})
+		default:
+			u.queued, l.now = 0, w.due
+			// One due moment at a time, so that all users' timers fire in the order of time.
+			u.state.Spare(l.set)
+			u.state.Passed(w.due+1, &l.out)
+			l.advance(u)
 		}
-		w.user.due, l.now = 0, w.due
-		// One due moment at a time, so that all users' timers fire in the order of time.
-		l.advance(w.user, func(u *campaign.User) { u.Passed(w.due+1, &l.out) })
 	}
 	l.now = now
 }
@@ -105,42 +90,122 @@ func (l *Line) Now() int64 { return l.now }
 // Users is how many users are known.
 func (l *Line) Users() int { return len(l.users) }
 
+// Bytes is about what the users take in memory.
+func (l *Line) Bytes() int64 { return l.bytes }
+
 // User is the state of one user, nil if nothing is known of them.
 func (l *Line) User(id string) *campaign.User {
-	if u := l.users[id]; u != nil && l.opened(u) {
+	if u := l.users[id]; u != nil {
 		return u.state
 	}
 	return nil
 }
 
-func (l *Line) step(id string, do func(*campaign.User)) {
+// Spare has the users' history keep less from now on: set is a Sparing of the line's own.
+func (l *Line) Spare(set *campaign.Set) { l.set = set }
+
+// Save emits each user's rows (see campaign.User.Rows), of which Load makes the user again in another line. The line is not to be used
+// afterwards.
+func (l *Line) Save(emit func(id string, parts map[uint32][]byte) error) error {
+	for id, u := range l.users {
+		parts := map[uint32][]byte{}
+		u.state.Rows(func(part uint32, content []byte) {
+			if content != nil {
+				parts[part] = content
+			}
+		})
+		if err := u.state.Err(); err != nil {
+			return err
+		}
+		if err := emit(id, parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load adds a user as Save has emitted it.
+func (l *Line) Load(id string, parts map[uint32][]byte) error {
+	state, err := l.set.Open(id, parts[0], func(n uint32) []byte { return parts[n] })
+	if err != nil {
+		return err
+	}
+	u := &user{id: id, state: state}
+	l.users[id] = u
+	l.advance(u)
+	return nil
+}
+
+// find is a user, who is new if nothing is known of them.
+func (l *Line) find(id string) *user {
 	u := l.users[id]
 	if u == nil {
 		id = strings.Clone(id)               // an event's keeps the whole record
 		state, _ := l.set.Open(id, nil, nil) // a new user cannot fail to open
 		u = &user{id: id, state: state}
-		if l.disk != nil {
-			l.open = append(l.open, u)
-		}
 		l.users[id] = u
 	}
-	l.advance(u, do)
+	u.state.Spare(l.set)
+	return u
 }
 
-func (l *Line) advance(u *user, do func(*campaign.User)) {
-	if !l.opened(u) {
-		return
-	}
-	do(u.state)
-	if due, ok := u.state.Due(); ok && due != u.due {
-		u.due = due
-		heap.Push(&l.due, wake{due: due, user: u})
-	} else if !ok {
+// advance emits what a step has decided, and notes when the user is to be looked at.
+func (l *Line) advance(u *user) {
+	due, ok := u.state.Due()
+	if u.due = due; !ok {
 		u.due = 0
+	} else if u.queued == 0 || due < u.queued {
+		u.queued = due
+		l.due.push(wake{due: due, user: u})
 	}
 	l.emit(&l.out)
 	l.out.Reset()
-	if l.disk != nil {
-		l.weigh(u)
+	size := int64(u.state.Size())
+	l.bytes += size - u.bytes
+	u.bytes = size
+}
+
+// wake says that a user is to be looked at.
+type wake struct {
+	due  int64
+	user *user
+}
+
+func (w wake) before(o wake) bool {
+	return w.due < o.due || w.due == o.due && w.user.id < o.user.id
+}
+
+// wakes is a heap: the first comes first.
+type wakes []wake
+
+func (h *wakes) push(w wake) {
+	q := append(*h, w)
+	i := len(q) - 1
+	for i > 0 && w.before(q[(i-1)/2]) {
+		q[i] = q[(i-1)/2]
+		i = (i - 1) / 2
 	}
+	q[i] = w
+	*h = q
+}
+
+func (h *wakes) pop() wake {
+	q := *h
+	first, last := q[0], q[len(q)-1]
+	q[len(q)-1] = wake{}
+	q = q[:len(q)-1]
+	for i := 0; len(q) > 0; {
+		child := 2*i + 1
+		if child+1 < len(q) && q[child+1].before(q[child]) {
+			child++
+		}
+		if child >= len(q) || !q[child].before(last) {
+			q[i] = last
+			break
+		}
+		q[i] = q[child]
+		i = child
+	}
+	*h = q
+	return first
 }

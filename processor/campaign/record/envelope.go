@@ -70,7 +70,32 @@ func (e Envelope) Event(key, val []byte, timestamp int64, headers ...Header) (Ev
 	if r := e.read(&f, key, val, headers); r != nil {
 		return Event{}, r
 	}
-	user, r := e.user(&f, key)
+	return e.event(&f, key, timestamp)
+}
+
+// Line is Event for a line of a file in Tripline's own form, which names the user itself. Strings of the event point into the line, and its
+// properties stand in room, which is returned as far as it is taken up.
+func (e Envelope) Line(line string, timestamp int64, room value.Properties) (Event, value.Properties, *Rejection) {
+	f := fields{room: room}
+	switch {
+	case len(line) == 0:
+		return Event{}, room, reject(ReasonNull, "the record has no value")
+	case e.MaxBytes > 0 && len(line) > e.MaxBytes:
+		return Event{}, room, e.tooLarge(len(line))
+	case !utf8.ValidString(line):
+		return Event{}, room, reject(ReasonUTF8, "the value is not valid UTF-8")
+	}
+	if err := f.read(line); err != nil {
+		return Event{}, room, reject(ReasonJSON, "%v", err)
+	}
+	e.KeyIgnored = true
+	ev, r := e.event(&f, nil, timestamp)
+	return ev, f.room, r
+}
+
+// event judges the fields of a record.
+func (e *Envelope) event(f *fields, key []byte, timestamp int64) (Event, *Rejection) {
+	user, r := e.user(f, key)
 	if r != nil {
 		return Event{}, r
 	}
@@ -129,7 +154,7 @@ func (e Envelope) Profile(key, val []byte) (p Profile, erase bool, r *Rejection)
 // read checks a record's bytes and takes the fields of a value that is not empty.
 func (e *Envelope) read(f *fields, key, val []byte, headers []Header) *Rejection {
 	if e.MaxBytes > 0 && len(val) > e.MaxBytes {
-		return reject(ReasonTooLarge, "the value has %d bytes, more than max_record_bytes (%d)", len(val), e.MaxBytes)
+		return e.tooLarge(len(val))
 	}
 	if !utf8.Valid(val) {
 		return reject(ReasonUTF8, "the value is not valid UTF-8")
@@ -150,6 +175,10 @@ func (e *Envelope) read(f *fields, key, val []byte, headers []Header) *Rejection
 		return reject(ReasonJSON, "%v", err)
 	}
 	return nil
+}
+
+func (e *Envelope) tooLarge(bytes int) *Rejection {
+	return reject(ReasonTooLarge, "the value has %d bytes, more than max_record_bytes (%d)", bytes, e.MaxBytes)
 }
 
 // user finds whose record it is.

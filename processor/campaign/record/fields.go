@@ -13,6 +13,7 @@ type fields struct {
 	propertiesKind, profileKind value.Kind
 	identifies                  bool       // it is no event
 	refused                     *Rejection // what the form makes of it
+	room                        value.Properties
 }
 
 func (f *fields) read(text string) error {
@@ -32,20 +33,25 @@ func (f *fields) read(text string) error {
 		case "time":
 			f.time = r.Value()
 		case "properties":
-			f.properties, f.propertiesKind = object(&r)
+			f.properties, f.propertiesKind = f.object(&r)
 		case "profile":
-			f.profile, f.profileKind = object(&r)
+			f.profile, f.profileKind = f.object(&r)
 		default:
 			r.Skip()
 		}
 	}
 }
 
-// object reads the properties of an object; of any other value only its kind.
-func object(r *value.Reader) (value.Properties, value.Kind) {
+// object reads the properties of an object, into the room if there is some; of any other value only its kind.
+func (f *fields) object(r *value.Reader) (value.Properties, value.Kind) {
 	kind := r.Peek()
 	if kind == value.Object {
-		return r.Properties(), kind
+		if f.room == nil {
+			return r.Properties(), kind
+		}
+		var p value.Properties
+		p, f.room = r.PropertiesIn(f.room)
+		return p, kind
 	}
 	r.Skip()
 	return nil, kind

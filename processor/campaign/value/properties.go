@@ -15,8 +15,20 @@ type Property struct {
 type Properties []Property
 
 // Properties reads the object that comes next; null values are kept, of duplicate names the last value.
-func (r *Reader) Properties() Properties {
-	var p Properties
+func (r *Reader) Properties() Properties { return r.properties(nil) }
+
+// PropertiesIn is Properties that stand behind those of room, as long as there is room. The rest of the room is returned with it; what
+// stands in it is not changed.
+func (r *Reader) PropertiesIn(room Properties) (p, rest Properties) {
+	p = r.properties(room[len(room):])
+	if n := len(room) + len(p); n <= cap(room) {
+		return p[:len(p):len(p)], room[:n]
+	}
+	return p, room
+}
+
+// properties reads the object that comes next into p, which is empty.
+func (r *Reader) properties(p Properties) Properties {
 	var places map[string]int // once there are many
 	var marks uint64
 	for r.EnterObject(); ; {
@@ -128,6 +140,28 @@ func (p Properties) Merge(patch Properties) Properties {
 		merged = slices.DeleteFunc(merged, func(property Property) bool { return property.Value.IsNil() })
 	}
 	return merged
+}
+
+// AppendClone appends copies of the properties that keep nothing alive but one text of their own size.
+func (p Properties) AppendClone(dst Properties) Properties {
+	size := 0
+	for i := range p {
+		size += len(p[i].Name) + len(p[i].Value.text)
+	}
+	var text strings.Builder
+	text.Grow(size)
+	for i := range p {
+		text.WriteString(p[i].Name)
+		text.WriteString(p[i].Value.text)
+	}
+	rest := text.String()
+	for i := range p {
+		c := p[i]
+		c.Name, rest = rest[:len(c.Name)], rest[len(c.Name):]
+		c.Value.text, rest = rest[:len(c.Value.text)], rest[len(c.Value.text):]
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // Append writes the properties as a JSON object.
