@@ -138,11 +138,10 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 	if err != nil {
 		return err
 	}
-	defer r.close()
 	if o.since != "" {
 		err = backtestTopics(c.Context(), p, o, r, c.ErrOrStderr())
 	} else {
-		err = backtestFile(c.Context(), p, o, r, c)
+		err = backtestFile(c.Context(), p, o, r, c.InOrStdin(), c.ErrOrStderr())
 	}
 	if err != nil {
 		return err
@@ -153,27 +152,27 @@ func backtest(c *cobra.Command, files []string, o *backtestOptions) error {
 	return r.result().print(c.OutOrStdout(), o.output.word)
 }
 
-func backtestFile(ctx context.Context, p *backtestPlan, o *backtestOptions, r *rehearsal, c *cobra.Command) error {
-	in, size, err := openInput(o.from, c.InOrStdin())
+func backtestFile(ctx context.Context, p *backtestPlan, o *backtestOptions, r *rehearsal, stdin io.Reader, progressTo io.Writer) (err error) {
+	in, size, err := openInput(o.from, stdin)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if err := r.begin(); err != nil {
-		return err
-	}
-	last, err := feed(ctx, r, in, newProgress(c.ErrOrStderr(), size, false), p.records.Envelope)
-	if err != nil {
+	r.shown = newProgress(progressTo, size, false)
+	defer r.shown.done()
+	st := r.begin(ctx)
+	defer func() { err = errors.Join(err, st.close()) }()
+	if err := readBlocks(st, in, p.records.Envelope); err != nil {
 		return err
 	}
 	until := p.until
 	if until == 0 {
-		until = last
+		until = st.arrival
 	}
-	if until < last {
-		return fmt.Errorf("--until %s is before the last arrival, %s", o.until, calendar.FormatTime(last))
+	if until < st.arrival {
+		return fmt.Errorf("--until %s is before the last arrival, %s", o.until, calendar.FormatTime(st.arrival))
 	}
-	return r.end(until)
+	return st.end(until)
 }
 
 // sinceWhen reads --since.

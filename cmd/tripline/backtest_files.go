@@ -4,15 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"os"
-
-	"github.com/tripline/tripline/processor/campaign"
 )
 
 // recordWriters write the very records that the topics would get.
 type recordWriters struct {
 	files               []*os.File
 	triggers, decisions *bufio.Writer
-	buffer              []byte
 }
 
 func openWriters(o *backtestOptions) (*recordWriters, error) {
@@ -34,18 +31,13 @@ func openWriters(o *backtestOptions) (*recordWriters, error) {
 	return w, nil
 }
 
-func (w *recordWriters) write(out *campaign.Output) {
-	for i := range out.Triggers {
-		if t := &out.Triggers[i]; w.triggers != nil {
-			w.buffer = append(t.Append(w.buffer[:0], t.Left), '\n')
-			w.triggers.Write(w.buffer) // a bufio.Writer keeps the first error for Flush
-		}
+// write takes lines that are encoded.
+func (w *recordWriters) write(triggers, decisions []byte) {
+	if w.triggers != nil {
+		w.triggers.Write(triggers) // a bufio.Writer keeps the first error for Flush
 	}
-	for i := range out.Decisions {
-		if d := &out.Decisions[i]; w.decisions != nil {
-			w.buffer = append(d.Append(w.buffer[:0]), '\n')
-			w.decisions.Write(w.buffer)
-		}
+	if w.decisions != nil {
+		w.decisions.Write(decisions)
 	}
 }
 

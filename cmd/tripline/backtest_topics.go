@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tripline/tripline/processor/campaign/record"
 )
 
 // backtestTopics runs over what the topics of tripline.yaml hold. Partition numbers share no users: one after the other is read,
@@ -44,10 +47,10 @@ func backtestTopics(ctx context.Context, p *backtestPlan, o *backtestOptions, r 
 		total += end - starts[at.topic][at.partition].EpochOffset().Offset
 	}
 	slices.Sort(numbers)
-	shown := newProgress(progressTo, total, true)
-	defer shown.done()
+	r.shown = newProgress(progressTo, total, true)
+	defer r.shown.done()
 	for _, number := range numbers {
-		if err := r.partition(ctx, number, ends, starts, until, shown); err != nil {
+		if err := r.partition(ctx, number, ends, starts, until); err != nil {
 			return err
 		}
 	}
@@ -55,10 +58,9 @@ func backtestTopics(ctx context.Context, p *backtestPlan, o *backtestOptions, r 
 }
 
 // partition runs over one partition number of all topics.
-func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]int64, starts map[string]map[int32]kgo.Offset, until int64, shown *progress) error {
-	if err := r.begin(); err != nil {
-		return err
-	}
+func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]int64, starts map[string]map[int32]kgo.Offset, until int64) (err error) {
+	st := r.begin(ctx)
+	defer func() { err = errors.Join(err, st.close()) }()
 	var readers []*reader
 	defer func() {
 		for _, one := range readers {
@@ -76,51 +78,61 @@ func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]i
 		}
 		readers = append(readers, one)
 	}
-	arrival := int64(0)
-	for {
-		next, err := earliest(ctx, readers)
-		if err != nil {
-			return err
+	for ended := false; !ended; {
+		b := <-st.free
+		b.reset()
+		b.last = st.arrival
+		for len(b.inputs) < topicInputs && !ended {
+			next, err := earliest(ctx, readers)
+			if err != nil {
+				return err
+			}
+			if ended = next == nil || max(b.last, next.Timestamp.UnixMilli()) > until; ended {
+				break
+			}
+			r.shown.read(1)
+			b.last = max(b.last, next.Timestamp.UnixMilli())
+			in := input{arrival: b.last, number: b.lines}
+			b.lines++
+			ok, err := r.read(ctx, next, &in)
+			if err != nil {
+				return err
+			}
+			if ok {
+				b.add(in)
+			}
 		}
-		if next == nil || max(arrival, next.Timestamp.UnixMilli()) > until {
-			return r.end(max(arrival, until))
-		}
-		shown.read(1)
-		arrival = max(arrival, next.Timestamp.UnixMilli())
-		if err := r.record(ctx, next, arrival); err != nil {
+		if err := st.apply(b); err != nil {
 			return err
 		}
 	}
+	return st.end(max(st.arrival, until))
 }
 
-// record applies one record as the processor does; what it would make a dead letter is counted.
-func (r *rehearsal) record(ctx context.Context, k *kgo.Record, arrival int64) error {
+// topicInputs is how many inputs from topics make a block.
+const topicInputs = 1000
+
+// read takes one record as the processor does; what it would make a dead letter is counted.
+func (r *rehearsal) read(ctx context.Context, k *kgo.Record, in *input) (ok bool, err error) {
 	if err := r.plan.records.Registry.Await(ctx, k.Value); err != nil {
-		return err
+		return false, err
 	}
+	var bad *record.Rejection
 	if k.Topic == r.plan.cfg.Topics.Profiles {
-		profile, erase, bad, err := r.plan.records.Profile(k)
-		switch {
-		case err != nil:
-			return err
-		case bad != nil:
-			r.sums.unreadable(place(k), bad)
-		case erase:
-			r.erase(profile.User, arrival)
-		default:
-			r.profile(&profile, arrival)
+		var profile record.Profile
+		var erase bool
+		profile, erase, bad, err = r.plan.records.Profile(k)
+		in.kind, in.event = aProfile, record.Event{User: profile.User, Profile: profile.Properties}
+		if erase {
+			in.kind = aTombstone
 		}
-		return nil
+	} else {
+		in.event, bad, err = r.plan.records.Event(k)
 	}
-	e, bad, err := r.plan.records.Event(k)
-	if err != nil {
-		return err
-	}
-	if bad != nil {
+	if err == nil && bad != nil {
 		r.sums.unreadable(place(k), bad)
-		return nil
 	}
-	return r.event(&e, arrival)
+	return bad == nil, err
 }
 
 // earliest takes the record of the smallest timestamp; of equal ones, that of the topic that stands first. It is nil at the end.

@@ -12,7 +12,7 @@ import (
 )
 
 // run runs a command line in this process and returns what it wrote to standard output, and its error.
-func run(t *testing.T, args ...string) (string, error) {
+func run(t testing.TB, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	c := root()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +49,13 @@ func (c *comparison) add(out *campaign.Output, side uint8) {
 		if users := c.seen[name]; users != nil {
 			users[t.User] |= side
 		}
+	}
+}
+
+// merge adds those of other users.
+func (c *comparison) merge(o *comparison) {
+	for name, users := range o.seen {
+		maps.Copy(c.seen[name], users)
 	}
 }
 

@@ -33,6 +33,10 @@ type campaignSums struct {
 	Days       map[string]*daySums `json:"days,omitempty"`       // by day, UTC
 	Sample     []shownUser         `json:"sample_users,omitempty"`
 	Against    *againstSums        `json:"against,omitempty"`
+
+	settled  bool // what is decided from now on changes nothing about the sample
+	last     *daySums
+	from, to int64 // the day of last, ms
 }
 
 // daySums are those of one campaign and day.
@@ -46,6 +50,7 @@ type shownUser struct {
 	User     string          `json:"user_id"`
 	Time     string          `json:"time"`
 	Timeline []explain.Event `json:"timeline"`
+	at       key             // of the first trigger
 }
 
 const sampleUsers = 5
@@ -66,30 +71,23 @@ func (s *sums) unreadable(where string, bad *record.Rejection) {
 }
 
 // add counts what a step of a line has decided. What is not written as a decision counts for the day of the step.
-func (s *sums) add(out *campaign.Output, line *virtual.Line) {
-	s.Duplicates += out.Counts.Duplicates
+func (s *sums) add(out *campaign.Output, line *virtual.Line, at key) {
 	for i := range out.Triggers {
 		t := &out.Triggers[i]
 		c := s.Campaigns[t.Campaign]
 		c.Triggers++
 		c.day(t.Time).Triggers++
-		if len(c.Sample) < sampleUsers && !slices.ContainsFunc(c.Sample, func(u shownUser) bool { return u.User == t.User }) {
-			c.Sample = append(c.Sample, sampleOf(t, line))
-		}
-	}
-	var written map[string]int // reasons of one campaign that decisions tell the day of
-	if len(out.Decisions) > 0 {
-		written = map[string]int{}
-	}
-	for i := range out.Decisions {
-		if d := &out.Decisions[i]; d.Decision == "suppressed" {
-			s.Campaigns[d.Campaign].day(d.Time).add(d.Reason, 1)
-			written[d.Campaign+" "+d.Reason]++
+		if !c.settled {
+			c.show(shownUser{User: t.User, at: at}, func() shownUser { return sampleOf(t, line, at) })
 		}
 	}
 	for i := range out.Decisions {
-		if d := &out.Decisions[i]; d.Group != "" {
-			s.Campaigns[d.Campaign].Converted[d.Group]++
+		d := &out.Decisions[i]
+		c := s.Campaigns[d.Campaign]
+		if d.Group != "" {
+			c.Converted[d.Group]++
+		} else if d.Decision == "suppressed" {
+			c.day(d.Time).add(d.Reason, 1)
 		}
 	}
 	for i := range out.Counts.Campaigns {
@@ -99,20 +97,87 @@ func (s *sums) add(out *campaign.Output, line *virtual.Line) {
 			}
 			c, reason := s.Campaigns[s.names[i]], campaign.Reasons()[r]
 			c.Suppressed[reason] += n
-			if left := n - written[s.names[i]+" "+reason]; left > 0 {
-				c.day(line.Now()).add(reason, left)
+			for k := range out.Decisions { // these have told the day
+				if d := &out.Decisions[k]; d.Campaign == s.names[i] && d.Reason == reason {
+					n--
+				}
+			}
+			if n > 0 {
+				c.day(line.Now()).add(reason, n)
 			}
 		}
 	}
 }
 
+// show adds a user to the sample, unless it has others who were triggered for before.
+func (c *campaignSums) show(u shownUser, whole func() shownUser) {
+	if slices.ContainsFunc(c.Sample, func(o shownUser) bool { return o.User == u.User }) {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(c.Sample, u, func(a, b shownUser) int { return a.at.compare(b.at) })
+	if at == sampleUsers {
+		return
+	}
+	c.Sample = slices.Insert(c.Sample, at, whole())
+	c.Sample = c.Sample[:min(len(c.Sample), sampleUsers)]
+}
+
+// settle notes of which campaigns the sample stands, whatever is decided behind a key. It says whether that has changed.
+func (s *sums) settle(behind key) (changed bool) {
+	for _, c := range s.Campaigns {
+		settled := len(c.Sample) == sampleUsers && c.Sample[sampleUsers-1].at.compare(behind) < 0
+		changed = changed || settled != c.settled
+		c.settled = settled
+	}
+	return changed
+}
+
+// merge adds those of other users.
+func (s *sums) merge(o *sums) {
+	s.Users += o.Users
+	s.Duplicates += o.Duplicates
+	for name, c := range o.Campaigns {
+		to := s.Campaigns[name]
+		to.Triggers += c.Triggers
+		mergeCounts(to.Suppressed, c.Suppressed)
+		mergeCounts(to.Converted, c.Converted)
+		for day, d := range c.Days {
+			have := to.Days[day]
+			if have == nil {
+				have = &daySums{}
+				to.Days[day] = have
+			}
+			have.Triggers += d.Triggers
+			for reason, n := range d.Suppressed {
+				have.add(reason, n)
+			}
+		}
+		for _, u := range c.Sample {
+			to.show(u, func() shownUser { return u })
+		}
+	}
+}
+
+func mergeCounts(to, from map[string]int) {
+	for name, n := range from {
+		to[name] += n
+	}
+}
+
+const dayLength = 24 * 3600_000
+
 func (c *campaignSums) day(ms int64) *daySums {
+	if c.last != nil && ms >= c.from && ms < c.to {
+		return c.last
+	}
 	name := calendar.FormatTime(ms)[:10]
 	d := c.Days[name]
 	if d == nil {
 		d = &daySums{}
 		c.Days[name] = d
 	}
+	c.last, c.from = d, ms-(ms%dayLength+dayLength)%dayLength
+	c.to = c.from + dayLength
 	return d
 }
 
@@ -126,8 +191,8 @@ func (d *daySums) add(reason string, n int) {
 // timeline is how many events a sample user is shown with.
 const timeline = 5
 
-func sampleOf(t *record.Trigger, line *virtual.Line) shownUser {
-	out := shownUser{User: strings.Clone(t.User), Time: calendar.FormatTime(t.Time)}
+func sampleOf(t *record.Trigger, line *virtual.Line, at key) shownUser {
+	out := shownUser{at: at, User: strings.Clone(t.User), Time: calendar.FormatTime(t.Time)}
 	if u := line.User(t.User); u != nil {
 		if v, ok := u.View(t.Campaign); ok {
 			all := explain.At(v, t.Time).History
