@@ -325,37 +325,38 @@ type Probe struct {
 	Response string         `json:"response,omitempty"` // its first KiB
 }
 
-// Probe renders a sample trigger by a campaign's text, or by that of any that delivers to the endpoint where campaign is "", and makes
-// one attempt, signed, with the header webhook-test. Nothing is recorded. An error says why there was no attempt.
-func (p *Plan) Probe(ctx context.Context, network call.Network, endpoint, campaign, version string) (*Probe, error) {
+// Probe renders a sample trigger by the text of the campaign name, of any that delivers to the endpoint where name is "", or, without
+// one, as the payload `standard`, and makes one attempt, signed, with the header webhook-test. Nothing is recorded. An error says why there was no attempt.
+func (p *Plan) Probe(ctx context.Context, network call.Network, endpoint, name, version string) (*Probe, error) {
 	e := p.endpoints[endpoint]
 	if e == nil {
 		return nil, fmt.Errorf("there is no endpoint %s; there are %v", endpoint, slices.Sorted(maps.Keys(p.endpoints)))
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.campaigns)) {
-		if campaign == "" && p.contents[route{name, endpoint}] != nil {
-			campaign = name
+	for _, candidate := range slices.Sorted(maps.Keys(p.campaigns)) {
+		if name == "" && p.contents[route{candidate, endpoint}] != nil {
+			name = candidate
 		}
 	}
-	content := p.contents[route{campaign, endpoint}]
-	if content == nil && campaign != "" {
-		return nil, fmt.Errorf("campaign %s does not deliver to %s", campaign, endpoint)
+	content := p.contents[route{name, endpoint}]
+	if content == nil && name != "" {
+		return nil, fmt.Errorf("campaign %s does not deliver to %s", name, endpoint)
 	}
-	if content == nil {
-		return nil, fmt.Errorf("no campaign delivers to %s, so there is nothing to render", endpoint)
+	if content == nil { // none delivers there yet
+		name = "sample"
+		content, _ = request.NewContent(campaign.Delivery{Endpoint: endpoint})
 	}
 	now := time.Now().UnixMilli()
-	sample := record.Trigger{ID: fmt.Sprintf("trg_test%x", now), Campaign: campaign, Version: "test", Category: "single_action", User: "sample-user", Time: now, Endpoint: endpoint,
+	sample := record.Trigger{ID: fmt.Sprintf("trg_test%x", now), Campaign: name, Version: "test", Category: "single_action", User: "sample-user", Time: now, Endpoint: endpoint,
 		Events: []record.Happening{{Name: "Sample", Time: now, Properties: value.Properties{{Name: "sample", Value: value.OfBool(true)}}}}}
 	rendered, err := request.Render(e.target, content, &sample, sample.Append(nil, now), 0)
 	if err != nil {
-		return nil, fmt.Errorf("the sample is not sent: %w", err)
+		return nil, fmt.Errorf("the sample, which has one event and an empty profile, is not sent: %w", err)
 	}
 	rendered.Header.Set("webhook-test", "true")
 	if rendered.Header.Get("user-agent") == "" {
 		rendered.Header.Set("user-agent", "tripline/"+version)
 	}
-	return e.probe(ctx, network, campaign, rendered), nil
+	return e.probe(ctx, network, name, rendered), nil
 }
 
 func (e *endpoint) probe(ctx context.Context, network call.Network, campaign string, rendered *request.Rendered) *Probe {

@@ -41,18 +41,23 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 
 func TestWrongCommandLines(t *testing.T) {
 	for line, want := range map[string]string{
-		"chek":                         "check",
-		"topics bogus":                 "topics --help",
-		"tail":                         "expected events, triggers, decisions or deliveries",
-		"tail trigers":                 "did you mean triggers?",
-		"tail triggers --output jsn":   "expected text or json; did you mean json?",
-		"schema trigge":                "did you mean trigger?",
-		"init":                         "usage: tripline init DIR",
-		"backtest x.yaml":              "--from FILE or --since 30d is required",
-		"check --confg x":              "see tripline check --help",
-		"check --config nowhere.yaml":  "tripline init DIR",
-		"test nowhere_test.yaml":       "cannot be read",
-		"send ann Paid --properties x": "JSON objects",
+		"chek":                          "check",
+		"topics bogus":                  "topics --help",
+		"tail":                          "expected events, triggers, decisions or deliveries",
+		"tail trigers":                  "did you mean triggers?",
+		"tail triggers --output jsn":    "expected text or json; did you mean json?",
+		"tail events --campaign c":      "events belong to none",
+		"tail events --endpoint e":      "only triggers and deliveries",
+		"tail decisions --endpoint e":   "only triggers and deliveries",
+		"tail triggers --outcome retry": "only deliveries",
+		"tail deliveries --outcome no":  "expected delivered, retry, failed or dropped",
+		"schema trigge":                 "did you mean trigger?",
+		"init":                          "usage: tripline init DIR",
+		"backtest x.yaml":               "--from FILE or --since 30d is required",
+		"check --confg x":               "see tripline check --help",
+		"check --config nowhere.yaml":   "tripline init DIR",
+		"test nowhere_test.yaml":        "cannot be read",
+		"send ann Paid --properties x":  "JSON objects",
 	} {
 		_, err := run(t, strings.Fields(line)...)
 		if err == nil || !strings.Contains(err.Error(), want) {
