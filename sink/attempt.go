@@ -131,7 +131,7 @@ func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 		}
 	}
 	t.s.metrics.attempt(&r.record)
-	t.s.log.Info("attempt", attemptFields(&r.record)...)
+	t.s.log.Info("attempt", append(attemptFields(&r.record), zap.Int64("since_emitted_ms", a.Started-t.f.trigger.EmittedAt))...)
 	t.last = r.last
 	t.f.lane.tell(r)
 	return time.Duration(max(0, v.Next-a.Ended)) * time.Millisecond, v.Quick
@@ -149,6 +149,9 @@ func attemptFields(r *delivery.Record) []zap.Field {
 	}
 	if r.Outcome != string(policy.Delivered) {
 		fields = append(fields, zap.String("reason", r.Reason), zap.String("error", r.Error), zap.String("response", r.Response))
+	}
+	if r.Batch != "" {
+		fields = append(fields, zap.String("batch", r.Batch))
 	}
 	if r.OutOfOrder {
 		fields = append(fields, zap.Bool("out_of_order", true))

@@ -97,6 +97,7 @@ func (s *Sink) loop(ctx context.Context, ln *lane.Lane) error {
 		for _, name := range p.book.Endpoints() {
 			s.waits(name, -p.book.Waiting(name))
 		}
+		s.waitsSince(p, nil)
 	}
 	return err
 }
@@ -225,6 +226,9 @@ func (l *laneRun) rest() time.Duration {
 	for _, p := range l.parts {
 		if p.sweep.wanted() && !p.sweep.walks && l.done >= p.sweep.after {
 			until = min(until, p.sweep.rest)
+		}
+		if !p.sweep.walks && p.book.Waits() {
+			until = min(until, p.sweep.look)
 		}
 		if p.book.Backlog() {
 			until = min(until, now+cycleTime.Milliseconds())

@@ -47,6 +47,8 @@ type outlet struct {
 	share    float64     // of the group's partitions that this process has
 	timer    *time.Timer // of the next moment at which something may start
 	timerAt  int64       // ms
+
+	since map[*part]int64 // ms: since when what has waited longest waits, as a walk has found last
 }
 
 // configure takes what a plan says of the endpoint; nil: nothing. It returns the client that is of no use any more, if any.
@@ -61,7 +63,6 @@ func (o *outlet) configure(e *endpoint, client *call.Client, maxBytes int) (old 
 	}
 	o.endpoint, o.client, o.maxBytes = e, client, maxBytes
 	o.pace(time.Now().UnixMilli())
-	o.metrics.disabled(o.name, o.gone())
 	o.pump()
 	return old
 }
@@ -90,7 +91,6 @@ func (o *outlet) disable(print, cause string) (news bool) {
 	defer o.mu.Unlock()
 	was := o.gone()
 	o.disabled, o.cause = print, cause
-	o.metrics.disabled(o.name, o.gone())
 	o.pump()
 	return was != o.gone()
 }
@@ -190,7 +190,6 @@ func (o *outlet) take() *flight {
 		}
 		if look = o.gate.Begin(now); look {
 			kind, i = o.oldest()
-			o.metrics.phase(o.name, policy.HalfOpen)
 		}
 	}
 	queue := o.queues[kind]
@@ -200,7 +199,6 @@ func (o *outlet) take() *flight {
 	o.queues[kind] = queue[1:]
 	f.look = look
 	o.flying[kind]++
-	o.metrics.inFlight(o.name, 1)
 	return f
 }
 
@@ -253,7 +251,6 @@ func (o *outlet) landed(f *flight) *flight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flying[f.kind]--
-	o.metrics.inFlight(o.name, -1)
 	o.forget(f)
 	if f.look { // it ended without an attempt
 		f.look = false
@@ -312,16 +309,12 @@ func (o *outlet) learn(f *flight, a *call.Answer, first bool) (look int64, held 
 	f.look = false
 	l := o.gate.End(o.endpoint.Breaker, a.Answer, a.Started, looked, first)
 	if l.Changed {
-		o.metrics.phase(o.name, l.Phase)
 		if l.Phase == policy.Open && !looked {
 			o.log.Warn("breaker is open: what is for the endpoint waits", zap.String("endpoint", o.name), zap.Int64("open_ms", o.endpoint.Breaker.Open))
 		} else if l.Phase == policy.Normal {
 			o.log.Info("breaker is closed again", zap.String("endpoint", o.name))
 		}
 		o.pump()
-	}
-	if l.Slowed {
-		o.metrics.rate(o.name, l.Rate)
 	}
 	return l.Look, l.Held
 }
@@ -332,7 +325,7 @@ func (o *outlet) pace(now int64) {
 	if o.endpoint != nil {
 		limit = o.endpoint.Limit
 	}
-	o.metrics.rate(o.name, o.gate.Limit(limit.Part(o.share), now))
+	o.gate.Limit(limit.Part(o.share), now)
 }
 
 // assign says which part of the group's partitions this process has.

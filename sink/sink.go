@@ -82,8 +82,9 @@ func New(cfg Config, plan *Plan) (*Sink, error) {
 	cfg.Lane.Changelog = cfg.Group + "-sink-changelog"
 	cfg.Lane.Topics = []string{cfg.Triggers}
 	cfg.Lane.StopTimeout = stopTime
-	s := &Sink{cfg: cfg, log: cfg.Lane.Log.Named("sink"), agent: "tripline/" + cfg.Version, metrics: newMetrics(),
+	s := &Sink{cfg: cfg, log: cfg.Lane.Log.Named("sink"), agent: "tripline/" + cfg.Version,
 		outlets: map[string]*outlet{}, lanes: map[*laneRun]bool{}, known: map[string]string{}}
+	s.metrics = newMetrics(standing{s})
 	group, err := lane.New(cfg.Lane, s.loop)
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
@@ -135,7 +136,7 @@ func (s *Sink) client(o *outlet, e *endpoint) *call.Client {
 func (s *Sink) ensure(name string) *outlet {
 	o := s.outlets[name]
 	if o == nil {
-		o = &outlet{name: name, wait: &s.flights, metrics: s.metrics, log: s.log, share: s.share(), lanes: map[*laneRun]*[2]int{}}
+		o = &outlet{name: name, wait: &s.flights, metrics: s.metrics, log: s.log, share: s.share(), lanes: map[*laneRun]*[2]int{}, since: map[*part]int64{}}
 		o.attempt = func(f *flight) { s.attempt(o, f) }
 		s.outlets[name] = o
 	}
@@ -260,9 +261,7 @@ func (s *Sink) waits(endpoint string, by int64) {
 	defer s.mu.Unlock()
 	o := s.ensure(endpoint)
 	now := o.waiting.Add(by)
-	if s.plan.Load().endpoints[endpoint] != nil {
-		s.metrics.wait(endpoint, float64(now))
-	} else if now == 0 && s.known[endpoint] == "" {
+	if now == 0 && s.plan.Load().endpoints[endpoint] == nil && s.known[endpoint] == "" {
 		delete(s.outlets, endpoint) // only records name it
 	}
 }

@@ -16,6 +16,8 @@ const (
 	sweptSize  = 128     // deliveries that a walk hands over at a time
 	maxOldest  = 100_000 // keys that are kept of what is to fail next
 	oldestPart = 8       // and at most so much of all that waits
+	lookTime   = 10_000  // ms: after which it is looked again for how long something has waited,
+	lookPart   = 100     // or after so many times as long as that takes
 )
 
 // sweep is what has to be looked for among all that waits in a partition: by a walk over its rows, beside everything else. What
@@ -29,6 +31,7 @@ type sweep struct {
 	users  map[string]int64 // erased users whose deliveries are no longer in rows: offset of the tombstone
 	ripe   map[string][]outbox.Delivery
 	rest   int64 // ms: when the next walk may begin, so that walks take a tenth of the time at most
+	look   int64 // ms: when to look for how long what waits has waited, though nothing else is to be found
 	vain   bool  // nothing that was found could fail, since all of it is in memory; until some of that lands
 }
 
@@ -37,9 +40,11 @@ type found struct {
 	part   *part
 	keys   []string
 	oldest map[string][]outbox.Delivery
+	since  map[string]int64 // ms: of what waits longest, by endpoint
 	done   bool
 	users  map[string]int64
 	rest   int64
+	look   int64
 	err    error
 }
 
@@ -55,17 +60,22 @@ func (l *laneRun) ask(p *part) {
 
 func (w *sweep) wanted() bool { return w.erased || w.news || len(w.oldest) > 0 }
 
-// walk begins a walk if one is asked for and may begin.
+// walk begins a walk if one is asked for and may begin, or if it is time to see for how long something has waited.
 func (l *laneRun) walk(p *part) {
-	w := &p.sweep
-	if w.walks || l.done < w.after || !w.wanted() || time.Now().UnixMilli() < w.rest {
+	w, now := &p.sweep, time.Now().UnixMilli()
+	asked := l.done >= w.after && w.wanted() && now >= w.rest
+	if w.walks || !asked && (now < w.look || !p.book.Waits()) {
 		return
 	}
-	sees := walker{l: l, p: p, oldest: map[string]*oldest{}, users: p.book.ErasedUsers(), news: w.news, plan: l.sink.plan.Load(), gone: l.sink.gone()}
-	for endpoint, n := range w.oldest {
-		sees.oldest[endpoint] = &oldest{most: n}
+	sees := walker{l: l, p: p, oldest: map[string]*oldest{}, since: map[string]int64{}}
+	if asked {
+		sees.users, sees.news, sees.plan, sees.gone = p.book.ErasedUsers(), w.news, l.sink.plan.Load(), l.sink.gone()
+		for endpoint, n := range w.oldest {
+			sees.oldest[endpoint] = &oldest{most: n}
+		}
+		w.erased, w.news, w.oldest = false, false, nil
 	}
-	w.erased, w.news, w.oldest, w.walks = false, false, nil, true
+	w.walks = true
 	l.walking.Go(sees.run)
 }
 
@@ -78,14 +88,16 @@ type walker struct {
 	plan   *Plan
 	gone   map[string]bool
 	oldest map[string]*oldest
+	since  map[string]int64
 	keys   []string
 }
 
 func (w *walker) run() {
 	began := time.Now()
 	err := w.p.book.Walk(w.visit)
-	end := found{part: w.p, keys: w.keys, done: true, users: w.users, oldest: map[string][]outbox.Delivery{}}
-	end.rest = time.Now().UnixMilli() + 9*time.Since(began).Milliseconds()
+	end := found{part: w.p, keys: w.keys, done: true, users: w.users, oldest: map[string][]outbox.Delivery{}, since: w.since}
+	took, now := time.Since(began).Milliseconds(), time.Now().UnixMilli()
+	end.rest, end.look = now+9*took, now+max(lookTime, lookPart*took)
 	if !errors.Is(err, errQuit) {
 		end.err = err
 	}
@@ -98,6 +110,9 @@ func (w *walker) run() {
 var errQuit = errors.New("the lane stops")
 
 func (w *walker) visit(d outbox.Delivery) error {
+	if since, ok := w.since[d.Endpoint]; !ok || d.Since < since {
+		w.since[d.Endpoint] = d.Since
+	}
 	offset, isErased := w.users[d.User]
 	if isErased && d.Offset < offset || w.news && (w.gone[d.Endpoint] || d.Stage == outbox.Unknown || d.Stage == outbox.Behind && !w.plan.keepsBehind(d)) {
 		w.keys = append(w.keys, d.Key)
@@ -148,10 +163,11 @@ func (l *laneRun) takeUp(int64) error {
 		return nil
 	}
 	w := &f.part.sweep
-	w.walks, w.rest = false, f.rest
+	w.walks, w.rest, w.look = false, f.rest, f.look
 	if f.err != nil {
 		return f.err
 	}
+	l.sink.waitsSince(f.part, f.since)
 	if w.users == nil {
 		w.users, w.ripe = map[string]int64{}, map[string][]outbox.Delivery{}
 	}

@@ -81,6 +81,16 @@ func (b *Book) Waiting(endpoint string) int64 {
 	return 0
 }
 
+// Waits reports whether a delivery has a row.
+func (b *Book) Waits() bool {
+	for _, l := range b.endpoints {
+		if l.waiting > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Endpoints are those that have rows, in order of name.
 func (b *Book) Endpoints() []string { return slices.Sorted(maps.Keys(b.endpoints)) }
 

@@ -54,20 +54,27 @@ func (g *Gate) Hold(until, now int64) {
 	g.held = max(g.held, until)
 }
 
-// Limit sets the rate, and returns the one that holds.
-func (g *Gate) Limit(l Limit, now int64) (perSecond float64) {
-	g.throttle.Set(l, now)
-	return g.throttle.Rate(now)
+// Limit sets the rate.
+func (g *Gate) Limit(l Limit, now int64) { g.throttle.Set(l, now) }
+
+// State is what holds the endpoint now.
+type State struct {
+	Phase  Phase // of the breaker
+	Paused bool
+	Rate   float64 // attempts per second; 0: any number
+}
+
+// Stands says what holds the endpoint at a moment.
+func (g *Gate) Stands(now int64) State {
+	return State{Phase: g.breaker.Phase(now), Paused: g.paused, Rate: g.throttle.Rate(now)}
 }
 
 // Learned is what an attempt told of its endpoint.
 type Learned struct {
-	Look    int64   // above 0: it was the look of a half-open breaker, and the next one is so many ms after it
-	Held    bool    // a try in place must not follow
-	Phase   Phase   // of the breaker
-	Changed bool    // Phase is new
-	Slowed  bool    // Rate is new
-	Rate    float64 // attempts per second from now on; 0: any number
+	Look    int64 // above 0: it was the look of a half-open breaker, and the next one is so many ms after it
+	Held    bool  // a try in place must not follow
+	Phase   Phase // of the breaker
+	Changed bool  // Phase is new
 }
 
 // End notes how an attempt ended. looked says that it was the look of a half-open breaker, quick that a try in place may follow: it
@@ -81,8 +88,7 @@ func (g *Gate) End(r Breaking, a Answer, began int64, looked, quick bool) (l Lea
 	l.Changed = g.breaker.End(r, trouble, looked, a.Ended)
 	l.Phase = g.breaker.Phase(a.Ended)
 	if Complains(a) {
-		l.Slowed = g.throttle.Slow(began, a.Ended)
-		l.Rate = g.throttle.Rate(a.Ended)
+		g.throttle.Slow(began, a.Ended)
 	}
 	switch {
 	case !trouble && !a.Renewed:
