@@ -98,7 +98,7 @@ func TestAttemptLog(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ops := w.receive("ops", func(n int, _ got, rw http.ResponseWriter) {
 			if n == 1 {
-				http.Error(rw, "not now", 503)
+				http.Error(rw, "not now", http.StatusServiceUnavailable)
 			}
 		})
 		p := w.launch(nil, w.simple(ops))

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -82,5 +84,56 @@ func TestHideAndCut(t *testing.T) {
 		if got := s.HideAndCut(text, 8); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestNothingIsSentTwiceInSilence holds that a connection that was kept open, and is closed instead of an answer, is one attempt that failed:
+// net/http itself would send some requests again, of which nobody would be told.
+func TestNothingIsSentTwiceInSilence(t *testing.T) {
+	for _, of := range []struct{ method, header string }{{"POST", ""}, {"GET", ""}, {"POST", "Idempotency-Key"}, {"PUT", "X-Idempotency-Key"}, {"DELETE", ""}} {
+		var seen atomic.Int64
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer c.Close()
+					in := bufio.NewReader(c)
+					for n := range 2 {
+						req, err := http.ReadRequest(in)
+						if err != nil {
+							return
+						}
+						io.Copy(io.Discard, req.Body)
+						if seen.Add(1); n == 0 {
+							io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+						}
+					}
+				}()
+			}
+		}()
+		c := New(Config{AllowPrivate: true, Timeout: 10 * time.Second, Connections: 4, Secrets: NewSecrets(nil)})
+		told := 0
+		for range 2 {
+			r := request("http://" + l.Addr().String())
+			if r.Method = of.method; of.method == "GET" || of.method == "DELETE" {
+				r.Body = nil
+			}
+			if of.header != "" {
+				r.Header.Set(of.header, "k")
+			}
+			c.Do(t.Context(), r, func(Answer) (time.Duration, bool) { told++; return 0, false })
+		}
+		if n := int(seen.Load()); told != 2 || n != 2 {
+			t.Errorf("%s %s: the receiver saw %d requests, %d were told of", of.method, of.header, n, told)
+		}
+		c.Close()
+		l.Close()
 	}
 }

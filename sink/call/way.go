@@ -91,7 +91,7 @@ func (a *attempts) send(req *http.Request) (*http.Response, error) {
 		}
 		req.Header.Set("Authorization", header)
 	}
-	return a.way.RoundTrip(req)
+	return a.way.RoundTrip(once(req))
 }
 
 // ending is a body whose end is that of its request.
