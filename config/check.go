@@ -37,6 +37,7 @@ func (c *Config) check(d *document, checks Checks) {
 	d.oneOf("log.format", c.Log.Format, "json", "console")
 	d.oneOf("history.properties", c.History.Properties, "all", "referenced")
 	d.between("lanes", c.Lanes, 0, 10_000)
+	d.between("state.standbys", c.State.Standbys, 0, 10)
 	d.between("history.max_events", c.History.MaxEvents, 1, 100_000_000)
 	d.between("history.max_open", c.History.MaxOpen, 1, 1_000_000)
 	d.duration("history.max_age", c.History.MaxAge, 0, 100*year)

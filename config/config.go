@@ -93,11 +93,12 @@ type Topics struct {
 	DeadLetters string   `yaml:"dead_letters"`
 }
 
-// State is where a process keeps its state, and for how long that of partitions it has lost.
+// State is where a process keeps its state, for how long that of partitions it has lost, and how many warm copies of each
+// lane the processes keep beside its owner's.
 type State struct {
-	Dir      string               `yaml:"dir"`
-	Keep     campaign.Duration    `yaml:"keep"`
-	Standbys campaign.Unavailable `yaml:"standbys" neutral:"0"`
+	Dir      string            `yaml:"dir"`
+	Keep     campaign.Duration `yaml:"keep"`
+	Standbys int               `yaml:"standbys"`
 }
 
 // HTTP is the address of a service's pages; empty: the service's own default.

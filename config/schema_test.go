@@ -167,7 +167,7 @@ func TestSchemasRefuse(t *testing.T) {
 		{"tripline.yaml", "on_stop: leaf", "on_stop: leave"},
 		{"tripline.yaml", "registry: {user: u}", "registry: ''"},
 		{"tripline.yaml", "registry: {username: u, password: p}", "registry: {url: 'http://r', username: u, password: p}"},
-		{"tripline.yaml", "state: {standbys: 1}", "state: {standbys: 0}"},
+		{"tripline.yaml", "state: {standbys: one}", "state: {standbys: 1}"},
 		{"tripline.yaml", "endpoints: [{name: x, url: 'https://x.y', retry: {on: [99]}}]", "endpoints: [{name: x, url: 'https://x.y', retry: {on: [404, 500-503]}}]"},
 		{"tripline.yaml", "endpoints: [{name: x}]", "endpoints: [{name: x, url: '${URL}'}]"},
 		{"tripline.yaml", "endpoints: [{name: x, url: 'https://x.y', auth: {}}]", "endpoints: [{name: x, url: 'https://x.y', auth: {bearer: {token: t}}}]"},

@@ -103,6 +103,9 @@ func (p *Processor) Version() string { return p.set.Load().Version() }
 // Status tells what this process's lanes are doing.
 func (p *Processor) Status() []lane.Status { return p.group.Status() }
 
+// Standbys tells of the warm copies that this process keeps of lanes that others have.
+func (p *Processor) Standbys() []lane.StandbyStatus { return p.group.Standbys() }
+
 // Placed says whether the group has told this process which lanes it has; that may be none.
 func (p *Processor) Placed() bool { return p.group.Placed() }
 

@@ -287,6 +287,9 @@ func (s *Sink) excess(endpoint string) int64 {
 // Status tells what this process's lanes are doing.
 func (s *Sink) Status() []lane.Status { return s.group.Status() }
 
+// Standbys tells of the warm copies that this process keeps of lanes that others have.
+func (s *Sink) Standbys() []lane.StandbyStatus { return s.group.Standbys() }
+
 // Placed says whether the group has told this process which lanes it has; that may be none.
 func (s *Sink) Placed() bool { return s.group.Placed() }
 

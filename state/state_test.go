@@ -407,3 +407,53 @@ func TestPreviousPosition(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// A warm copy takes what the changelog says as it comes, for long, and nobody fires. A look at what is due now and then keeps
+// the timer index small, and whoever takes the partition over finds what is due.
+func TestFollow(t *testing.T) {
+	smallIndex(t)
+	s := open(t, vfs.NewMem(), 0)
+	defer s.Close()
+	p := partition(t, s, 0)
+	if err := p.Apply(nil, Position{WrittenAt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	users := []string{"ann", "bob", "cid", "dan", "eve"}
+	entries := func() (n int) {
+		it, err := p.timerIter(p.timers.bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ok := it.First(); ok; ok = it.Next() {
+			n++
+		}
+		if err := it.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for now := int64(1000); now < 100_000; now += 100 {
+		r := p.Restore()
+		for i, user := range users {
+			row := Row{Key: Key{ID: user}, Due: now + 500 + int64(i), Content: []byte("x")}
+			p.Changelog(row, func(key, value []byte) {
+				if err := r.Add(key, value, now); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		if err := r.Finish(Position{WrittenAt: now, Stream: now, Changelog: now}); err != nil {
+			t.Fatal(err)
+		}
+		if due, err := p.Due(now, 1, nil); err != nil || len(due) > 0 {
+			t.Fatalf("due at %d: %v, %v", now, due, err)
+		}
+	}
+	if n := entries(); n > 20*len(users) {
+		t.Errorf("%d entries of %d timers", n, len(users))
+	}
+	want := []Timer{{100_400, "ann"}, {100_401, "bob"}, {100_402, "cid"}, {100_403, "dan"}, {100_404, "eve"}}
+	if due, err := p.Due(200_000, 10, nil); err != nil || !slices.Equal(due, want) {
+		t.Errorf("due %v, %v", due, err)
+	}
+}

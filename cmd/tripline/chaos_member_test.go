@@ -73,7 +73,7 @@ func (m *member) start(disk *vfs.MemFS) {
 	m.store = store
 	core, logs := observer.New(zapcore.WarnLevel)
 	m.logs = logs
-	kafka := lane.Config{Client: m.w.options(m.dial), Store: store, Log: zap.New(core), SessionTimeout: 6 * time.Second}
+	kafka := lane.Config{Client: m.w.options(m.dial), Store: store, Log: zap.New(core), SessionTimeout: 6 * time.Second, Standbys: m.w.copies}
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancel(context.Background())
 	m.ended = make(chan error, 1)

@@ -145,13 +145,14 @@ type chaos struct {
 	hooks   []*hook
 	members []*member
 	calm    atomic.Bool // faults have ended
+	copies  int         // warm ones of each lane
 	told    []string
 
 	strangers sync.WaitGroup // foreign producers
 }
 
 func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
-	w := &chaos{t: t, crowd: c, rng: rand.New(rand.NewPCG(seed, 31))}
+	w := &chaos{t: t, crowd: c, copies: int(seed % 2), rng: rand.New(rand.NewPCG(seed, 31))}
 	time.Sleep(time.Until(time.UnixMilli(c.load[0].Arrival)) - 10*time.Second) // bubbles begin in the year 2000
 	var err error
 	if w.cluster, err = kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,4 +92,60 @@ func TestLineStoppedAndContinued(t *testing.T) {
 		}
 	}
 	p.stop()
+}
+
+// A processor that keeps warm copies of another's lanes goes on with them when that is lost, and reads only what came last.
+func TestLineStandby(t *testing.T) {
+	l := newLine(t, 4, "")
+	l.config = strings.Replace(l.config, "dir: state}", "dir: state, standbys: 1}", 1)
+	a := l.start("processor", "a")
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	l.config = strings.Replace(l.config, "127.0.0.1:0", address, 1)
+	b := l.start("processor", "b")
+	ready := func() readyDetail {
+		response, err := http.Get("http://" + address + "/readyz")
+		if err != nil {
+			return readyDetail{}
+		}
+		defer response.Body.Close()
+		var page struct{ Detail readyDetail }
+		if err := json.NewDecoder(response.Body).Decode(&page); err != nil {
+			t.Error(err)
+		}
+		return page.Detail
+	}
+	warm := func() bool {
+		detail := ready()
+		for _, s := range detail.Standbys {
+			if s.Phase != "following" || *s.Lag > 0 || s.Error != "" {
+				return false
+			}
+		}
+		return len(detail.Lanes) == 2 && len(detail.Standbys) == 2
+	}
+	l.waitFor("both have lanes and copies", warm)
+	l.load(2, func(int) {})
+	l.whole()
+	time.Sleep(time.Second) // the lag is as of some seconds ago
+	l.waitFor("the copies are warm", warm)
+	var before int64
+	for _, d := range ready().Lanes {
+		before += d.Restored
+	}
+	a.kill()
+	l.load(1, func(int) {})
+	l.whole()
+	detail, after := ready(), int64(0)
+	for _, d := range detail.Lanes {
+		after += d.Restored
+	}
+	if len(detail.Lanes) != 4 || len(detail.Standbys) != 0 || after-before > 100 {
+		t.Errorf("%d records read to take two lanes over: %+v", after-before, detail)
+	}
+	b.stop()
 }

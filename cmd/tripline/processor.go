@@ -100,7 +100,7 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 	})
 	log.Info("processor starts", zap.Strings("campaigns", all.Set.Names()), zap.String("campaigns_version", all.Set.Version()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
 	err = together(ctx, p.Run, again.run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p.Placed(), p.Status(), p.Version()) }, page{"GET /why", whyPage(p)}, again.page())
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p, p.Version()) }, page{"GET /why", whyPage(p)}, again.page())
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err
@@ -135,37 +135,10 @@ func (cfg *loaded) lane(service string, store *state.Store, log *zap.Logger, met
 	return lane.Config{
 		Group: cfg.Group + "-" + service, Changelog: cfg.Group + "-" + service + "-changelog", Lanes: cfg.Lanes,
 		Start: start, OnGapSkip: cfg.OnGap == "skip", SessionTimeout: duration(cfg.SessionTimeout),
-		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Keep: duration(cfg.State.Keep), Memory: int64(cfg.Memory) / 8,
+		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Keep: duration(cfg.State.Keep), Standbys: cfg.State.Standbys,
+		Memory: int64(cfg.Memory) / 8,
 		Client: cfg.client(), Store: store, Log: log, Metrics: metrics,
 	}
 }
 
 func duration(ms campaign.Duration) time.Duration { return time.Duration(ms) * time.Millisecond }
-
-// laneDetail is a lane as /readyz shows it.
-type laneDetail struct {
-	Lane     int32  `json:"lane"`
-	Phase    string `json:"phase"`
-	Error    string `json:"error,omitempty"`
-	Restored int64  `json:"restored"`
-	Left     int64  `json:"left"`
-}
-
-// readyDetail is what /readyz shows of a service.
-type readyDetail struct {
-	Campaigns string       `json:"campaigns_version"` // of the set in force
-	Lanes     []laneDetail `json:"lanes"`
-}
-
-// lanesReady says whether all that a process has runs. Before the group has given it a place it is not ready, though nothing is amiss.
-func lanesReady(placed bool, lanes []lane.Status, version string) (bool, any) {
-	ready, details := placed, make([]laneDetail, len(lanes))
-	for i, l := range lanes {
-		ready = ready && l.Phase == "running"
-		details[i] = laneDetail{Lane: l.Lane, Phase: l.Phase, Restored: l.Restored, Left: l.Left}
-		if l.Err != nil {
-			details[i].Error = l.Err.Error()
-		}
-	}
-	return ready, readyDetail{Campaigns: version, Lanes: details}
-}

@@ -14,6 +14,10 @@ import (
 	"github.com/tripline/tripline/state"
 )
 
+// ErrAborted says that a cycle was aborted, or that nobody can tell whether
+// it was committed. Whatever the cycle decided must be forgotten.
+var ErrAborted = errors.New("transaction aborted or its outcome unknown")
+
 // Cycle is all that one transaction makes true.
 type Cycle struct {
 	// Records to produce, those of one partition in this order. A record goes

@@ -35,6 +35,9 @@ type Config struct {
 	// Keep is how long the state of a lane that others have stays on disk, in case
 	// it comes back. 1h.
 	Keep time.Duration
+	// Standbys is how many warm copies of each lane the group keeps on members that do not own it, as far as there are such. The
+	// largest number that a member asks for holds.
+	Standbys int
 	// Leave gives the member's place up when Run ends. Otherwise the place
 	// is kept for SessionTimeout, and a restart within it moves nothing.
 	Leave bool
@@ -107,6 +110,7 @@ func (cfg Config) check() (Config, error) {
 	wrong(cfg.TransactionTimeout < time.Second, "transaction_timeout: %s is below 1s", cfg.TransactionTimeout)
 	wrong(cfg.StopTimeout < 0, "stop timeout: %s is negative", cfg.StopTimeout)
 	wrong(cfg.Keep < 0, "state.keep: %s is negative", cfg.Keep)
+	wrong(cfg.Standbys < 0, "state.standbys: %d is negative", cfg.Standbys)
 	wrong(cfg.Memory < 0, "memory: %d is negative", cfg.Memory)
 	wrong(cfg.Store == nil, "a store is needed")
 	if _, err := startAt(cfg.Start); err != nil {
@@ -180,6 +184,19 @@ func (cfg *Config) restoreClient(partition int32, from int64) (*kgo.Client, erro
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(8<<20),
 		kgo.FetchMaxPartitionBytes(8<<20),
+	)
+}
+
+// followClient makes the consumer of a warm copy. It reads nothing yet.
+func (cfg *Config) followClient(lanes int32) (*kgo.Client, error) {
+	perLane := int32(min(8<<20, max(128<<10, cfg.Memory/4/int64(lanes))))
+	return cfg.client(
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(followWait),
+		kgo.FetchMaxBytes(perLane),
+		kgo.FetchMaxPartitionBytes(perLane),
 	)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -27,6 +28,7 @@ type Group struct {
 	member   *kgo.Client // of the group; it fetches nothing
 	instance string
 	restores chan struct{} // one place for each restore at a time
+	copying  chan struct{} // one for each restore of a warm copy at a time
 	joined   chan struct{} // closed when member is set
 	offsets  offsets
 
@@ -34,6 +36,10 @@ type Group struct {
 
 	mu       sync.Mutex
 	runs     map[int32]*run
+	last     map[int32]*run      // of each lane, also one that has ended or is ending
+	copies   map[int32]*standby  // also those that are ending
+	wanted   []int32             // lanes to keep copies of, as the plan has it
+	asked    int                 // whether another plan is needed (1), and was asked for (2)
 	idle     map[int32]time.Time // partitions on disk of lanes that others have: since when
 	stopping bool
 	failed   error
@@ -50,10 +56,11 @@ func New(cfg Config, loop Loop) (*Group, error) {
 		return nil, errors.New("lanes: a loop is needed")
 	}
 	return &Group{
-		cfg: cfg, loop: loop, runs: make(map[int32]*run), idle: make(map[int32]time.Time), joined: make(chan struct{}),
+		cfg: cfg, loop: loop, runs: make(map[int32]*run), last: make(map[int32]*run), copies: make(map[int32]*standby), idle: make(map[int32]time.Time), joined: make(chan struct{}),
 		log:      cfg.Log.With(zap.String("group", cfg.Group)),
 		metrics:  newMetrics(cfg.Group),
 		restores: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
+		copying:  make(chan struct{}, 1),
 	}, nil
 }
 
@@ -62,9 +69,7 @@ type Status struct {
 	Lane  int32
 	Phase string // "fencing", "restoring", "running" or "stopped"
 	Err   error  // why it is stopped, or what it is being tried again after
-	// Restored counts changelog records read since the lane was taken; Left
-	// those of the partition being read that are still to come.
-	Restored, Left int64
+	Progress
 }
 
 // Placed says whether the group has told this process since its start which lanes it has; that may be none.
@@ -144,6 +149,8 @@ func (g *Group) join(ctx context.Context, admin *kgo.Client) error {
 		for pause(ctx, offsetsEvery) {
 			g.offsets.commit(g)
 			g.tidy(time.Now())
+			g.follow()
+			g.ask()
 		}
 	})
 	<-ctx.Done()
@@ -199,7 +206,8 @@ func (g *Group) assigned(got map[string][]int32) {
 	g.log.Info("lanes assigned", zap.Int32s("lanes", lanes))
 	for _, n := range lanes {
 		if g.runs[n] == nil {
-			g.runs[n] = g.start(n)
+			g.runs[n] = g.start(n, g.copies[n])
+			g.last[n] = g.runs[n]
 		}
 	}
 }
@@ -238,8 +246,15 @@ func (g *Group) lost(gone map[string][]int32) {
 func (g *Group) stopAll() {
 	g.mu.Lock()
 	g.stopping = true
+	copies := slices.Collect(maps.Values(g.copies))
 	g.mu.Unlock()
+	for _, s := range copies {
+		s.cancel()
+	}
 	each(g.all(), func(r *run) { r.stop(g.cfg.StopTimeout) })
+	for _, s := range copies {
+		<-s.done
+	}
 	g.mu.Lock()
 	clear(g.runs)
 	g.mu.Unlock()
@@ -254,8 +269,8 @@ func each(runs []*run, do func(*run)) {
 	wg.Wait()
 }
 
-// tidy wipes the partitions of lanes that others have had for as long as what
-// they left here is kept.
+// tidy wipes the partitions of lanes that others have had, and of which no copy is
+// kept here, for as long as what they left here is kept.
 func (g *Group) tidy(now time.Time) {
 	numbers, err := g.cfg.Store.Partitions()
 	if err != nil {
@@ -265,7 +280,7 @@ func (g *Group) tidy(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, number := range numbers {
-		if g.runs[number%g.layout.lanes] != nil {
+		if n := number % g.layout.lanes; g.runs[n] != nil || g.copies[n] != nil {
 			delete(g.idle, number)
 			continue
 		}

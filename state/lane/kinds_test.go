@@ -112,16 +112,17 @@ func (p *process) untilStarted(m manner) {
 }
 
 // TestSeeds lets members come, go, crash and be cut off while the brokers move
-// leaders and coordinators, at random.
+// leaders and coordinators, at random. Every other seed has them keep warm copies.
 func TestSeeds(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			inWorld(t, 4, func(t *testing.T, w *bubble) { churn(w, rand.New(rand.NewPCG(seed, 3))) })
+			inWorld(t, 4, func(t *testing.T, w *bubble) { churn(w, rand.New(rand.NewPCG(seed, 3)), int(seed%2)) })
 		})
 	}
 }
 
-func churn(w *bubble, rng *rand.Rand) {
+func churn(w *bubble, rng *rand.Rand, standbys int) {
+	copies := func(_ *process, cfg *Config) { cfg.Standbys = standbys }
 	disks := []*vfs.MemFS{vfs.NewCrashableMem(), vfs.NewCrashableMem(), vfs.NewCrashableMem()}
 	procs := make([]*process, len(disks))
 	for range 40 {
@@ -129,7 +130,7 @@ func churn(w *bubble, rng *rand.Rand) {
 		p := procs[i]
 		switch action := rng.IntN(8); {
 		case p == nil:
-			procs[i] = w.launch(disks[i])
+			procs[i] = w.launch(disks[i], copies)
 		case action == 0:
 			p.mustStop()
 			procs[i] = nil
@@ -153,11 +154,22 @@ func churn(w *bubble, rng *rand.Rand) {
 	}
 	for i, p := range procs {
 		if p == nil {
-			procs[i] = w.launch(disks[i])
+			procs[i] = w.launch(disks[i], copies)
 		}
 	}
 	w.settle()
 	_, expected := w.expected()
+	if standbys > 0 {
+		time.Sleep(2 * time.Minute) // what moves, moves
+		copied := 0
+		for _, p := range procs {
+			copied += len(p.follows(len(p.group.Standbys())))
+			p.checkCopies()
+		}
+		if copied != int(w.partitions) {
+			w.t.Errorf("%d warm copies of %d lanes", copied, w.partitions)
+		}
+	}
 	for _, p := range procs {
 		got := p.counts()
 		for _, s := range p.group.Status() {

@@ -27,6 +27,10 @@
 //     lane goes back to step 2 with a new client and calls Loop again. What the
 //     transaction came to is read from the changelog, not guessed.
 //
+// Members that do not own a lane may keep a warm copy of it (standby.go): they
+// read its changelog into the same partitions, and do nothing else. An owner that
+// had a copy ends it and begins at step 2.
+//
 // So a committed cycle is in the changelog, and after a crash the changelog's
 // tail brings the store up to it; an aborted one is nowhere.
 package lane

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ func (g *Group) memberClient(ctx context.Context) (*kgo.Client, error) {
 		kgo.ConsumerGroup(g.cfg.Group),
 		kgo.ConsumeTopics(g.cfg.Topics...),
 		kgo.Balancers(&balancer{topics: g.cfg.Topics, counts: g.layout.partitions, lanes: g.layout.lanes,
-			self: g.self, refuse: g.fail, log: g.log}),
+			self: g.self, told: g.told, refuse: g.fail, log: g.log}),
 		kgo.InstanceID(g.instance),
 		kgo.SessionTimeout(g.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(min(3*time.Second, g.cfg.SessionTimeout/3)),
@@ -42,7 +43,14 @@ func (g *Group) memberClient(ctx context.Context) (*kgo.Client, error) {
 // self is what this member says when it joins. What it holds is a hint: state
 // that cannot be read is not held.
 func (g *Group) self() metadata {
-	said := metadata{Address: g.cfg.Address, Lanes: g.layout.lanes, Held: make(map[int32]int64)}
+	said := metadata{Address: g.cfg.Address, Lanes: g.layout.lanes, Held: make(map[int32]int64), Standbys: g.cfg.Standbys}
+	g.mu.Lock()
+	said.Asked = g.asked
+	for n := range g.copies {
+		said.Follows = append(said.Follows, n)
+	}
+	g.mu.Unlock()
+	slices.Sort(said.Follows)
 	numbers, err := g.cfg.Store.Partitions()
 	if err != nil {
 		g.log.Warn("what is held is not known", zap.Error(err))

@@ -15,7 +15,11 @@ type metrics struct {
 	wipes    *prometheus.CounterVec // by reason
 	restored *prometheus.CounterVec // by unit: records, bytes
 	left     *prometheus.GaugeVec   // changelog records still to restore, by lane
+	rate     *prometheus.GaugeVec   // changelog records a second, by lane
+	estimate *prometheus.GaugeVec   // seconds until a lane is restored, by lane
 	lanes    *prometheus.GaugeVec   // by phase
+	standbys *prometheus.GaugeVec   // by phase
+	lag      *prometheus.GaugeVec   // changelog records that a copy has still to read, by lane
 	held     *prometheus.GaugeVec   // seconds, by topic and partition
 	refused  prometheus.Gauge       // 1: the broker does not tell its log end
 	ahead    prometheus.Gauge       // seconds
@@ -42,6 +46,10 @@ func newMetrics(group string) *metrics {
 		wipes:    counter("wipes_total", "Partitions whose local state could not be continued, by reason.", "reason"),
 		restored: counter("restored_total", "What was read from the changelog, by unit.", "unit"),
 		left:     gauge("restore_left_records", "Changelog records that a lane has still to read.", "lane"),
+		rate:     gauge("restore_records_per_second", "How fast a lane is being restored.", "lane"),
+		estimate: gauge("restore_estimate_seconds", "How long a lane's restore will still take; 0 where there is none.", "lane"),
+		standbys: gauge("standbys", "Warm copies that this process keeps of lanes that others have, by phase.", "phase"),
+		lag:      gauge("standby_lag_records", "Changelog records that a warm copy has still to read.", "lane"),
 		lanes:    gauge("lanes", "Lanes that this process has, by phase.", "phase"),
 		held: gauge("input_held_seconds", "How long an open transaction of another producer has held a partition's readers, and stream time, back.",
 			"topic", "partition"),
@@ -49,7 +57,7 @@ func newMetrics(group string) *metrics {
 		ahead:   ahead.WithLabelValues(),
 		offsets: counter("group_offsets_total", "Commits of the group's offsets, which only lag tools read, by outcome.", "outcome"),
 	}
-	m.all = []prometheus.Collector{m.cycles, m.commit, m.taken, m.wipes, m.restored, m.left, m.lanes, m.held, refused, ahead, m.offsets}
+	m.all = []prometheus.Collector{m.cycles, m.commit, m.taken, m.wipes, m.restored, m.left, m.rate, m.estimate, m.standbys, m.lag, m.lanes, m.held, refused, ahead, m.offsets}
 	return m
 }
 

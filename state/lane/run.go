@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
@@ -29,6 +30,7 @@ type run struct {
 	number int32
 	cancel context.CancelFunc
 	done   chan struct{}
+	replay replay // counts over all lives
 
 	mu     sync.Mutex
 	status Status
@@ -36,18 +38,26 @@ type run struct {
 	killed bool
 }
 
-// start runs a lane in a goroutine of its own. stop or kill ends it.
-func (g *Group) start(number int32) *run {
+// start runs a lane in a goroutine of its own, once the warm copy of it that was
+// kept here, if there was one, has ended. stop or kill ends it.
+func (g *Group) start(number int32, copy *standby) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{group: g, number: number, cancel: cancel, done: make(chan struct{})}
 	r.status = Status{Lane: number, Phase: fencing}
 	g.metrics.lanes.WithLabelValues(fencing).Inc()
 	go func() {
 		defer close(r.done)
+		if copy != nil {
+			copy.cancel()
+			<-copy.done
+		}
 		r.live(ctx)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		g.metrics.lanes.WithLabelValues(r.status.Phase).Dec()
+		for _, of := range []*prometheus.GaugeVec{g.metrics.left, g.metrics.rate, g.metrics.estimate} {
+			of.DeleteLabelValues(strconv.Itoa(int(number)))
+		}
 	}()
 	return r
 }
@@ -89,14 +99,15 @@ func (r *run) phase(phase string, err error) {
 	r.status.Phase, r.status.Err = phase, err
 }
 
-// progress tells that records more of a changelog partition were read, and how
-// many there are still.
-func (r *run) progress(records, left int64) {
-	r.group.metrics.left.WithLabelValues(strconv.Itoa(int(r.number))).Set(float64(left))
+// progress tells how far the restore is.
+func (r *run) progress(now Progress) {
+	lane := strconv.Itoa(int(r.number))
+	r.group.metrics.left.WithLabelValues(lane).Set(float64(now.Left))
+	r.group.metrics.rate.WithLabelValues(lane).Set(now.Rate)
+	r.group.metrics.estimate.WithLabelValues(lane).Set(now.Estimate.Seconds())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.Restored += records
-	r.status.Left = left
+	r.status.Progress = now
 }
 
 // live leads lives until ctx ends or the lane can't go on.
@@ -203,10 +214,9 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 		l.partitions = append(l.partitions, &Partition{Number: number, State: p})
 	}
 	r.phase(restoring, nil)
-	for _, p := range l.partitions {
-		if err := r.restore(ctx, client, p); err != nil {
-			return 0, err
-		}
+	r.replay.group, r.replay.lane, r.replay.places, r.replay.told = g, r.number, g.restores, r.progress
+	if err := r.replay.restore(ctx, client, l.partitions); err != nil {
+		return 0, err
 	}
 	if err := l.begin(ctx); err != nil {
 		l.abandon()
@@ -266,3 +276,10 @@ func fence(ctx context.Context, client *kgo.Client) error {
 	}
 	return &troubleError{fmt.Errorf("take the transactional id over: %w", err)}
 }
+
+// troubleError is what Poll, Commit and Ends return for what may pass: the lane
+// is fenced and restored and tries again.
+type troubleError struct{ err error }
+
+func (e *troubleError) Error() string { return e.err.Error() }
+func (e *troubleError) Unwrap() error { return e.err }

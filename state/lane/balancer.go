@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/state/lane/assign"
 )
 
 // protocolName is what members agree on. Another way to assign, or another
@@ -26,87 +28,20 @@ type metadata struct {
 	// Held says which lanes' state is on this member's disk and how far: the
 	// changelog offsets of the lane's partitions, added up.
 	Held map[int32]int64 `json:"held,omitempty"`
+	// Follows are the lanes of which it keeps a warm copy now.
+	Follows []int32 `json:"follows,omitempty"`
+	// Standbys is how many copies of each lane its configuration asks for.
+	Standbys int `json:"standbys,omitempty"`
+	// Asked is how often it has asked for another plan: a coordinator tells a
+	// member that says the same as before only what it has.
+	Asked int `json:"asked,omitempty"`
 }
 
-// candidate is a member of the group in the eyes of plan.
-type candidate struct {
-	id    string
-	owned []int32         // lanes that it runs now
-	held  map[int32]int64 // lanes whose state it has, and how far
-}
-
-// plan gives each lane from 0 to lanes-1 to one candidate. Each gets
-// lanes/len(candidates) or one more. Within that a lane stays with its owner,
-// else goes to the one whose state is furthest, else to the one with the
-// fewest. The answer depends on nothing but the arguments, in whatever order.
-func plan(candidates []candidate, lanes int32) map[string][]int32 {
-	assigned := make(map[string][]int32, len(candidates))
-	if len(candidates) == 0 {
-		return assigned
-	}
-	order := slices.Clone(candidates)
-	slices.SortFunc(order, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(len(b.owned), len(a.owned)), cmp.Compare(a.id, b.id))
-	})
-	least, extra := int(lanes)/len(order), int(lanes)%len(order)
-	quota := make(map[string]int, len(order))
-	for i, c := range order {
-		quota[c.id] = least
-		if i < extra {
-			quota[c.id]++
-		}
-	}
-	free := make(map[int32]bool, lanes)
-	for n := range lanes {
-		free[n] = true
-	}
-	for _, c := range order {
-		for _, n := range keep(c, order, quota) {
-			if free[n] {
-				free[n] = false
-				assigned[c.id] = append(assigned[c.id], n)
-			}
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(free)) {
-		if !free[n] {
-			continue
-		}
-		to := slices.MinFunc(order, func(a, b candidate) int {
-			fullA, fullB := len(assigned[a.id]) >= quota[a.id], len(assigned[b.id]) >= quota[b.id]
-			if fullA != fullB {
-				if fullA {
-					return 1
-				}
-				return -1
-			}
-			return cmp.Or(cmp.Compare(b.held[n], a.held[n]),
-				cmp.Compare(len(assigned[a.id]), len(assigned[b.id])), cmp.Compare(a.id, b.id))
-		})
-		assigned[to.id] = append(assigned[to.id], n)
-	}
-	for id := range assigned {
-		slices.Sort(assigned[id])
-	}
-	return assigned
-}
-
-// keep chooses which of its lanes a candidate keeps: all within its quota. What
-// is over goes where state of it waits: to a candidate below its own quota.
-func keep(c candidate, all []candidate, quota map[string]int) []int32 {
-	wanted := func(n int32) (most int64) {
-		for _, other := range all {
-			if other.id != c.id && len(other.owned) < quota[other.id] {
-				most = max(most, other.held[n])
-			}
-		}
-		return most
-	}
-	kept := slices.Clone(c.owned)
-	slices.SortFunc(kept, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(wanted(a), wanted(b)), cmp.Compare(a, b))
-	})
-	return kept[:min(len(kept), quota[c.id])]
+// duty is what the plan tells a member beside its lanes: the user data of the
+// consumer protocol's assignment.
+type duty struct {
+	Follows  []int32 `json:"follows,omitempty"` // lanes to keep a warm copy of
+	Standbys int     `json:"standbys,omitempty"`
 }
 
 // balancer is the group's kgo.GroupBalancer. It is cooperative: a lane that
@@ -118,6 +53,7 @@ type balancer struct {
 	counts int32 // partitions of each topic
 	lanes  int32
 	self   func() metadata
+	told   func(duty)  // what this member has to do beside its lanes
 	refuse func(error) // ends the process's part with an error
 	log    *zap.Logger
 }
@@ -141,8 +77,36 @@ func (b *balancer) JoinGroupMetadata(topics []string, current map[string][]int32
 	return meta.AppendTo(nil)
 }
 
-func (*balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
+func (b *balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
+	var told duty
+	var meta kmsg.ConsumerMemberAssignment
+	if meta.ReadFrom(assignment) == nil && len(meta.UserData) > 0 {
+		if err := json.Unmarshal(meta.UserData, &told); err != nil {
+			b.log.Warn("no warm copies are kept: the plan's part on them cannot be read", zap.Error(err))
+		}
+	}
+	b.told(told)
 	return kgo.ParseConsumerSyncAssignment(assignment)
+}
+
+// duties adds to a plan what its members have to do beside their lanes.
+type duties struct {
+	plan *kgo.BalancePlan
+	of   map[string]duty
+}
+
+// IntoSyncAssignment is what the coordinator hands to the members.
+func (d duties) IntoSyncAssignment() []kmsg.SyncGroupRequestGroupAssignment {
+	all := d.plan.IntoSyncAssignment()
+	for i := range all {
+		var meta kmsg.ConsumerMemberAssignment
+		if meta.ReadFrom(all[i].MemberAssignment) != nil {
+			continue // cannot be: it was made here
+		}
+		meta.UserData, _ = json.Marshal(d.of[all[i].MemberID])
+		all[i].MemberAssignment = meta.AppendTo(nil)
+	}
+	return all
 }
 
 func (b *balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
@@ -160,14 +124,17 @@ func (b *balancer) Balance(members *kgo.ConsumerBalancer, counts map[string]int3
 	}
 	balanced := members.NewPlan()
 	byID := balanced.AsMemberIDMap()
-	for id, lanes := range plan(b.candidates(members), b.lanes) {
-		partitions := partitionsOf(lanes, b.lanes, b.counts)
+	told := duties{plan: balanced, of: make(map[string]duty)}
+	known, standbys := b.members(members)
+	for id, share := range assign.Plan(known, b.lanes, standbys) {
+		partitions := partitionsOf(share.Lanes, b.lanes, b.counts)
 		for _, topic := range b.topics {
 			byID[id][topic] = slices.Clone(partitions)
 		}
+		told.of[id] = duty{Follows: share.Standbys, Standbys: standbys}
 	}
 	balanced.AdjustCooperative(members)
-	return balanced
+	return told
 }
 
 // grown refuses topics that got more partitions: users would be in others than
@@ -185,8 +152,9 @@ func (b *balancer) grown(counts map[string]int32) error {
 	return nil
 }
 
-// candidates reads the members' metadata.
-func (b *balancer) candidates(members *kgo.ConsumerBalancer) (candidates []candidate) {
+// members reads what the members say, and how many copies of each lane the one
+// that wants most asks for.
+func (b *balancer) members(members *kgo.ConsumerBalancer) (known []assign.Member, standbys int) {
 	newest := make(map[int32]int32) // lane: generation of its latest claim
 	claims := func(meta *kmsg.ConsumerMemberMetadata) map[int32]bool {
 		owned := make(map[int32]bool)
@@ -209,15 +177,16 @@ func (b *balancer) candidates(members *kgo.ConsumerBalancer) (candidates []candi
 				zap.String("member", member.MemberID), zap.Int32("its", said.Lanes), zap.Int32("ours", b.lanes), zap.Error(err))
 			return
 		}
-		c := candidate{id: member.MemberID, held: said.Held}
+		m := assign.Member{ID: member.MemberID, Held: said.Held, Follows: said.Follows}
 		for n := range claims(meta) {
 			if meta.Generation >= newest[n] {
-				c.owned = append(c.owned, n)
+				m.Owned = append(m.Owned, n)
 			}
 		}
-		candidates = append(candidates, c)
+		known = append(known, m)
+		standbys = max(standbys, said.Standbys)
 	})
-	return candidates
+	return known, standbys
 }
 
 // partitionsOf lists the partition numbers of lanes, in order.

@@ -1,0 +1,54 @@
+package main
+
+import "github.com/tripline/tripline/state/lane"
+
+// laneDetail is a lane, or a warm copy of one, as /readyz shows it.
+type laneDetail struct {
+	Lane     int32   `json:"lane"`
+	Phase    string  `json:"phase"`
+	Error    string  `json:"error,omitempty"`
+	Restored int64   `json:"restored"` // records read from the changelog
+	Bytes    int64   `json:"restored_bytes"`
+	Left     int64   `json:"left"`                         // records still to read
+	Rate     float64 `json:"records_per_second,omitempty"` // of the restore that goes on
+	Estimate float64 `json:"estimate_seconds,omitempty"`   // until it is done
+	Lag      *int64  `json:"lag_records,omitempty"`        // of a warm copy
+}
+
+// readyDetail is what /readyz shows of a service.
+type readyDetail struct {
+	Campaigns string       `json:"campaigns_version"` // of the set in force
+	Lanes     []laneDetail `json:"lanes"`
+	Standbys  []laneDetail `json:"standbys"`
+}
+
+// laneHolder is a service that has lanes.
+type laneHolder interface {
+	Placed() bool
+	Status() []lane.Status
+	Standbys() []lane.StandbyStatus
+}
+
+// lanesReady says whether all lanes that a process has run. Before the group has given it a place it is not ready, though nothing
+// is amiss. Warm copies are shown and do not count: nobody waits for them.
+func lanesReady(of laneHolder, version string) (bool, any) {
+	ready, detail := of.Placed(), readyDetail{Campaigns: version, Lanes: []laneDetail{}, Standbys: []laneDetail{}}
+	for _, l := range of.Status() {
+		ready = ready && l.Phase == "running"
+		detail.Lanes = append(detail.Lanes, detailOf(l.Lane, l.Phase, l.Err, l.Progress))
+	}
+	for _, s := range of.Standbys() {
+		shown := detailOf(s.Lane, s.Phase, s.Err, s.Progress)
+		shown.Lag = &s.Lag
+		detail.Standbys = append(detail.Standbys, shown)
+	}
+	return ready, detail
+}
+
+func detailOf(number int32, phase string, err error, p lane.Progress) laneDetail {
+	d := laneDetail{Lane: number, Phase: phase, Restored: p.Records, Bytes: p.Bytes, Left: p.Left, Rate: p.Rate, Estimate: p.Estimate.Seconds()}
+	if err != nil {
+		d.Error = err.Error()
+	}
+	return d
+}
