@@ -167,7 +167,11 @@ func (s *suite) why(w int, t *config.Test, got *outcome, c *compared) string {
 	if e.Campaign != "" && !slices.Contains(s.set.Names(), e.Campaign) {
 		return "there is no campaign " + e.Campaign + "; there are " + strings.Join(s.set.Names(), ", ")
 	}
-	if text := s.explained(e, got, start); text != "" {
+	text := s.explained(e, got, start)
+	if e.At != nil && (e.At.In(start) > got.end || e.At.In(start) == got.end && text == "") {
+		return "the test ends at " + offset(got.end, start) + ", before that has passed; until sets its end" + behind("; ", text)
+	}
+	if text != "" {
 		return text
 	}
 	return "the condition did not become true by then" + did(e.User, t, start)

@@ -49,7 +49,7 @@ func TestLineWhyAndTrace(t *testing.T) {
 	if len(x.Past) == 0 || x.Past[0].Outcome != "triggered" {
 		t.Errorf("ann's past in paid-big: %+v", x.Past)
 	}
-	if x = ask("ann", "--campaign", "cart"); len(x.Past) != 1 || x.Past[0].Outcome != "triggered" || x.Missing() != "" {
+	if x = ask("ann", "--campaign", "cart"); len(x.Past) != 1 || x.Verdict != "it triggered at "+x.Past[0].Time || x.Missing() != "" {
 		t.Fatalf("ann in cart: %+v", x)
 	}
 	text, err := run(t, "why", "ann", "--campaign", "cart", "--config", file)

@@ -78,9 +78,11 @@ func why(c *cobra.Command, user string, o *whyOptions) error {
 	if err != nil {
 		return err
 	}
-	if x.Past, err = past(c.Context(), cfg, user, o); err != nil {
+	list, err := past(c.Context(), cfg, user, o)
+	if err != nil {
 		fmt.Fprintf(c.ErrOrStderr(), "earlier triggers and decisions are not shown: %v\n", err)
 	}
+	x.Remember(list)
 	if o.output.word == "json" {
 		return printJSON(c.OutOrStdout(), x)
 	}

@@ -292,6 +292,19 @@ func (st *standing) lastMark(m int64) (newest history.Position) {
 	return newest
 }
 
+// Qualified is a moment that has qualified, and the newest event that it saw.
+type Qualified struct {
+	Moment int64 // ms
+	Newest history.Position
+}
+
+func (st *standing) stands() (list []Qualified) {
+	for _, m := range st.marks {
+		list = append(list, Qualified{m.moment, m.newest})
+	}
+	return list
+}
+
 func (st *standing) hasMark(newest history.Position) bool {
 	return slices.ContainsFunc(st.marks, func(m mark) bool { return m.newest == newest })
 }

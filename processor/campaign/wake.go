@@ -300,11 +300,11 @@ type View struct {
 	Held       []Open                      // triggers that wait for their delay, or for the end of quiet hours
 	Used       map[string]history.Position // actions: by key, up to where events have been used up
 	Left       []int64                     // moments of the user's triggers, where reentry asks for them
-
-	HeldOut bool // in the control group
+	Stands     []Qualified                 // inaction: the looks that have qualified
+	HeldOut    bool                        // in the control group
 
 	Look    func(l *expr.Lookup, moment int64) expr.Answer               // a history function as of a moment
-	Reenter func(moment int64) bool                                      // whether reentry lets a moment through
+	Reenter func(moment int64) (other int64, ok bool)                    // whether reentry lets a moment through, else which one stops it
 	Quiet   func(moment int64) (end int64, ok bool)                      // whether quiet hours are on at a moment, and until when
 	Counts  func(moment int64) []Counted                                 // what the campaign's caps count at a moment
 	Exit    func(moment int64, newest *history.Event) (e *history.Event) // the first event that ends the wait of what qualified then; nil: none
@@ -352,7 +352,7 @@ func (u *User) View(name string) (v View, ok bool) {
 	if !known {
 		st = &standing{c: c}
 	}
-	v.Matches, v.Left = st.count, slices.Clone(st.left)
+	v.Matches, v.Left, v.Stands = st.count, slices.Clone(st.left), st.stands()
 	for _, f := range st.floors {
 		v.Used[f.key] = f.at
 	}
@@ -371,12 +371,12 @@ func (u *User) View(name string) (v View, ok bool) {
 
 // controls lets a view ask what stops a trigger.
 func (v *View) controls(u *User, c *campaign) {
-	v.Reenter = func(moment int64) bool {
+	v.Reenter = func(moment int64) (other int64, ok bool) {
 		if c.def.Reentry == nil {
-			return true
+			return 0, true
 		}
-		_, stopped := c.def.Reentry.stops(v.Left, moment)
-		return !stopped
+		other, stopped := c.def.Reentry.stops(v.Left, moment)
+		return other, !stopped
 	}
 	v.Quiet = func(moment int64) (int64, bool) {
 		if c.def.QuietHours == nil {

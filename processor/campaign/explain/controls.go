@@ -30,11 +30,14 @@ func (j *judge) controls() {
 		j.audience(d.Audience)
 	}
 	if d.Reentry != nil {
+		other, again := j.v.Reenter(j.moment)
 		because := "it has not triggered for this user yet"
-		if n := len(j.v.Left); n > 0 {
+		if !again {
+			because = d.Reentry.String() + ", and it triggered at " + calendar.FormatTime(other)
+		} else if n := len(j.v.Left); n > 0 {
 			because = "it triggered at " + calendar.FormatTime(j.v.Left[n-1])
 		}
-		j.condition("reentry lets it trigger again", j.v.Reenter(j.moment), because)
+		j.condition("reentry lets it trigger again", again, because)
 	}
 	if len(d.Exit) > 0 && qualifies && j.newest != nil && j.qualified > 0 {
 		j.exit(d)

@@ -112,6 +112,32 @@ func (j *judge) condition(text string, holds bool, because string) {
 	j.conditions = append(j.conditions, Condition{Text: text, Holds: holds, Because: because})
 }
 
+// Remember adds what became of the user's qualifications, oldest first. The verdict begins with the newest of them.
+func (x *Explanation) Remember(past []Past) {
+	x.Past = past
+	for i := len(past) - 1; i >= 0; i-- {
+		p := &past[i]
+		told := ""
+		switch p.Outcome {
+		case "triggered":
+			told = "it triggered at " + p.Time
+		case "suppressed":
+			told = "it qualified at " + p.Time + " and was suppressed: " + p.Reason
+			if p.Detail != "" {
+				told += ": " + p.Detail
+			}
+		default:
+			continue
+		}
+		if x.Missing() == "" {
+			x.Verdict = told
+		} else {
+			x.Verdict = told + "; now: " + x.Verdict
+		}
+		return
+	}
+}
+
 // Missing are the conditions that do not hold, in words.
 func (x *Explanation) Missing() string {
 	var list []string

@@ -6,7 +6,6 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
-	"github.com/tripline/tripline/processor/campaign/history"
 )
 
 // trigger judges the conditions of a trigger and returns its category.
@@ -56,7 +55,12 @@ func (j *judge) singleAction(d *campaign.SingleAction) {
 	name := patterns[0].Event
 	j.condition(text, len(all) > 0, did(all, why, name))
 	if n := int64(d.Occurrence); n > 0 {
-		j.condition(fmt.Sprintf("it is the match number %d of this user", n), j.v.Matches == n && len(all) > 0, fmt.Sprintf("%d so far", j.v.Matches))
+		because := fmt.Sprintf("%d so far", max(j.v.Matches, int64(len(all))))
+		holds := j.v.Matches == n && len(all) > 0
+		if holds && int64(len(all)) > n && !j.v.Cut {
+			holds, because = false, because+"; later ones never count"
+		}
+		j.condition(fmt.Sprintf("it is the match number %d of this user", n), holds, because)
 	}
 }
 
@@ -85,6 +89,10 @@ func (j *judge) actions(d *campaign.Actions) {
 			if used, ok := j.v.Used[key]; !ok || used.Compare(f.Position()) < 0 {
 				fresh = append(fresh, f)
 			}
+		}
+		if earlier, _ := p.all(j, math.MinInt64, end); len(list) == 0 && len(earlier) > 0 {
+			newest := earlier[len(earlier)-1]
+			why = "the newest " + p.name + " is of " + calendar.FormatTime(newest.Time) + tied(newest.Event, p.same)
 		}
 		because := did(fresh, why, p.name) + ", in the " + calendar.FormatDuration(within) + " up to " + calendar.FormatTime(end)
 		if used := len(list) - len(fresh); used > 0 {
@@ -134,6 +142,13 @@ func (j *judge) inactionWithinTime(d *campaign.InactionWithinTime) {
 			begun = f
 		}
 	}
+	if running := j.running(begun, list, &without, within); d.OnRepeat == "ignore" && running != nil {
+		if begun.Time+within == j.moment {
+			j.condition(text, false, begun.Name+" of "+calendar.FormatTime(begun.Time)+" began nothing, since that of "+calendar.FormatTime(running.Time)+" was running (on_repeat: ignore)")
+			return
+		}
+		begun = *running
+	}
 	j.newest = begun.Event
 	deadline := begun.Time + within
 	j.qualified = deadline
@@ -162,96 +177,26 @@ func (j *judge) inactionWithinTime(d *campaign.InactionWithinTime) {
 	j.condition(text, j.moment >= deadline, because)
 }
 
-func (j *judge) inaction(d *campaign.Inaction) {
-	did1, didNot, last := newPattern(d.Did, nil), newPattern(d.DidNot, nil), int64(*d.InLast)
-	window := " in the " + calendar.FormatDuration(last) + " up to " + calendar.FormatTime(j.moment)
-	list, why := did1.all(j, j.moment-last, j.moment)
-	j.condition("did "+did1.String()+did1.times()+window, len(list) >= did1.atLeast, did(list, why, did1.name))
-	if len(list) > 0 {
-		j.newest = list[len(list)-1].Event
-	}
-	not, why := didNot.all(j, j.moment-last, j.moment)
-	because := ""
-	if len(not) > 0 {
-		because = did(not, "", didNot.name)
-	} else if why != "" {
-		because = why
-	}
-	j.condition("did not do "+didNot.String()+didNot.times()+window, len(not) < didNot.atLeast, because)
-	for _, o := range j.v.Open {
-		if o.Check {
-			j.condition("this is the moment of a look", o.Moment == j.moment, "the next one is at "+calendar.FormatTime(o.Moment))
-			break
+// running is the event whose watch of begun's key was running when begun came, under on_repeat: ignore.
+func (j *judge) running(begun found, list []found, without *pattern, within int64) (watch *found) {
+	for _, f := range under(list, begun.key) {
+		if watch != nil && f.Time <= watch.Time+within {
+			ended := false
+			ends, _ := without.all(j, watch.Time-1, f.Time)
+			for _, e := range under(ends, begun.key) {
+				ended = ended || watch.Position().Compare(e.Position()) < 0 && e.Position().Compare(f.Position()) <= 0
+			}
+			if !ended {
+				if f.Event == begun.Event {
+					return watch
+				}
+				continue
+			}
 		}
-	}
-}
-
-func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
-	var set *history.Event
-	raw := j.v.Profile.Get(d.ProfileProperty)
-	source := "the profile's " + d.ProfileProperty
-	if d.ProfileProperty == "" {
-		p := newPattern(&campaign.Pattern{Event: d.Event, Where: d.Where, Alias: d.Alias}, d.Same)
-		list, why := p.all(j, math.MinInt64, j.moment)
-		j.condition("did "+p.String(), len(list) > 0, did(list, why, p.name))
-		if len(list) == 0 {
-			return
+		if f.Event == begun.Event {
+			return nil
 		}
-		set = list[len(list)-1].Event
-		j.newest = set
-		raw, source = set.Properties.Get(d.Property), d.Property+" of "+set.Name+" of "+calendar.FormatTime(set.Time)
+		watch = &f
 	}
-	moment, ok := int64(0), set != nil && d.Property == ""
-	if ok {
-		moment = set.Time
-	} else {
-		moment, ok = calendar.ParseDate(raw, j.v.Zone)
-		shown := "missing"
-		if !raw.IsNil() {
-			shown = string(raw.Append(nil))
-		}
-		if j.condition(source+" is a date", ok, "it is "+shown); !ok {
-			return
-		}
-	}
-	if d.Offset != nil {
-		moment += int64(*d.Offset)
-	}
-	if d.At != nil {
-		moment = calendar.AtOrAfter(moment, calendar.TimeOfDay(*d.At), j.v.Zone)
-	}
-	if len(j.v.Open) > 0 {
-		moment = j.v.Open[0].Moment
-	}
-	text := "its moment, " + calendar.FormatTime(moment) + ", has come"
-	if because := j.ended(d, set, moment); because != "" {
-		j.condition(text, false, because)
-		return
-	}
-	if moment > j.moment {
-		j.runs = "it waits for " + calendar.FormatTime(moment)
-	}
-	j.condition(text, moment <= j.moment, "")
-}
-
-// ended says why a timer that an event has set does not run to its moment; "" if it does.
-func (j *judge) ended(d *campaign.DateTimeProperty, set *history.Event, moment int64) string {
-	if set == nil {
-		return ""
-	}
-	if moment < set.Time && d.IfPast != "fire" && d.Repeat == "" {
-		return "it was past already when " + set.Name + " came, and if_past is skip"
-	}
-	if d.Cancel == nil {
-		return ""
-	}
-	p, own := newPattern(d.Cancel, d.Same), newPattern(&campaign.Pattern{Event: d.Event, Where: d.Where, Alias: d.Alias}, d.Same)
-	key, _, _ := own.match(j, set)
-	list, _ := p.all(j, set.Time-1, min(moment, j.moment))
-	for _, f := range under(list, key) {
-		if set.Position().Compare(f.Position()) < 0 {
-			return f.Name + " of " + calendar.FormatTime(f.Time) + tied(f.Event, p.same) + " cancelled it"
-		}
-	}
-	return ""
+	return nil
 }
