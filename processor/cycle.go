@@ -36,12 +36,14 @@ type cycle struct {
 	turn    int             // whose input is first
 	due     []state.Timer   // room for those of one look
 	made    made            // room for what is produced
+	read    record.Room     // for the event of a step
+	event   record.Event
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {
 	c := &cycle{p: p, lane: l, clock: newClock(p, l), letters: map[string]int{}}
-	for i, part := range l.Partitions() {
-		c.inputs = append(c.inputs, newInput(p, i, part))
+	for _, part := range l.Partitions() {
+		c.inputs = append(c.inputs, newInput(p, part))
 	}
 	c.follow(p.set.Load())
 	c.written = c.clock.now.machine
@@ -161,6 +163,7 @@ func (c *cycle) apply(until time.Time) error {
 			if err := c.step(in, r.Record); err != nil {
 				return err
 			}
+			r.Recycle() // nothing points into it any more
 			c.ready = c.full(n, until)
 			n++
 		}
@@ -177,9 +180,8 @@ func (c *cycle) apply(until time.Time) error {
 
 // open finds a user for a step. The first step of a cycle counts the row that it will write.
 func (c *cycle) open(in *input, id string) (*user, error) {
-	before := len(c.users.touched)
-	u, err := c.users.find(in, id)
-	if err == nil && len(c.users.touched) > before {
+	u, first, err := c.users.find(in, id)
+	if first {
 		c.bytes += u.row
 	}
 	return u, err
@@ -210,8 +212,10 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 		c.emit()
 		return c.users.fault
 	}
-	event, bad, err := c.p.reader.Event(r)
-	if err != nil {
+	var bad *record.Rejection
+	var err error
+	event := &c.event
+	if *event, bad, err = c.p.reader.EventInto(&c.read, r); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -225,7 +229,7 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 	if event.Name == "" {
 		u.state.Profile(&record.Profile{User: event.User, Properties: event.Profile}, in.arrival, &c.out)
 	} else {
-		u.state.Event(&event, in.arrival, &c.out)
+		u.state.Event(event, in.arrival, &c.out)
 	}
 	c.emit()
 	return c.users.fault
@@ -266,7 +270,7 @@ func (c *cycle) fire() error {
 // worthwhile says whether there is something to commit: records, fired timers, positions, or, now and then, a stream time
 // that moved.
 func (c *cycle) worthwhile() bool {
-	if c.count > 0 || len(c.records) > 0 || len(c.users.touched) > 0 {
+	if c.count > 0 || len(c.records) > 0 || c.users.used {
 		return true
 	}
 	for _, in := range c.inputs {
@@ -279,12 +283,12 @@ func (c *cycle) worthwhile() bool {
 
 // commit makes the cycle true, or returns an error after which all of it must be forgotten.
 func (c *cycle) commit() error {
+	if err := c.users.changes(); err != nil {
+		return err
+	}
 	changes := make([]lane.Change, len(c.inputs))
 	for i, in := range c.inputs {
-		changes[i] = lane.Change{Partition: in.part.Number, Position: in.position(), Rows: make([]state.Row, 0, len(c.users.touched)/len(c.inputs))}
-	}
-	if err := c.users.changes(func(in *input, r state.Row) { changes[in.index].Rows = append(changes[in.index].Rows, r) }); err != nil {
-		return err
+		changes[i] = lane.Change{Partition: in.part.Number, Position: in.position(), Rows: in.rows}
 	}
 	if err := c.lane.Commit(lane.Cycle{Records: c.records, Changes: changes}); err != nil {
 		return err

@@ -7,10 +7,10 @@
 //     has not been fetched yet waits there, and all behind it.
 //  3. registry.Reader decodes it by its schema, if it has one, and by the record.Envelope; one that cannot be read becomes a dead
 //     letter of the same cycle.
-//  4. users.go finds the user: in memory, else from the lane's rows.
+//  4. users.go finds the user: open, in the rows of the cycle, else in the lane's.
 //  5. campaign.User steps: first the timers that were due before the arrival, then the event. (processor/campaign)
 //  6. What it decided becomes records in output.go; the user is now one of the cycle's touched ones.
-//  7. When the input is drained or the cycle is full, processor.go turns the touched users into rows.
+//  7. Few users are open at a time: who is closed leaves rows to the cycle, and when the input is drained or the cycle is full, the others do.
 //  8. lane.Commit produces records, rows and position in one transaction, and applies rows to Pebble only after it.
 //  9. watermark.go asks the log ends; when the position reaches them, stream time moves to the moment of asking, and
 //     what was due before it fires without an event (back to 5).
@@ -22,6 +22,8 @@
 // timer fires only when all that was appended before its deadline has been applied; a bad record stops nothing.
 //
 // Non-obvious:
+//   - What is decoded of a record points into it: the core copies what it keeps (campaign's room), and a record is recycled behind its
+//     step, so that its memory is the next one's.
 //   - The log end is asked for, not the high watermark: with a dead follower the latter is seconds behind.
 //   - Stream time comes from the wall clock at asking, never from timestamps in records: one dated in the future moves nothing.
 //   - The wall clock is held against the broker's append times; the earlier one counts (watermark.go).

@@ -25,6 +25,9 @@ import (
 	"github.com/tripline/tripline/processor/virtual"
 )
 
+// Users are closed and opened again within a cycle.
+func init() { mostRecent = 3 }
+
 // inputs are the topics that tests use as input, as far as their Config names them.
 var inputs = []string{"events", "payments", "profiles"}
 

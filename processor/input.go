@@ -14,14 +14,16 @@ import (
 // input is one partition number over all topics: what is fetched and not applied, and how far it is.
 type input struct {
 	part    *lane.Partition
-	index   int // in the cycle
 	topics  []*queue
-	users   map[string]*user // in memory
-	sights  []sight          // of log ends that the positions have not all reached, oldest first
-	arrival int64            // of the last record applied, ms
-	stream  int64            // stream time, ms; 0: not known yet
-	moved   bool             // a position moved since the last commit
-	schema  <-chan struct{}  // closed when the answer is there that the next record waits for; nil: none is asked for
+	users   map[string]*user // open
+	rows    []state.Row      // that the cycle has changed so far
+	at      map[string]int   // where the heads stand in rows
+	parts   map[state.Key]int
+	sights  []sight         // of log ends that the positions have not all reached, oldest first
+	arrival int64           // of the last record applied, ms
+	stream  int64           // stream time, ms; 0: not known yet
+	moved   bool            // a position moved since the last commit
+	schema  <-chan struct{} // closed when the answer is there that the next record waits for; nil: none is asked for
 }
 
 // queue is one topic's share of an input.
@@ -52,9 +54,9 @@ const (
 	maxQueuedBytes = 4 << 20
 )
 
-func newInput(p *Processor, index int, part *lane.Partition) *input {
+func newInput(p *Processor, part *lane.Partition) *input {
 	at := part.State.Position()
-	in := &input{part: part, index: index, arrival: at.Arrival, stream: at.Stream}
+	in := &input{part: part, arrival: at.Arrival, stream: at.Stream}
 	for _, topic := range p.cfg.Lane.Topics {
 		position, known := at.Inputs[topic]
 		if !known {

@@ -1,8 +1,10 @@
 package processor
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -136,7 +138,7 @@ func (c *cycle) deadLetter(r *kgo.Record, bad *record.Rejection) {
 		zap.Int64("offset", r.Offset), zap.String("reason", bad.Reason), zap.String("detail", bad.Detail))
 }
 
-// letter is a record as it is set aside: whole but for a value, a key or headers that are too large. Of headers those
+// letter is a record as it is set aside, a copy: whole but for a value, a key or headers that are too large. Of headers those
 // are left out that do not fit.
 func letter(topic string, r *kgo.Record, bad *record.Rejection) *kgo.Record {
 	detail := bad.Detail
@@ -148,14 +150,14 @@ func letter(topic string, r *kgo.Record, bad *record.Rejection) *kgo.Record {
 	for _, h := range r.Headers {
 		if n := len(h.Key) + len(h.Value) + 16; n <= room {
 			room -= n
-			own = append(own, h)
+			own = append(own, kgo.RecordHeader{Key: strings.Clone(h.Key), Value: bytes.Clone(h.Value)})
 		}
 	}
 	if left := len(r.Headers) - len(own); left > 0 {
 		detail += fmt.Sprintf("; %d headers did not fit", left)
 	}
 	number := func(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
-	return &kgo.Record{Topic: topic, Key: r.Key[:min(len(r.Key), maxLetterKey)], Value: r.Value[:min(len(r.Value), maxDeadLetter)],
+	return &kgo.Record{Topic: topic, Key: bytes.Clone(r.Key[:min(len(r.Key), maxLetterKey)]), Value: bytes.Clone(r.Value[:min(len(r.Value), maxDeadLetter)]),
 		Headers: append([]kgo.RecordHeader{
 			{Key: "tripline-source-topic", Value: []byte(r.Topic)},
 			{Key: "tripline-source-partition", Value: number(int64(r.Partition))},

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -47,53 +48,76 @@ func (p *Partition) Position() Position {
 func (p *Partition) Get(k Key) (content []byte, found bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	content, _, found, err = p.get(k)
+	content, _, found, err = p.get(nil, k)
 	return content, found, errors.Join(err, p.trusted())
 }
 
 // Head returns the content of a head, which the caller owns, and its Due: the
 // OldDue of a row that replaces it.
 func (p *Partition) Head(id string) (content []byte, due int64, found bool, err error) {
+	return p.AppendHead(nil, id)
+}
+
+// AppendHead is Head with the content appended to dst, which is returned in any case.
+func (p *Partition) AppendHead(dst []byte, id string) (content []byte, due int64, found bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	content, due, found, err = p.get(Key{ID: id})
+	content, due, found, err = p.get(dst, Key{ID: id})
 	return content, due, found, errors.Join(err, p.trusted())
 }
 
 // trusted is asked after a read.
 func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
 
-func (p *Partition) get(k Key) (content []byte, due int64, found bool, err error) {
+// get appends a row's content to dst, which it returns in any case.
+func (p *Partition) get(dst []byte, k Key) (content []byte, due int64, found bool, err error) {
 	if r, ok := p.rows.find(k); ok {
-		return slices.Clone(r.content), r.due, r.content != nil, nil
+		if dst == nil && r.content != nil {
+			dst = make([]byte, 0, len(r.content))
+		}
+		return append(dst, r.content...), r.due, r.content != nil, nil
 	}
-	value, found, err := p.read(k, 0)
-	if !found || err != nil {
-		return nil, 0, false, err
+	value, closer, err := p.read(k, 0)
+	if value == nil || err != nil {
+		return dst, 0, false, err
 	}
 	s, err := decodePiece(k.Part, 0, value)
 	if err != nil {
-		return nil, 0, false, p.rowError(k, err)
+		return dst, 0, false, errors.Join(p.rowError(k, err), closer.Close())
 	}
-	content = s.content
-	for piece := uint32(1); piece < uint32(s.pieces); piece++ {
-		more, found, err := p.read(k, piece)
-		if err == nil && !found {
-			err = fmt.Errorf("%w: piece %d is missing", ErrDamaged, piece)
-		}
-		var m stored
-		if err == nil {
-			m, err = decodePiece(k.Part, piece, more)
-		}
-		if err != nil {
-			return nil, 0, false, p.rowError(k, err)
-		}
-		content = append(content, m.content...)
+	if dst == nil {
+		dst = make([]byte, 0, len(s.content))
 	}
+	content = append(dst, s.content...)
 	if s.pieces == 1 {
 		p.shelve(k, s)
 	}
+	if err := closer.Close(); err != nil {
+		return dst, 0, false, explain(p.store.cfg.Dir, err)
+	}
+	for piece := uint32(1); piece < uint32(s.pieces); piece++ {
+		if content, err = p.appendPiece(content, k, piece); err != nil {
+			return dst, 0, false, err
+		}
+	}
 	return content, s.due, true, nil
+}
+
+// appendPiece appends what a piece holds of a row's content.
+func (p *Partition) appendPiece(dst []byte, k Key, piece uint32) ([]byte, error) {
+	value, closer, err := p.read(k, piece)
+	if err != nil {
+		return nil, err
+	}
+	if value == nil {
+		return nil, p.rowError(k, fmt.Errorf("%w: piece %d is missing", ErrDamaged, piece))
+	}
+	s, err := decodePiece(k.Part, piece, value)
+	if err != nil {
+		return nil, errors.Join(p.rowError(k, err), closer.Close())
+	}
+	dst = append(dst, s.content...)
+	return dst, explain(p.store.cfg.Dir, closer.Close())
 }
 
 func (p *Partition) rowError(k Key, err error) error {
@@ -106,37 +130,37 @@ func (p *Partition) shelve(k Key, s stored) {
 	p.rows.put(k, shelved{due: s.due, content: s.content}, false)
 }
 
-// read returns the stored value of a piece, a copy.
-func (p *Partition) read(k Key, piece uint32) (value []byte, found bool, err error) {
+// read returns the stored value of a piece, which holds until closer is closed; nil, and no closer, if there is none.
+func (p *Partition) read(k Key, piece uint32) (value []byte, closer io.Closer, err error) {
 	p.key = appendRowKey(appendPrefix(p.key[:0], p.number, kindRow), k, piece)
-	stored, closer, err := p.store.db.Get(p.key)
+	value, closer, err = p.store.db.Get(p.key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false, nil
+		return nil, nil, nil
 	}
-	if err != nil {
-		return nil, false, explain(p.store.cfg.Dir, err)
+	if value == nil && err == nil {
+		value = []byte{} // decodePiece says what is wrong with it
 	}
-	value = append(make([]byte, 0, len(stored)), stored...)
-	return value, true, explain(p.store.cfg.Dir, closer.Close())
+	return value, closer, explain(p.store.cfg.Dir, err)
 }
 
 // appliedDue returns the Due of a head as last applied, 0 if it has none.
 func (p *Partition) appliedDue(id string) (int64, error) {
-	if r, ok := p.rows.find(Key{ID: id}); ok {
+	k := Key{ID: id}
+	if r, ok := p.rows.find(k); ok {
 		return r.due, nil
 	}
-	value, found, err := p.read(Key{ID: id}, 0)
-	if !found || err != nil {
+	value, closer, err := p.read(k, 0)
+	if value == nil || err != nil {
 		return 0, err
 	}
 	s, err := decodePiece(0, 0, value)
 	if err != nil {
-		return 0, p.rowError(Key{ID: id}, err)
+		return 0, errors.Join(p.rowError(k, err), closer.Close())
 	}
 	if s.due != 0 && s.pieces == 1 { // the caller will want the row
-		p.shelve(Key{ID: id}, s)
+		p.shelve(k, s)
 	}
-	return s.due, nil
+	return s.due, explain(p.store.cfg.Dir, closer.Close())
 }
 
 // Apply makes rows and pos the partition's state, together. It is called only

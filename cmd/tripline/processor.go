@@ -89,7 +89,7 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 	p, err := processor.New(processor.Config{
 		Lane: kafka, Set: all.Set, Envelope: records.Envelope, Registry: records.Registry, EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
-		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 16, Log: log, Metrics: registry,
+		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 32, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		return err

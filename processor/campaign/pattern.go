@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
@@ -69,33 +68,7 @@ func (s *Set) Sparing(whole func(campaign string) bool) *Set {
 
 // clone is a copy of an event with these properties that outlives the record that it was read from.
 func (s *step) clone(e *history.Event, properties value.Properties) *history.Event {
-	var copied *history.Event
-	switch n := len(properties); { // few properties share the event's memory
-	case n <= 2:
-		room := &struct {
-			history.Event
-			properties [2]value.Property
-		}{Event: *e}
-		room.Properties = room.properties[:0]
-		copied = &room.Event
-	case n <= 8:
-		room := &struct {
-			history.Event
-			properties [8]value.Property
-		}{Event: *e}
-		room.Properties = room.properties[:0]
-		copied = &room.Event
-	default:
-		copied = &history.Event{}
-		*copied = *e
-		copied.Properties = nil
-	}
-	copied.Properties = properties.AppendClone(copied.Properties)
-	copied.ID = strings.Clone(e.ID)
-	if copied.Name = s.set.names[e.Name]; copied.Name == "" {
-		copied.Name = strings.Clone(e.Name)
-	}
-	return copied
+	return s.user.room.Copy(e, properties, s.set.names)
 }
 
 // Spare puts the user under a Sparing of their set, or of the set that this is one of.

@@ -2,12 +2,11 @@ package campaign
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/history"
-	"github.com/tripline/tripline/processor/campaign/value"
+	"github.com/tripline/tripline/processor/campaign/row"
 )
 
 // rowVersion is the format of a user's head row. The previous one, 2, is readable: in it nothing waited, and neither caps
@@ -17,78 +16,100 @@ const rowVersion = 3
 // rowGrowth is by how many bytes a step mostly makes a row longer.
 const rowGrowth = 64
 
-var errRow = errors.New("corrupt user row")
-
 // Open reads a user from the head row (nil: a new user); part is asked for older history when a question needs it, and
-// may answer nil where the shell could not read: it then throws the step's result away.
+// may answer nil where the shell could not read: it then throws the step's result away. Neither head nor what part
+// answers may be changed as long as the user is in use.
 func (s *Set) Open(id string, head []byte, part func(n uint32) []byte) (*User, error) {
-	u := &User{set: s, id: id, zone: s.rules.Zone, written: len(head)}
-	if head == nil {
-		u.log = &history.Log{}
-		return u, nil
+	u := new(User)
+	if err := s.Reopen(u, id, head, part); err != nil {
+		return nil, err
 	}
-	r := reader{src: head, names: s.names}
-	v := r.byte()
-	if r.old = v == rowVersion-1; !r.old && v != rowVersion {
-		return nil, fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
-	}
-	u.profile = r.properties()
-	if r.err == nil {
-		u.log, r.src, r.err = history.Decode(r.src, part)
-	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		m := memory{first: r.event()}
-		m.last = m.first
-		if r.byte() == 1 {
-			m.last = r.event()
-		}
-		if m.first != nil {
-			m.name = m.first.Name
-			u.ever = append(u.ever, m)
-		}
-	}
-	u.moved, u.sent = r.zones(), r.sent()
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		hash, trigger := r.fixed(), r.fixed()
-		st := r.standing()
-		st.c = s.byHash[hash]
-		if st.c == nil {
-			u.dirty = true // the campaign is gone: its open state is dropped
-			continue
-		}
-		if st.c.trigger != trigger { // another trigger: what was open under the old one says nothing of the new
-			st = standing{c: st.c, left: st.left, held: st.held, goals: st.goals}
-			u.dirty = true
-		}
-		if st.c.goal == nil {
-			st.goals = nil
-		}
-		if !st.empty() {
-			u.standings = append(u.standings, &st)
-		}
-	}
-	if r.err != nil || len(r.src) > 0 {
-		return nil, fmt.Errorf("user %q: %w", id, errRow)
-	}
-	s.order(u)
-	u.zone = s.zoneOf(u.profile)
 	return u, nil
 }
 
+// Reopen is Open in the memory of a user that is not in use any more: nothing that it gave away may be.
+func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte) error {
+	u.reset(s, id)
+	u.written = len(head)
+	if head == nil {
+		return nil
+	}
+	r := reader{Reader: row.Reader{Rest: head}, set: s, room: &u.room}
+	v := r.Byte()
+	if r.old = v == rowVersion-1; !r.old && v != rowVersion {
+		return fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
+	}
+	u.profile = r.Properties(&r.room.Room)
+	if r.Err == nil {
+		r.Rest, r.Err = u.log.Decode(r.Rest, part)
+	}
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		m := memory{first: r.Event(&r.room.Room, r.set.names)}
+		m.last = m.first
+		if r.Byte() == 1 {
+			m.last = r.Event(&r.room.Room, r.set.names)
+		}
+		m.name = m.first.Name
+		u.ever = append(u.ever, m)
+	}
+	r.zones(u)
+	r.sent(u)
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		r.stands(u)
+	}
+	if r.Err != nil || len(r.Rest) > 0 {
+		return fmt.Errorf("user %q: %w", id, row.ErrCorrupt)
+	}
+	s.order(u)
+	u.zone = s.zoneOf(u.profile)
+	return nil
+}
+
+// stands reads where the user stands in one campaign.
+func (r *reader) stands(u *User) {
+	hash, trigger := r.Fixed(), r.Fixed()
+	st := u.room.standing()
+	r.standing(st)
+	switch st.c = r.set.byHash[hash]; {
+	case st.c == nil: // the campaign is gone: its open state is dropped
+		u.dirty = true
+		st.reset(nil)
+	case st.c.trigger != trigger: // another trigger: what was open under the old one says nothing of the new
+		st.count, st.newest, st.open, st.floors, st.marks = 0, history.Position{}, nil, nil, nil
+		u.dirty = true
+	}
+	if st.c != nil && st.c.goal == nil {
+		st.goals = nil
+	}
+	if st.empty() {
+		u.room.giveBack(st)
+		return
+	}
+	u.standings = append(u.standings, st)
+}
+
 // Rows emits what changed since the last call: part 0 is the head, the others older history; nil content is deleted.
-func (u *User) Rows(emit func(part uint32, content []byte)) {
+func (u *User) Rows(emit func(part uint32, content []byte)) { u.AppendRows(nil, emit) }
+
+// AppendRows is Rows with the head in dst, which it returns.
+func (u *User) AppendRows(dst []byte, emit func(part uint32, content []byte)) []byte {
 	u.log.Parts(emit)
 	if !u.dirty {
-		return
+		return dst
 	}
 	u.dirty = false
 	if u.blank() {
 		emit(0, nil)
-		return
+		return dst
 	}
-	head := u.appendHead(make([]byte, 0, u.written+rowGrowth))
-	u.written = len(head)
-	emit(0, head)
+	if dst == nil {
+		dst = make([]byte, 0, u.written+rowGrowth)
+	}
+	start := len(dst)
+	dst = u.appendHead(dst)
+	u.written = len(dst) - start
+	emit(0, dst[start:len(dst):len(dst)])
+	return dst
 }
 
 // Err is the first thing that was wrong with an older part of the user's history. What was decided since is void, and
@@ -117,7 +138,7 @@ func (u *User) appendHead(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(u.moved)))
 	for _, m := range u.moved {
-		dst = appendText(binary.AppendVarint(dst, m.until), m.zone.String())
+		dst = row.AppendText(binary.AppendVarint(dst, m.until), m.zone.String())
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(u.sent)))
 	for _, t := range u.sent {
@@ -150,7 +171,7 @@ func (st *standing) append(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(st.floors)))
 	for _, f := range st.floors {
-		dst = appendPosition(appendText(dst, f.key), f.at)
+		dst = appendPosition(row.AppendText(dst, f.key), f.at)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(st.marks)))
 	for _, m := range st.marks {
@@ -170,7 +191,7 @@ func (st *standing) append(dst []byte) []byte {
 		if w.control {
 			group = 1
 		}
-		dst = append(appendText(binary.AppendVarint(dst, w.left), w.trigger), group)
+		dst = append(row.AppendText(binary.AppendVarint(dst, w.left), w.trigger), group)
 	}
 	return dst
 }
@@ -186,7 +207,7 @@ func (t *timer) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, t.moment)
 	dst = binary.AppendVarint(dst, t.due-t.moment)
 	dst = binary.AppendUvarint(dst, uint64(t.year))
-	dst = appendText(dst, t.key)
+	dst = row.AppendText(dst, t.key)
 	if t.event != nil {
 		dst = appendEvent(dst, t.event)
 	}
@@ -197,16 +218,12 @@ func (h *held) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, h.moment)
 	dst = binary.AppendVarint(dst, h.due-h.moment)
 	dst = appendPosition(dst, h.from)
-	dst = appendText(dst, string(h.identity))
+	dst = row.AppendText(dst, string(h.identity))
 	dst = binary.AppendUvarint(dst, uint64(len(h.events)))
 	for _, e := range h.events {
 		dst = appendEvent(dst, e)
 	}
 	return dst
-}
-
-func appendText(dst []byte, text string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
 func appendPosition(dst []byte, p history.Position) []byte {
@@ -215,7 +232,7 @@ func appendPosition(dst []byte, p history.Position) []byte {
 
 func appendEvent(dst []byte, e *history.Event) []byte {
 	dst = appendPosition(dst, position(e))
-	dst = appendText(appendText(dst, e.Name), e.ID)
+	dst = row.AppendText(row.AppendText(dst, e.Name), e.ID)
 	return e.Properties.AppendBinary(dst)
 }
 
@@ -228,168 +245,127 @@ func (s *Set) order(u *User) {
 	}
 }
 
-// reader takes a row apart; after the first fault everything reads as zero.
+// reader takes a row apart.
 type reader struct {
-	src   []byte
-	err   error
-	names map[string]string // of events, as there are strings for them
-	old   bool              // the previous format
-}
-
-func (r *reader) fail() { r.src, r.err = nil, errRow }
-
-func (r *reader) byte() byte {
-	if len(r.src) == 0 {
-		r.fail()
-		return 0
-	}
-	b := r.src[0]
-	r.src = r.src[1:]
-	return b
-}
-
-func (r *reader) fixed() uint64 {
-	if len(r.src) < 8 {
-		r.fail()
-		return 0
-	}
-	v := binary.BigEndian.Uint64(r.src)
-	r.src = r.src[8:]
-	return v
-}
-
-func (r *reader) unsigned() uint64 {
-	v, n := binary.Uvarint(r.src)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-func (r *reader) signed() int64 {
-	v, n := binary.Varint(r.src)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-// count reads how many entries follow; each takes a byte at least.
-func (r *reader) count() uint64 {
-	n := r.unsigned()
-	if n > uint64(len(r.src)) {
-		r.fail()
-		return 0
-	}
-	return n
-}
-
-func (r *reader) text() string {
-	n := r.count()
-	text := string(r.src[:n])
-	r.src = r.src[n:]
-	return text
-}
-
-// name reads the name of an event, most often one of those that campaigns listen to.
-func (r *reader) name() string {
-	n := r.count()
-	name, known := r.names[string(r.src[:n])]
-	if !known {
-		name = string(r.src[:n])
-	}
-	r.src = r.src[n:]
-	return name
-}
-
-func (r *reader) properties() (p value.Properties) {
-	if r.err == nil {
-		var err error
-		if p, r.src, err = value.DecodeProperties(r.src); err != nil {
-			r.fail()
-		}
-	}
-	return p
-}
-
-func (r *reader) position() history.Position {
-	return history.Position{Time: r.signed(), Seq: r.unsigned()}
-}
-
-func (r *reader) event() *history.Event {
-	at := r.position()
-	e := &history.Event{Time: at.Time, Seq: at.Seq, Name: r.name(), ID: r.text()}
-	e.Properties = r.properties()
-	return e
+	row.Reader
+	set  *Set
+	room *room
+	old  bool // the previous format
 }
 
 // zones reads which zones a user had before. One that is not known any more is left out.
-func (r *reader) zones() (list []moved) {
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		until, name := r.signed(), r.text()
+func (r *reader) zones(u *User) {
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		until, name := r.Signed(), r.Text()
 		if zone, ok := calendar.LoadZone(name); ok {
-			list = append(list, moved{until: until, zone: zone})
+			u.moved = append(u.moved, moved{until: until, zone: zone})
 		}
 	}
-	return list
 }
 
-func (r *reader) standing() (st standing) {
-	st.count, st.newest = r.signed(), r.position()
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		flags := r.byte()
-		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.signed()}
-		t.due = t.moment + r.signed()
-		t.year, t.key = int(r.unsigned()), r.text()
+func (r *reader) standing(st *standing) {
+	st.count, st.newest = r.Signed(), r.Position()
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		flags := r.Byte()
+		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.Signed()}
+		t.due = t.moment + r.Signed()
+		t.year, t.key = int(r.Unsigned()), r.Text()
 		if flags&4 > 0 {
-			t.event = r.event()
+			t.event = r.Event(&r.room.Room, r.set.names)
 		}
 		st.open = append(st.open, t)
 	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		st.floors = append(st.floors, floor{key: r.text(), at: r.position()})
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		st.floors = append(st.floors, floor{key: r.Text(), at: r.Position()})
 	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		st.marks = append(st.marks, mark{moment: r.signed(), newest: r.position()})
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		st.marks = append(st.marks, mark{moment: r.Signed(), newest: r.Position()})
 	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		st.left = append(st.left, r.signed())
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		st.left = append(st.left, r.Signed())
 	}
 	if r.old {
-		return st
+		return
 	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		st.held = append(st.held, r.held())
 	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		w := watched{left: r.signed(), trigger: r.text()}
-		w.control = r.byte() == 1
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		w := watched{left: r.Signed(), trigger: r.Text()}
+		w.control = r.Byte() == 1
 		st.goals = append(st.goals, w)
 	}
-	return st
 }
 
 func (r *reader) held() held {
-	h := held{moment: r.signed()}
-	h.due, h.from = h.moment+r.signed(), r.position()
-	h.identity = []byte(r.text())
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		h.events = append(h.events, r.event())
+	h := held{moment: r.Signed()}
+	h.due, h.from = h.moment+r.Signed(), r.Position()
+	h.identity = []byte(r.Text())
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		h.events = append(h.events, r.Event(&r.room.Room, r.set.names))
 	}
 	return h
 }
 
 // sent reads what caps count.
-func (r *reader) sent() (list []sent) {
+func (r *reader) sent(u *User) {
 	if r.old {
-		return nil
+		return
 	}
-	for n := r.count(); n > 0 && r.err == nil; n-- {
-		list = append(list, sent{left: r.signed(), campaign: r.fixed()})
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		u.sent = append(u.sent, sent{left: r.Signed(), campaign: r.Fixed()})
 	}
-	return list
+}
+
+// room is the memory of a user.
+type room struct {
+	row.Room
+	standings []*standing // not in use
+}
+
+// reset makes u a new user in its own memory.
+func (u *User) reset(set *Set, id string) {
+	m := &u.room
+	for _, st := range u.standings {
+		m.giveBack(st)
+	}
+	clear(u.ever)
+	clear(u.moved)
+	log := u.log
+	if log == nil {
+		log = new(history.Log)
+	}
+	log.Reset()
+	m.Reset()
+	*u = User{set: set, id: id, zone: set.rules.Zone, log: log, ever: u.ever[:0], moved: u.moved[:0], sent: u.sent[:0], standings: u.standings[:0], room: *m}
+}
+
+// standing is a blank one.
+func (m *room) standing() *standing {
+	n := len(m.standings) - 1
+	if n < 0 {
+		return new(standing)
+	}
+	st := m.standings[n]
+	m.standings = m.standings[:n]
+	return st
+}
+
+func (m *room) giveBack(st *standing) {
+	st.reset(nil)
+	m.standings = append(m.standings, st)
+}
+
+// reset makes a standing a blank one in its own memory.
+func (st *standing) reset(c *campaign) {
+	clear(st.open)
+	clear(st.held)
+	*st = standing{c: c, open: st.open[:0], floors: st.floors[:0], marks: st.marks[:0], left: st.left[:0], held: st.held[:0], goals: st.goals[:0]}
+}
+
+// take makes st what another is, whose memory it does not share.
+func (st *standing) take(from *standing) {
+	st.c, st.count, st.newest = from.c, from.count, from.newest
+	st.open, st.floors, st.marks = append(st.open[:0], from.open...), append(st.floors[:0], from.floors...), append(st.marks[:0], from.marks...)
+	st.left, st.held, st.goals = append(st.left[:0], from.left...), append(st.held[:0], from.held...), append(st.goals[:0], from.goals...)
 }

@@ -113,13 +113,22 @@ func coreRun(set *campaign.Set, c twin.Case, take func(*campaign.Output)) {
 	coreSteps(set, c, c.Until+400*24*3600_000, take)
 }
 
-// coreSteps opens the user anew from its rows after every step, and answers with their size in the end.
+// coreSteps opens the user anew from its rows after every step, in the same memory, and answers with their size in the end.
+// What a step reads is overwritten behind it: nothing that outlives the step may be in there.
 func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) (size int) {
 	var out campaign.Output
+	var room record.Room
+	var envelope record.Envelope
+	var opened []byte
+	u := new(campaign.User)
 	head, parts := []byte(nil), map[uint32][]byte{}
 	step := func(do func(*campaign.User)) {
-		u, err := set.Open(c.Rules.User, head, func(n uint32) []byte { return parts[n] })
-		if err != nil {
+		opened = append(opened[:0], head...)
+		from := opened
+		if head == nil {
+			from = nil
+		}
+		if err := set.Reopen(u, c.Rules.User, from, func(n uint32) []byte { return parts[n] }); err != nil {
 			panic(err)
 		}
 		do(u)
@@ -142,7 +151,16 @@ func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.
 		step(func(u *campaign.User) {
 			switch in.Kind {
 			case "event":
-				u.Event(&record.Event{ID: in.ID, User: c.Rules.User, Name: in.Name, Time: in.Time, Properties: properties(in.Properties), Profile: properties(in.Profile)}, arrival, &out)
+				key, val := []byte(c.Rules.User), written(&in)
+				event, bad := envelope.EventInto(&room, key, val, 0)
+				if bad != nil {
+					panic(bad.Detail)
+				}
+				u.Event(&event, arrival, &out)
+				take(&out)
+				out.Reset()
+				clear(key)
+				clear(val)
 			case "profile":
 				u.Profile(&record.Profile{User: c.Rules.User, Properties: properties(in.Profile)}, arrival, &out)
 			case "erase":
@@ -163,11 +181,25 @@ func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.
 	return size + len(head)
 }
 
+// written is an event as a producer writes it.
+func written(in *twin.Input) []byte {
+	b := fmt.Appendf(nil, `{"time":%d,"event":`, in.Time)
+	b = value.AppendString(b, in.Name)
+	if in.ID != "" {
+		b = value.AppendString(append(b, `,"id":`...), in.ID)
+	}
+	b = properties(in.Properties).Append(append(b, `,"properties":`...))
+	if len(in.Profile) > 0 {
+		b = properties(in.Profile).Append(append(b, `,"profile":`...))
+	}
+	return append(b, '}')
+}
+
 func taken(out *campaign.Output) (list []twin.Outcome) {
 	for _, t := range out.Triggers {
 		o := twin.Outcome{Campaign: t.Campaign, Time: t.Time, Left: t.Left}
 		for _, e := range t.Events {
-			o.Events = append(o.Events, twin.Seen{Name: e.Name, Time: e.Time})
+			o.Events = append(o.Events, twin.Seen{Name: strings.Clone(e.Name), Time: e.Time})
 		}
 		list = append(list, o)
 	}

@@ -30,6 +30,7 @@ type User struct {
 	written   int         // bytes of that head
 	next      int64       // what Due answers, if aimed: no step has begun since it was asked
 	aimed     bool
+	room      room
 }
 
 // moved is a zone that the user had until an arrival.
@@ -182,7 +183,7 @@ func (u *User) Erase(arrival int64, out *Output) {
 	s := u.begin(arrival, out)
 	s.passed(arrival)
 	u.log.Clear() // and has its parts deleted
-	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, dirty: true}
+	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, room: u.room, dirty: true}
 }
 
 func (s *step) profile(patch value.Properties) {
@@ -321,49 +322,33 @@ func (u *User) standing(c *campaign) (st *standing, known bool) {
 
 // stranger is a blank standing, not yet among the user's, until the next one is asked for.
 func (s *step) stranger(c *campaign) *standing {
-	s.blank = standing{c: c}
+	s.blank.reset(c)
 	return &s.blank
 }
 
 // settle adds what was a stranger's.
 func (u *User) settle(st *standing) {
-	settled := *st
-	u.standings = slices.Insert(u.standings, u.place(st.c), &settled)
+	settled := u.room.standing()
+	settled.take(st)
+	u.standings = slices.Insert(u.standings, u.place(st.c), settled)
 }
 
-// Size is about how many bytes of memory the user takes.
+// Size is about how many bytes of memory the user takes, without the row that it was read from.
 func (u *User) Size() int {
-	size := userSize + len(u.sent)*16 + len(u.profile)*propertySize + u.log.Size()
-	for _, m := range u.ever {
-		size += 2 * (eventSize + len(m.first.Properties)*propertySize)
-	}
+	size := userSize + u.room.Size() + cap(u.sent)*16 + len(u.profile)*propertySize + u.log.Size() + cap(u.ever)*markSize
+	size += len(u.room.standings) * standingSize
 	for _, st := range u.standings {
-		size += standingSize + markSize*(len(st.floors)+len(st.marks)+len(st.left))
-		for i := range st.open {
-			size += markSize + sizeOf(st.open[i].event)
-		}
-		size += markSize * len(st.goals)
+		size += standingSize + timerSize*cap(st.open) + markSize*(cap(st.floors)+cap(st.marks)+cap(st.left)+cap(st.goals))
 		for i := range st.held {
-			size += 2 * markSize
-			for _, e := range st.held[i].events {
-				size += sizeOf(e)
-			}
+			size += 3*markSize + len(st.held[i].identity) + 8*len(st.held[i].events)
 		}
 	}
 	return size
 }
 
-func sizeOf(e *history.Event) int {
-	if e == nil {
-		return 0
-	}
-	return eventSize + len(e.Properties)*propertySize
-}
-
-// What parts of a user take in memory, about, bytes. An event keeps the text alive that it was read from.
+// What parts of a user take in memory, about, bytes.
 const (
-	userSize, standingSize, markSize = 320, 240, 96
-	eventSize, propertySize          = 512, 64
+	userSize, standingSize, timerSize, markSize, propertySize = 320, 200, 160, 32, 48
 )
 
 // horizon is the position before which history need not reach.

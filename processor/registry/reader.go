@@ -64,6 +64,16 @@ func (r *Reader) Event(k *kgo.Record) (record.Event, *record.Rejection, error) {
 	return e, bad, nil
 }
 
+// EventInto is Event in a room; see Envelope.EventInto.
+func (r *Reader) EventInto(room *record.Room, k *kgo.Record) (record.Event, *record.Rejection, error) {
+	text, bad, err := r.json(k, r.Envelope.Format.Paths())
+	if bad != nil || err != nil {
+		return record.Event{}, bad, err
+	}
+	e, bad := r.Envelope.EventInto(room, k.Key, text, k.Timestamp.UnixMilli(), r.headers(k)...)
+	return e, bad, nil
+}
+
 // Profile reads a record of the profile topic that is Ready. An error says that it was not.
 func (r *Reader) Profile(k *kgo.Record) (p record.Profile, erase bool, bad *record.Rejection, err error) {
 	text, bad, err := r.json(k, (&record.Format{}).Paths())

@@ -134,12 +134,13 @@ func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction)
 	if err := l.client.BeginTransaction(); err != nil {
 		return err
 	}
+	promise := t.promise
 	for _, r := range records {
-		l.client.Produce(ctx, r, t.promise)
+		l.client.Produce(ctx, r, promise)
 	}
 	rows := l.changelog(changes, t.changelog)
 	for i := range rows {
-		l.client.Produce(ctx, &rows[i], t.promise)
+		l.client.Produce(ctx, &rows[i], promise)
 	}
 	if err := l.client.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)

@@ -2,9 +2,12 @@ package lane
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -171,7 +174,55 @@ func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(perLane),
 		kgo.FetchMaxPartitionBytes(min(perLane, 1<<20)),
+		kgo.WithPools(fetched),
 	)
+}
+
+// fetched is memory of fetched records that were recycled: for records and for what was compressed.
+var fetched = new(pools)
+
+// pools keep memory by size: the n-th has pieces of 2^n or more. What is put back was zeroed whole, which is no work
+// only where the piece was filled.
+type pools struct{ bytes, records [24]sync.Pool }
+
+// GetDecompressBytes answers with memory for a batch, where it can be known how much that needs.
+func (p *pools) GetDecompressBytes(compressed []byte, codec kgo.CompressionCodecType) []byte {
+	size := 4 * len(compressed)
+	if n, width := binary.Uvarint(compressed); codec == kgo.CodecSnappy && width > 0 { // it begins with its length
+		size = int(min(n, 1<<len(p.bytes)))
+	}
+	if class := bits.Len(uint(max(size, 1) - 1)); class < len(p.bytes) {
+		if kept, ok := p.bytes[class].Get().(*[]byte); ok {
+			return *kept
+		}
+		return make([]byte, 0, 1<<class)
+	}
+	return nil
+}
+
+// PutDecompressBytes takes memory back.
+func (p *pools) PutDecompressBytes(b []byte) {
+	if class := bits.Len(uint(cap(b))) - 1; class >= 0 && class < len(p.bytes) {
+		p.bytes[class].Put(&b)
+	}
+}
+
+// GetRecords answers with memory for n records.
+func (p *pools) GetRecords(n int) []kgo.Record {
+	if class := bits.Len(uint(max(n, 1) - 1)); class < len(p.records) {
+		if kept, ok := p.records[class].Get().(*[]kgo.Record); ok {
+			return *kept
+		}
+		return make([]kgo.Record, 0, 1<<class)
+	}
+	return nil
+}
+
+// PutRecords takes memory back.
+func (p *pools) PutRecords(r []kgo.Record) {
+	if class := bits.Len(uint(cap(r))) - 1; class >= 0 && class < len(p.records) {
+		p.records[class].Put(&r)
+	}
 }
 
 // restoreClient makes a consumer of one changelog partition from an offset on.

@@ -2,6 +2,7 @@ package calendar
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 	_ "time/tzdata" // where the system has no zone data
@@ -25,7 +26,7 @@ func LoadZone(name string) (Zone, bool) {
 	if err != nil {
 		return nil, false
 	}
-	zones.Store(name, z)
+	zones.Store(strings.Clone(name), z)
 	return z, true
 }
 

@@ -34,11 +34,22 @@ func (l *Log) AppendHead(dst []byte) []byte {
 // Decode reads what AppendHead wrote, and returns what follows it. part gives the content of a part n >= 1; it is
 // called only when a question or an Add needs it. Neither head nor what part returns may be changed afterwards.
 func Decode(head []byte, part func(n uint32) []byte) (l *Log, rest []byte, err error) {
-	r, err := open(head)
-	if err != nil {
+	l = new(Log)
+	if rest, err = l.Decode(head, part); err != nil {
 		return nil, nil, err
 	}
-	l = &Log{seq: r.uvarint(), newest: r.varint()}
+	return l, rest, nil
+}
+
+// Decode makes l the log that Decode reads, in the memory of what it was.
+func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err error) {
+	r, err := open(head)
+	if err != nil {
+		return nil, err
+	}
+	l.Reset()
+	own := l.inline.own
+	l.seq, l.newest = r.uvarint(), r.varint()
 	if l.floored = r.flag(); l.floored {
 		l.passed = r.position()
 	}
@@ -48,21 +59,22 @@ func Decode(head []byte, part func(n uint32) []byte) (l *Log, rest []byte, err e
 		refs := reader{src: encoded}
 		l.tail = refs.tail()
 		if !refs.done() {
-			return nil, nil, errCorrupt
+			return nil, errCorrupt
 		}
 		l.tail.load, l.tail.newest = part, last
 		if n := len(l.tail.stored); n > 0 && l.tail.stored[n-1] > last {
-			return nil, nil, errCorrupt
+			return nil, errCorrupt
 		}
 		r.cuts(l.tail)
 		l.tail.review()
 		l.tail.encoded = encoded
 	}
 	l.inline = r.inline()
+	l.inline.own = own
 	if r.bad {
-		return nil, nil, errCorrupt
+		return nil, errCorrupt
 	}
-	return l, r.rest(), nil
+	return r.rest(), nil
 }
 
 // appendCuts writes which chunks the floor has cut into.

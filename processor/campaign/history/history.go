@@ -207,6 +207,15 @@ func (l *Log) Clear() {
 	*l = Log{tail: &tail{parts: gone}}
 }
 
+// Reset makes l a new log in its own memory, whatever it was.
+func (l *Log) Reset() {
+	own := l.inline.own
+	if l.inline.owned {
+		own = l.inline.records
+	}
+	*l = Log{inline: inline{own: own}}
+}
+
 // Parts emits, in order, the parts n >= 1 that were written (content) or deleted (nil) since the last call. Chunks
 // are written once; an index is written again under its number. The content is not to be changed.
 func (l *Log) Parts(emit func(n uint32, content []byte)) {

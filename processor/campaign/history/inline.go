@@ -11,6 +11,8 @@ const (
 	inlineFew    = 8
 	inlineBytes  = 1 << 10
 	inlineMost   = 4 << 10
+	// recordGrowth is what an event mostly takes of it.
+	recordGrowth = 64
 )
 
 // inline is the part of a log that stands in its head: the events that arrived last, as they arrived. Each is the
@@ -18,6 +20,8 @@ const (
 type inline struct {
 	words    words
 	records  []byte
+	owned    bool   // records are not a head's that was read
+	own      []byte // else: memory for them
 	n        int
 	dead     int      // of them, how many the floor had passed when it was last counted
 	last     Position // Seq and Time that the next differences start from
@@ -29,6 +33,10 @@ type inline struct {
 
 // append encodes an event behind the others.
 func (in *inline) append(e *Event) {
+	if !in.owned {
+		in.records = append(slices.Grow(in.own[:0], len(in.records)+recordGrowth), in.records...)
+		in.owned, in.own = true, nil
+	}
 	at := len(in.records)
 	in.records = binary.AppendVarint(in.records, int64(e.Seq-in.last.Seq))
 	in.records = binary.AppendVarint(in.records, e.Time-in.last.Time)

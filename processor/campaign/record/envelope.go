@@ -63,14 +63,38 @@ type Envelope struct {
 // several things that are wrong with a record the rejection names the first, in the order of the reasons. Headers are given
 // where Format asks for them. An event without a name is none: it only says who the user is, in Profile.
 func (e Envelope) Event(key, val []byte, timestamp int64, headers ...Header) (Event, *Rejection) {
+	return e.one(&fields{}, key, val, timestamp, headers)
+}
+
+// Room is the memory of an event that is read and let go of.
+type Room struct {
+	fields     fields
+	properties value.Properties
+}
+
+// EventInto is Event without a copy: what it returns holds until the next one takes the same room, and only as long as
+// nobody changes key or val.
+func (e *Envelope) EventInto(room *Room, key, val []byte, timestamp int64, headers ...Header) (Event, *Rejection) {
+	if room.properties == nil {
+		room.properties = make(value.Properties, 0, 16)
+	}
+	f := &room.fields
+	*f = fields{borrow: true, room: room.properties[:0]}
+	ev, r := e.one(f, key, val, timestamp, headers)
+	if cap(f.properties) > cap(room.properties) { // there was no place for them
+		room.properties = f.properties
+	}
+	return ev, r
+}
+
+func (e *Envelope) one(f *fields, key, val []byte, timestamp int64, headers []Header) (Event, *Rejection) {
 	if len(val) == 0 && (!e.Format.Headers() || cloudHeaders(headers) == nil) {
 		return Event{}, reject(ReasonNull, "the record has no value")
 	}
-	var f fields
-	if r := e.read(&f, key, val, headers); r != nil {
+	if r := e.read(f, key, val, headers); r != nil {
 		return Event{}, r
 	}
-	return e.event(&f, key, timestamp)
+	return e.event(f, key, timestamp)
 }
 
 // Line is Event for a line of a file in Tripline's own form, which names the user itself. Strings of the event point into the line, and its
@@ -165,13 +189,16 @@ func (e *Envelope) read(f *fields, key, val []byte, headers []Header) *Rejection
 	if len(val) == 0 && len(headers) == 0 {
 		return nil
 	}
-	var text strings.Builder
-	text.Grow(len(val) + len(key))
-	text.Write(val)
-	text.Write(key)
-	f.key = text.String()[len(val):]
+	text := value.Borrow(val)
+	if f.key = value.Borrow(key); !f.borrow {
+		var both strings.Builder
+		both.Grow(len(val) + len(key))
+		both.Write(val)
+		both.Write(key)
+		text, f.key = both.String()[:len(val)], both.String()[len(val):]
+	}
 	var err error
-	if f.refused, err = e.Format.read(f, text.String()[:len(val)], headers); err != nil {
+	if f.refused, err = e.Format.read(f, text, headers); err != nil {
 		return reject(ReasonJSON, "%v", err)
 	}
 	return nil
@@ -182,7 +209,7 @@ func (e *Envelope) tooLarge(bytes int) *Rejection {
 }
 
 // user finds whose record it is.
-func (e Envelope) user(f *fields, key []byte) (string, *Rejection) {
+func (e *Envelope) user(f *fields, key []byte) (string, *Rejection) {
 	given := !f.user.IsNil()
 	user := f.user.Text()
 	switch {

@@ -7,6 +7,7 @@ import (
 
 // fields are what a record says, not yet judged: of duplicate keys the last counts.
 type fields struct {
+	borrow                      bool   // texts point into the record
 	key                         string // in the same copy as the rest
 	id, user, event, time       value.Value
 	properties, profile         value.Properties

@@ -59,6 +59,12 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, val []byte, ignored bool) {
 		envelope := Envelope{KeyIgnored: ignored, MaxBytes: 1 << 16}
 		e, r := envelope.Event(key, val, 1764000000999)
+		var room Room
+		for range 2 { // the second time in the memory of the first
+			if into, bad := envelope.EventInto(&room, key, val, 1764000000999); !reflect.DeepEqual(into, e) || !reflect.DeepEqual(bad, r) {
+				t.Fatalf("%q is %+v, %+v, read into a room %+v, %+v", val, e, r, into, bad)
+			}
+		}
 		if r != nil {
 			checkRejection(t, r, key, val)
 			return

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -134,31 +135,58 @@ func (p Properties) AppendBinary(dst []byte) []byte {
 // DecodeProperties reads what AppendBinary wrote, and returns what follows it. It keeps one copy of the bytes it read
 // and nothing of src.
 func DecodeProperties(src []byte) (p Properties, rest []byte, err error) {
+	body, rest, err := cutProperties(src)
+	if err != nil || len(body) == 0 {
+		return nil, rest, err
+	}
+	if p, err = appendProperties(nil, string(body)); err != nil {
+		return nil, nil, err
+	}
+	return p, rest, nil
+}
+
+// AppendProperties is DecodeProperties behind those that are in dst. What it appends points into src, which must not be
+// changed for as long.
+func AppendProperties(dst Properties, src []byte) (all Properties, rest []byte, err error) {
+	body, rest, err := cutProperties(src)
+	if err != nil || len(body) == 0 {
+		return dst, rest, err
+	}
+	if all, err = appendProperties(dst, Borrow(body)); err != nil {
+		return dst, nil, err
+	}
+	return all, rest, nil
+}
+
+// cutProperties takes what AppendBinary wrote behind the length off the front of src.
+func cutProperties(src []byte) (body, rest []byte, err error) {
 	size, k := binary.Uvarint(src)
 	if k <= 0 || size > uint64(len(src)-k) {
 		return nil, nil, errBinary
 	}
-	src = src[k:]
-	if size == 0 {
-		return nil, src, nil
-	}
-	n, s, ok := uvarint(string(src[:size]))
+	return src[k : k+int(size)], src[k+int(size):], nil
+}
+
+func appendProperties(dst Properties, body string) (Properties, error) {
+	n, s, ok := uvarint(body)
 	if !ok || n == 0 || n > uint64(len(s)/2) { // a property is at least two bytes
-		return nil, nil, errBinary
+		return nil, errBinary
 	}
-	p = make(Properties, n)
-	for i := range p {
-		if p[i].Name, s, ok = cutText(s); !ok {
-			return nil, nil, errBinary
+	dst = slices.Grow(dst, int(n))
+	for range n {
+		var p Property
+		if p.Name, s, ok = cutText(s); !ok {
+			return nil, errBinary
 		}
-		if p[i].Value, s, ok = decode(s); !ok {
-			return nil, nil, errBinary
+		if p.Value, s, ok = decode(s); !ok {
+			return nil, errBinary
 		}
+		dst = append(dst, p)
 	}
 	if s != "" {
-		return nil, nil, errBinary
+		return nil, errBinary
 	}
-	return p, src[size:], nil
+	return dst, nil
 }
 
 func cutText(s string) (text, rest string, ok bool) {

@@ -3,6 +3,7 @@ package value
 import (
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // Property is a named value of an event or a profile.
@@ -20,7 +21,9 @@ func (r *Reader) Properties() Properties { return r.properties(nil) }
 // PropertiesIn is Properties that stand behind those of room, as long as there is room. The rest of the room is returned with it; what
 // stands in it is not changed.
 func (r *Reader) PropertiesIn(room Properties) (p, rest Properties) {
-	p = r.properties(room[len(room):])
+	if p = r.properties(room[len(room):]); len(p) == 0 {
+		return nil, room
+	}
 	if n := len(room) + len(p); n <= cap(room) {
 		return p[:len(p):len(p)], room[:n]
 	}
@@ -142,28 +145,6 @@ func (p Properties) Merge(patch Properties) Properties {
 	return merged
 }
 
-// AppendClone appends copies of the properties that keep nothing alive but one text of their own size.
-func (p Properties) AppendClone(dst Properties) Properties {
-	size := 0
-	for i := range p {
-		size += len(p[i].Name) + len(p[i].Value.text)
-	}
-	var text strings.Builder
-	text.Grow(size)
-	for i := range p {
-		text.WriteString(p[i].Name)
-		text.WriteString(p[i].Value.text)
-	}
-	rest := text.String()
-	for i := range p {
-		c := p[i]
-		c.Name, rest = rest[:len(c.Name)], rest[len(c.Name):]
-		c.Value.text, rest = rest[:len(c.Value.text)], rest[len(c.Value.text):]
-		dst = append(dst, c)
-	}
-	return dst
-}
-
 // Append writes the properties as a JSON object.
 func (p Properties) Append(dst []byte) []byte {
 	dst = append(dst, '{')
@@ -176,3 +157,33 @@ func (p Properties) Append(dst []byte) []byte {
 	}
 	return append(dst, '}')
 }
+
+// Clone appends p to dst, with its text in room, and returns both. What it appends keeps nothing of p alive.
+func (p Properties) Clone(dst Properties, room []byte) (all Properties, text []byte) {
+	for i := range p {
+		c := p[i]
+		c.Name, room = Keep(room, c.Name)
+		c.Value.text, room = Keep(room, c.Value.text)
+		dst = append(dst, c)
+	}
+	return dst, room
+}
+
+// What memory for texts is taken by, bytes.
+const leastRoom, mostRoom = 64, 1024
+
+// Keep is a copy of s in room, in new memory where there is no place left in it, and room with the copy.
+func Keep(room []byte, s string) (text string, with []byte) {
+	if s == "" {
+		return "", room
+	}
+	if cap(room)-len(room) < len(s) {
+		room = make([]byte, 0, max(len(s), min(2*cap(room), mostRoom), leastRoom))
+	}
+	at := len(room)
+	room = append(room, s...)
+	return Borrow(room[at:]), room
+}
+
+// Borrow is b as a text, without a copy: it holds as long as nobody changes b.
+func Borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
