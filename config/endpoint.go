@@ -47,10 +47,10 @@ type Retry struct {
 	Final    []Statuses          `yaml:"final"`
 }
 
-// Batch takes only the values that ask for no batches.
+// Batch says how many triggers go in one request at most, and how long the first of them waits for others.
 type Batch struct {
-	Max    campaign.Unavailable `yaml:"max" neutral:"1"`
-	Linger campaign.Unavailable `yaml:"linger" neutral:"0s"`
+	Max    int               `yaml:"max"`
+	Linger campaign.Duration `yaml:"linger"`
 }
 
 func (e *Endpoint) setDefaults() { *e = DefaultEndpoint() }
@@ -70,6 +70,7 @@ func DefaultEndpoint() Endpoint {
 		MaxInFlight:  32,
 		Order:        "none",
 		OrderTimeout: 10 * minute,
+		Batch:        Batch{Max: 1},
 		Breaker:      Breaker{FailureRate: 0.5, MinSamples: 20, Window: 30 * second, Open: 30 * second},
 		MaxWaiting:   1_000_000,
 	}
@@ -99,6 +100,14 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	d.duration(at+".timeout", e.Timeout, 1, 600*second)
 	d.oneOf(at+".order", e.Order, "none", "user")
 	d.duration(at+".order_timeout", e.OrderTimeout, 1, year)
+	d.between(at+".batch.max", e.Batch.Max, 1, 1000)
+	d.duration(at+".batch.linger", e.Batch.Linger, 0, 600*second)
+	if e.Batch.Max > 1 && e.Order == "user" {
+		d.wrong(at+".batch", "", "`batch` cannot be beside `order: user`, which sends a user's triggers one at a time: leave one of them out")
+	}
+	if e.Batch.Max > 1 && (e.Method == "GET" || e.Method == "DELETE") {
+		d.wrong(at+".batch", "", "`batch`: a request with method %s has no body, which a batch is: leave `batch` out, or choose another method", e.Method)
+	}
 	if e.DisableAfter != nil {
 		d.duration(at+".disable_after", *e.DisableAfter, second, year)
 	}

@@ -114,6 +114,12 @@ func (l *laneRun) route(f *flight) error {
 			return err
 		}
 	}
+	if batch := o.batch(); batch.Max > 1 {
+		if l.batches.count[f.row.Endpoint] >= max(firstRoom, batch.Max) {
+			return l.keep(f, stage, 0)
+		}
+		return l.gather(o, f, batch, batch.Linger)
+	}
 	if !l.board(o, f) {
 		return l.keep(f, stage, 0)
 	}
@@ -122,12 +128,7 @@ func (l *laneRun) route(f *flight) error {
 
 // board puts a flight into an outlet. From then on, until its last result, parts of it belong to the outlet's goroutine.
 func (l *laneRun) board(o *outlet, f *flight) bool {
-	l.hand[f.key] = f
-	if !f.stored {
-		f.windowed = true
-		f.part.window.Add(f.row.Offset)
-		l.holds(f)
-	}
+	l.inHand(f)
 	if !o.offer(f) {
 		delete(l.hand, f.key)
 		return false
@@ -136,6 +137,16 @@ func (l *laneRun) board(o *outlet, f *flight) bool {
 		l.orders.front[f.sequence()] = f
 	}
 	return true
+}
+
+// inHand takes a flight in hand. Until it has a row it holds the position back.
+func (l *laneRun) inHand(f *flight) {
+	l.hand[f.key] = f
+	if !f.stored && !f.windowed {
+		f.windowed = true
+		f.part.window.Add(f.row.Offset)
+		l.holds(f)
+	}
 }
 
 // keep writes a delivery's row, and with it lets the position go on.
@@ -169,6 +180,12 @@ func (l *laneRun) pass(f *flight) {
 
 // keepUnknown lets a delivery wait for a configuration that knows it.
 func (l *laneRun) keepUnknown(f *flight) error {
+	if f.row.Batch != "" {
+		if err := f.part.book.Unbind(f.row.Batch); err != nil {
+			return err
+		}
+		f.row.Batch = ""
+	}
 	if err := l.keep(f, outbox.Unknown, time.Now().UnixMilli()+unknownFor); err != nil || f.row.Turn == 0 {
 		return err
 	}
@@ -248,6 +265,9 @@ func (l *laneRun) load(f *flight) error {
 
 // comes takes a delivery whose turn it is.
 func (l *laneRun) comes(p *part, d outbox.Delivery) error {
+	if l.hand[d.Key] != nil {
+		return nil // with others of its batch
+	}
 	// Others that came before it may have made it one too many.
 	if _, waits, err := p.book.Delivery(d.Key); !waits || err != nil {
 		return err
@@ -258,6 +278,9 @@ func (l *laneRun) comes(p *part, d outbox.Delivery) error {
 	}
 	if reason := l.sink.plan.Load().unknown(route{d.Campaign, d.Endpoint}); reason != "" && d.Stage == outbox.Unknown {
 		return l.refused(f, policy.Failed, reason, "no configuration within 10 minutes knew it")
+	}
+	if o := l.sink.outlet(d.Endpoint); o != nil && d.Batch != "" && l.sink.plan.Load().unknown(route{d.Campaign, d.Endpoint}) == "" {
+		return l.comesTogether(o, f)
 	}
 	return l.route(f)
 }

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/control"
@@ -26,6 +27,12 @@ const (
 	waitedTooLong   = "waited_too_long"
 )
 
+// Why an endpoint is disabled, as the control topic has it.
+const (
+	gone410      = "410"
+	disableAfter = "disable_after"
+)
+
 const (
 	maxText = 1 << 10 // bytes of an error that are recorded
 	maxURL  = 4 << 10
@@ -41,53 +48,96 @@ type result struct {
 	news     *control.State // what others have to know of it; nil: nothing
 	last     bool           // the goroutine is done with the flight
 	told     bool           // there is a record; without one nothing has happened, as when an attempt is cut off
+	again    bool           // of a batch that has other members now: it is to go with those
 	unknown  bool           // the plan does not know the flight's route
 }
 
 // attempt makes a flight's attempt, with tries in place, and tells its lane. It decides nothing that its lane has to commit.
 func (s *Sink) attempt(o *outlet, f *flight) {
+	if f.members != nil {
+		s.attemptBatch(o, f)
+		return
+	}
 	if f.lane.sending.Err() != nil {
 		f.lane.tell(result{f: f, last: true})
 		return
 	}
-	now, trigger := time.Now().UnixMilli(), f.trigger
-	if f.erased.Load() {
-		f.lane.tell(f.ends(policy.Dropped, erased, "", now))
+	now := time.Now().UnixMilli()
+	to := s.course(o, f)
+	r, ends := to.ends(f, now)
+	var rendered *request.Rendered
+	if !ends {
+		rendered, r, ends = to.render(f, request.Render, now)
+	}
+	if ends {
+		f.lane.tell(r)
 		return
 	}
-	plan := s.plan.Load()
-	e, client, gone := o.current()
-	content := plan.contents[route{trigger.Campaign, trigger.Endpoint}]
+	s.send(o, f, nil, to, rendered, now)
+}
+
+// course is where a flight goes, as the plan has it now.
+type course struct {
+	e       *endpoint // nil: the plan does not know it
+	client  *call.Client
+	content *request.Content // nil: the plan does not know it
+	gone    bool
+}
+
+func (s *Sink) course(o *outlet, f *flight) (c course) {
+	c.e, c.client, c.gone = o.current()
+	c.content = s.plan.Load().contents[route{f.row.Campaign, f.row.Endpoint}]
+	return c
+}
+
+// ends says that a flight ends before its request, and how.
+func (c *course) ends(f *flight, now int64) (r result, ends bool) {
 	switch {
-	case plan.unknown(route{trigger.Campaign, trigger.Endpoint}) != "" || e == nil || content == nil:
-		f.lane.tell(result{f: f, last: true, unknown: true})
-		return
-	case gone:
-		f.lane.tell(f.ends(policy.Failed, disabled, "", now))
-		return
-	case content.Expires > 0 && now > trigger.Time+content.Expires:
-		f.lane.tell(f.ends(policy.Dropped, expired, "", now))
-		return
+	case f.erased.Load():
+		return f.ends(policy.Dropped, erased, "", now), true
+	case c.e == nil || c.content == nil:
+		return result{f: f, last: true, unknown: true}, true
+	case c.gone:
+		return f.ends(policy.Failed, disabled, "", now), true
+	case c.content.Expires > 0 && now > f.trigger.Time+c.content.Expires:
+		return f.ends(policy.Dropped, expired, "", now), true
 	}
-	rendered, err := request.Render(e.target, content, trigger, f.raw, f.replay)
+	return r, false
+}
+
+// renderer is request.Render, or RenderMember.
+type renderer = func(*request.Target, *request.Content, *record.Trigger, []byte, int64) (*request.Rendered, error)
+
+// render renders a flight's request; where that drops it, the flight ends.
+func (c *course) render(f *flight, by renderer, now int64) (rendered *request.Rendered, r result, ends bool) {
+	rendered, err := by(c.e.target, c.content, f.trigger, f.raw, f.replay)
 	var dropped *request.DroppedError
 	if errors.As(err, &dropped) {
-		f.lane.tell(f.ends(policy.Dropped, dropped.Reason, client.Secrets().HideAndCut(dropped.Detail, maxText), now))
-		return
+		return nil, f.ends(policy.Dropped, dropped.Reason, c.client.Secrets().HideAndCut(dropped.Detail, maxText), now), true
 	}
+	return rendered, r, false
+}
+
+// send sends what has been rendered of a flight, or of its members.
+func (s *Sink) send(o *outlet, f *flight, members []*flight, to course, rendered *request.Rendered, now int64) {
 	if rendered.Header.Get("user-agent") == "" {
 		rendered.Header.Set("user-agent", s.agent)
 	}
-	t := try{s: s, o: o, f: f, e: e, attempts: f.attempts, place: f.place, url: client.Secrets().HideAndCut(rendered.Shown, maxURL)}
-	if content.Expires > 0 {
-		t.expires = trigger.Time + content.Expires
+	t := try{s: s, o: o, f: f, members: members, e: to.e, attempts: f.attempts, place: f.place, expires: to.content.Expires, url: to.client.Secrets().HideAndCut(rendered.Shown, maxURL)}
+	if members == nil {
+		t.alone[0] = f
+		t.members = t.alone[:]
 	}
 	if f.attempts == 0 {
-		s.metrics.firstAttempt(o.name, now-trigger.EmittedAt)
+		s.metrics.firstAttempt(o.name, now-f.trigger.EmittedAt)
 	}
-	client.Do(f.lane.sending, rendered.Request, t.ended)
+	to.client.Do(f.lane.sending, rendered.Request, t.ended)
 	if !t.last {
-		f.lane.tell(result{f: f, last: true})
+		results := make([]result, len(t.members))
+		for i, m := range t.members {
+			results[i] = result{f: m, last: true}
+		}
+		f.lane.tell(results...)
 	}
 }
 
@@ -96,10 +146,12 @@ type try struct {
 	s        *Sink
 	o        *outlet
 	f        *flight
+	members  []*flight // of a batch; else the flight itself
+	alone    [1]*flight
 	e        *endpoint
 	attempts int
 	place    int
-	expires  int64 // ms since the epoch; 0: never
+	expires  int64 // ms after a trigger's time; 0: never
 	url      string
 	last     bool
 }
@@ -121,24 +173,35 @@ func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 	} else if cause == disableAfter { // another attempt has told
 		cause = ""
 	}
-	r := result{f: t.f, verdict: v, disables: cause, news: news, told: true, last: !v.Quick, record: t.f.record(t.attempts, v.Outcome, v.Reason, a.Ended)}
-	r.record.Sent, r.record.Status, r.record.Latency = true, int64(a.Status), a.Ended-a.Started
-	r.record.Error, r.record.URL, r.record.Response, r.record.OutOfOrder = a.Error, t.url, a.Response, t.f.ahead
-	if v.Outcome == policy.Retry {
-		r.record.NextAttempt = v.Next
-		if r.wake = v.Next; t.expires > 0 && t.expires < v.Next && !v.Quick {
-			r.wake = t.expires + 1
-		}
+	t.last = !v.Quick
+	var room [1]result
+	results := room[:0]
+	for _, f := range t.members {
+		results = append(results, t.result(f, &a, &v))
 	}
-	t.s.metrics.attempt(&r.record)
-	t.s.log.Info("attempt", append(attemptFields(&r.record), zap.Int64("since_emitted_ms", a.Started-t.f.trigger.EmittedAt))...)
-	t.last = r.last
-	t.f.lane.tell(r)
+	results[0].disables, results[0].news = cause, news
+	t.s.metrics.attempt(&results[0].record)
+	t.s.log.Info("attempt", append(attemptFields(&results[0].record, len(t.members)), zap.Int64("since_emitted_ms", a.Started-t.f.trigger.EmittedAt))...)
+	t.f.lane.tell(results...)
 	return time.Duration(max(0, v.Next-a.Ended)) * time.Millisecond, v.Quick
 }
 
-// attemptFields are the fields of the one line that there is per attempt.
-func attemptFields(r *delivery.Record) []zap.Field {
+// result is what an attempt comes to for one delivery.
+func (t *try) result(f *flight, a *call.Answer, v *policy.Verdict) result {
+	r := result{f: f, verdict: *v, told: true, last: t.last, record: f.record(t.attempts, v.Outcome, v.Reason, a.Ended)}
+	r.record.Sent, r.record.Status, r.record.Latency, r.record.Batch = true, int64(a.Status), a.Ended-a.Started, t.f.batch
+	r.record.Error, r.record.URL, r.record.Response, r.record.OutOfOrder = a.Error, t.url, a.Response, f.ahead
+	if v.Outcome == policy.Retry {
+		r.record.NextAttempt, r.wake = v.Next, v.Next
+		if expires := f.trigger.Time + t.expires; t.expires > 0 && expires < v.Next && t.last {
+			r.wake = expires + 1
+		}
+	}
+	return r
+}
+
+// attemptFields are the fields of the one line that there is per attempt, of a batch with the first of its members.
+func attemptFields(r *delivery.Record, members int) []zap.Field {
 	fields := []zap.Field{
 		zap.String("trigger", r.TriggerID), zap.String("campaign", r.Campaign), zap.String("version", r.Version), zap.String("user", r.User),
 		zap.String("endpoint", r.Endpoint), zap.Int64("attempt", r.Attempt), zap.String("outcome", r.Outcome),
@@ -151,7 +214,7 @@ func attemptFields(r *delivery.Record) []zap.Field {
 		fields = append(fields, zap.String("reason", r.Reason), zap.String("error", r.Error), zap.String("response", r.Response))
 	}
 	if r.Batch != "" {
-		fields = append(fields, zap.String("batch", r.Batch))
+		fields = append(fields, zap.String("batch", r.Batch), zap.Int("members", members))
 	}
 	if r.OutOfOrder {
 		fields = append(fields, zap.Bool("out_of_order", true))
@@ -174,8 +237,10 @@ type flight struct {
 	kind     int // first or again
 	attempts int // made before
 	place    int
-	ahead    bool // others of its user that came before it are still open
-	look     bool // it is the look of a half-open breaker; set by its outlet
+	members  []*flight // of a batch, which has no row of its own
+	batch    string    // its webhook-id
+	ahead    bool      // others of its user that came before it are still open
+	look     bool      // it is the look of a half-open breaker; set by its outlet
 
 	row      outbox.Delivery // as it would be, or is, in its row
 	stored   bool            // it has a row
@@ -186,7 +251,13 @@ type flight struct {
 }
 
 // size is what a flight takes in memory, about.
-func (f *flight) size() int { return 2*len(f.raw) + 1024 }
+func (f *flight) size() int {
+	n := 2*len(f.raw) + 1024
+	for _, m := range f.members {
+		n += m.size()
+	}
+	return n
+}
 
 // record begins a record of the delivery.
 func (f *flight) record(attempts int, outcome policy.Outcome, reason string, now int64) delivery.Record {
@@ -201,4 +272,90 @@ func (f *flight) ends(outcome policy.Outcome, reason, detail string, now int64) 
 	r.record = f.record(f.attempts, outcome, reason, now)
 	r.record.Error = detail
 	return r
+}
+
+// learn takes what an attempt tells of the endpoint: its breaker, and its rate. first says that a try in place may follow.
+func (o *outlet) learn(f *flight, a *call.Answer, first bool) (look int64, held bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.endpoint == nil {
+		return 0, true
+	}
+	looked := f.look
+	f.look = false
+	l := o.gate.End(o.endpoint.Breaker, a.Answer, a.Started, looked, first)
+	if l.Changed {
+		if l.Phase == policy.Open && !looked {
+			o.log.Warn("breaker is open: what is for the endpoint waits", zap.String("endpoint", o.name), zap.Int64("open_ms", o.endpoint.Breaker.Open))
+		} else if l.Phase == policy.Normal {
+			o.log.Info("breaker is closed again", zap.String("endpoint", o.name))
+		}
+		o.pump()
+	}
+	return l.Look, l.Held
+}
+
+// tally notes how an attempt ended for `disable_after`. It returns why the endpoint is to be disabled, and what others have to know.
+func (o *outlet) tally(e *endpoint, success bool, now int64) (disables string, news *control.State) {
+	if e.DisableAfter == 0 {
+		return "", nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.endpoint == nil || o.endpoint.print != e.print {
+		return "", nil
+	}
+	t := o.failing.End(e.DisableAfter, success, now)
+	o.metrics.fails(o.name, t.Share)
+	if t.Warn > 0 {
+		o.metrics.warned(o.name, t.Warn)
+		o.log.Warn("endpoint fails: no attempt has succeeded for so much of disable_after, after all of which it is disabled", zap.String("endpoint", o.name),
+			zap.Int("percent", t.Warn), zap.Time("since", time.UnixMilli(t.Told.Since).UTC()), zap.Duration("disable_after", time.Duration(e.DisableAfter)*time.Millisecond))
+	}
+	if t.Tell {
+		news = tells(o.name, e.print, t.Told, now)
+	}
+	if t.Disable {
+		disables = disableAfter
+	}
+	return disables, news
+}
+
+// tells is what the control topic says of an endpoint that fails, or does no longer.
+func tells(endpoint, print string, t policy.Told, now int64) *control.State {
+	s := &control.State{Endpoint: endpoint, State: control.Failing, Print: print, Time: calendar.FormatTime(now), Warned: t.Warned}
+	if t.Since != 0 {
+		s.Since = calendar.FormatTime(t.Since)
+	}
+	return s
+}
+
+// hear takes what the control topic says of an endpoint that fails. again says that this process knows better.
+func (o *outlet) hear(s control.State) (again bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.endpoint == nil || o.endpoint.print != s.Print || s.At() < o.stateAt {
+		return false
+	}
+	return o.failing.Hear(policy.Told{Since: s.Began(), Warned: s.Warned}, s.At())
+}
+
+// forgive begins the clock of `disable_after` anew: somebody has paused or resumed the endpoint.
+func (o *outlet) forgive(at int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stateAt = max(o.stateAt, at)
+	o.failing = policy.Failing{}
+	o.metrics.fails(o.name, 0)
+}
+
+// untold is what the control topic has still to say of the endpoint, by what this process knows; nil: nothing.
+func (o *outlet) untold(now int64) *control.State {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t, is := o.failing.Unsaid()
+	if !is || o.endpoint == nil || o.endpoint.DisableAfter == 0 {
+		return nil
+	}
+	return tells(o.name, o.endpoint.print, t, now)
 }

@@ -21,7 +21,8 @@ import (
 
 // TestChaos sends triggers to receivers that do anything, through two sinks that crash, stop and come back at any moment, on their
 // disks or on new ones, while users are erased and cycles are aborted. In the end every trigger has exactly one final record, one
-// that was delivered was received, those of the endpoint with an order kept it, and nothing is left behind.
+// that was delivered was received, those of the endpoint with an order kept it, a batch was the same
+// each time it was sent, and nothing is left behind.
 func TestChaos(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -61,22 +62,24 @@ func chaos(t *testing.T, w *world, r *rand.Rand, padding int) {
 			time.Sleep(time.Duration(random(300)) * time.Millisecond)
 		}
 	}
-	a, b := w.receive("a", misbehave), w.receive("b", misbehave)
+	a, b, c := w.receive("a", misbehave), w.receive("b", misbehave), w.receive("c", misbehave)
 	var endpoints []Endpoint
-	for _, r := range []*receiver{a, b} {
+	for _, r := range []*receiver{a, b, c} {
 		e := r.endpoint()
 		e.Retry.Schedule, e.Retry.Quick, e.Retry.Jitter, e.MaxInFlight = []int64{1_000, 3_000, 9_000, 27_000, 81_000}, 2, 0.2, 4
-		e.InOrder = r == b
+		if e.InOrder = r == b; r == c {
+			e.Batch = Batch{Max: 4, Linger: 500}
+		}
 		endpoints = append(endpoints, e)
 	}
-	plan := w.plan(endpoints, delivers("c", to(a), to(b)))
+	plan := w.plan(endpoints, delivers("c", to(a), to(b), to(c)))
 	little := func(c *Config) { c.Memory = 1 }
 	running := [2]*process{w.launch(nil, plan, little), w.launch(nil, plan, little)}
 	sent, inOrder := 0, map[string][]string{}
 	for range 25 {
 		var records []*kgo.Record
 		for range random(15) {
-			id, user, to := fmt.Sprintf("trg_%d", sent), fmt.Sprint(random(5)), []string{"a", "b"}[random(2)]
+			id, user, to := fmt.Sprintf("trg_%d", sent), fmt.Sprint(random(5)), []string{"a", "b", "c"}[random(3)]
 			records = append(records, padded(id, user, to, padding))
 			if to == "b" {
 				inOrder[user] = append(inOrder[user], id)
@@ -124,6 +127,16 @@ func chaos(t *testing.T, w *world, r *rand.Rand, padding int) {
 	for _, g := range append(a.requests(), b.requests()...) {
 		received[g.id] = true
 	}
+	batches := map[string]string{}
+	for _, g := range c.requests() {
+		if body, again := batches[g.id]; again && body != g.body {
+			t.Errorf("two requests are %s and are not the same", g.id)
+		}
+		batches[g.id] = g.body
+		for _, id := range membersOf(t, g) {
+			received[id] = true
+		}
+	}
 	failed := 0
 	for id, records := range w.deliveries() {
 		last := records[len(records)-1]
@@ -141,8 +154,8 @@ func chaos(t *testing.T, w *world, r *rand.Rand, padding int) {
 		t.Errorf("out of order:\n%s", strings.Join(wrong, "\n"))
 	}
 	for _, p := range running {
-		if n := p.rows('e') + p.rows('t') + p.rows('w'); n != 0 {
-			t.Errorf("%d rows of erasures, turns and waits are left", n)
+		if n := p.rows('e') + p.rows('t') + p.rows('s') + p.rows('w'); n != 0 {
+			t.Errorf("%d rows of erasures, turns, batches and waits are left", n)
 		}
 		p.stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/deadletter"
 	"github.com/tripline/tripline/sink/delivery"
 	"github.com/tripline/tripline/sink/outbox"
@@ -159,6 +160,12 @@ func (l *laneRun) settle(r *result) error {
 	case r.unknown:
 		l.drop(f)
 		return l.keepUnknown(f)
+	case r.again:
+		l.drop(f)
+		if o := l.sink.outlet(f.row.Endpoint); o != nil {
+			return l.gather(o, f, o.batch(), 0)
+		}
+		return l.keepUnknown(f)
 	case !r.told:
 		l.drop(f)
 		return nil
@@ -224,4 +231,29 @@ func (l *laneRun) produce(f *flight, r *delivery.Record) {
 	l.cycle.add(&kgo.Record{Topic: l.sink.cfg.Deliveries, Key: []byte(f.row.User), Value: r.Append(nil), Timestamp: time.UnixMilli(r.Time),
 		Headers: []kgo.RecordHeader{{Key: "tripline-id", Value: []byte(r.TriggerID)}, {Key: "tripline-campaign", Value: []byte(r.Campaign)},
 			{Key: "content-type", Value: []byte("application/json")}}})
+}
+
+// retell tells what the control topic does not say.
+func (l *laneRun) retell() {
+	now := time.Now().UnixMilli()
+	for _, o := range l.sink.all() {
+		if s := o.untold(now); s != nil {
+			l.cycle.add(s.Record(l.sink.controlTopic()))
+		}
+	}
+}
+
+// disabled tells the group, in the transaction of the attempt that met it, that an endpoint is disabled.
+func (l *laneRun) disabled(cause string, r *delivery.Record) {
+	e := l.sink.plan.Load().endpoints[r.Endpoint]
+	if e == nil {
+		return
+	}
+	why := "it answered 410"
+	if cause == disableAfter {
+		why = "no attempt has succeeded for all of disable_after"
+	}
+	l.sink.log.Error("endpoint is disabled: "+why+"; what waits for it fails until its url, method or auth change or `tripline endpoint resume`",
+		zap.String("endpoint", r.Endpoint), zap.String("trigger", r.TriggerID))
+	l.cycle.add(control.Record(l.sink.controlTopic(), r.Endpoint, cause, e.print, r.TriggerID, r.Time))
 }

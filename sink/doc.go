@@ -12,7 +12,8 @@
 //     failed becomes a dead letter.
 //  5. It commits records, rows and position in one transaction (package state/lane), beside everything else.
 //  6. order.go lets the deliveries of one user to an endpoint with `order: user` go one after another: what is behind others waits in rows.
-//  7. admit.go takes what is due out of its row, and what waits for room out of its queue; sweep.go finds what must not wait any
+//  7. batch.go lets deliveries go together where the endpoint has it so: who is in a batch is in committed rows before it is sent.
+//  8. admit.go takes what is due out of its row, and what waits for room out of its queue; sweep.go finds what must not wait any
 //     longer: of erased users, of endpoints that have gone, of more than may wait.
 //
 // # Guarantees
@@ -30,6 +31,9 @@
 //   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the
 //     memory finds it so. Whoever asks for due timers leaves out what is in hand.
 //   - Erasure is noted in a row until nothing of the user is left in rows or memory: the walk that looks for it may be cut short.
+//   - A batch has the same members and the same webhook-id on every attempt, over crashes too. Where one of them ends while it waits
+//     (erased, expired, too many), the rest is another batch with another id, and with their place in the schedule.
+//   - The members of a batch are of one partition: no transaction of another one has a say in it.
 //   - A 410 holds for the endpoint as it was configured: the control record names a print of method, url and auth. Of secrets it
 //     has eight bits of a hash, by which no guess can be confirmed; so one change of a secret in 256 goes unseen, and
 //     `tripline endpoint resume` tries again.

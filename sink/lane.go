@@ -34,8 +34,9 @@ type laneRun struct {
 	wake    chan struct{} // there are results, or the sink has something new
 	news    bool          // of the plan or of endpoints' states
 
-	hand   map[string]*flight // by key: waiting in an outlet, or in flight
-	orders orders
+	hand    map[string]*flight // by key: waiting in an outlet, or in flight
+	orders  orders
+	batches batches
 
 	cycle     cycle
 	committed chan error // of the commit that runs; nil: none runs
@@ -71,7 +72,7 @@ func (s *Sink) loop(ctx context.Context, ln *lane.Lane) error {
 	}
 	sending, cut := context.WithCancel(context.Background())
 	defer cut()
-	l := &laneRun{sink: s, lane: ln, sending: sending, wake: make(chan struct{}, 1), hand: map[string]*flight{}, orders: newOrders(), found: make(chan found), quit: make(chan struct{})}
+	l := &laneRun{sink: s, lane: ln, sending: sending, wake: make(chan struct{}, 1), hand: map[string]*flight{}, orders: newOrders(), batches: newBatches(), found: make(chan found), quit: make(chan struct{})}
 	for _, p := range ln.Partitions() {
 		book, err := outbox.Open(p.State)
 		if err != nil {
@@ -199,7 +200,7 @@ func (l *laneRun) turn() error {
 	for _, p := range l.parts {
 		l.walk(p)
 	}
-	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill} {
+	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill, l.close, l.boardFormed} {
 		if l.full() {
 			break
 		}
@@ -223,6 +224,9 @@ func (l *laneRun) rest() time.Duration {
 	if !l.full() && (l.taking != nil || l.ripe() || len(l.orders.moved) > 0) {
 		until = now
 	}
+	if l.batches.closes != 0 && !l.full() {
+		until = min(until, l.batches.closes)
+	}
 	for _, p := range l.parts {
 		if p.sweep.wanted() && !p.sweep.walks && l.done >= p.sweep.after {
 			until = min(until, p.sweep.rest)
@@ -243,9 +247,9 @@ func (l *laneRun) full() bool {
 }
 
 // tell is how the goroutine of a flight gives its results.
-func (l *laneRun) tell(r result) {
+func (l *laneRun) tell(r ...result) {
 	l.mu.Lock()
-	l.results = append(l.results, r)
+	l.results = append(l.results, r...)
 	l.mu.Unlock()
 	l.signal()
 }
@@ -273,6 +277,7 @@ func (l *laneRun) stop(failed error, cut func()) error {
 			l.drop(f)
 		}
 	}
+	l.dropGathered()
 	timer := time.AfterFunc(graceTime, cut)
 	defer timer.Stop()
 	for len(l.hand) > 0 {
@@ -283,7 +288,7 @@ func (l *laneRun) stop(failed error, cut func()) error {
 		for i := range results {
 			r := &results[i]
 			switch {
-			case failed == nil:
+			case failed == nil && !r.again:
 				failed = l.settle(r)
 			case r.last:
 				l.drop(r.f)
@@ -315,6 +320,9 @@ func (l *laneRun) stop(failed error, cut func()) error {
 
 // drop lets go of a flight as if it had not begun: its row, or its record in `triggers`, brings it back.
 func (l *laneRun) drop(f *flight) {
+	for _, m := range f.members {
+		l.drop(m)
+	}
 	delete(l.hand, f.key)
 	f.part.sweep.vain = false
 	if s := f.sequence(); l.orders.front[s] == f {

@@ -30,6 +30,24 @@ func newOrders() orders {
 	return orders{front: map[sequence]*flight{}, parked: map[sequence][]outbox.Delivery{}, keys: map[string]bool{}}
 }
 
+// mayOrder reports whether an endpoint keeps an order, or is not known, so that it may when it is.
+func (p *Plan) mayOrder(endpoint string) bool {
+	e := p.endpoints[endpoint]
+	return e == nil || e.InOrder
+}
+
+// keepsBehind reports whether a delivery may be behind others.
+func (p *Plan) keepsBehind(d outbox.Delivery) bool {
+	return p.unknown(route{d.Campaign, d.Endpoint}) == "" && p.endpoints[d.Endpoint].InOrder
+}
+
+func (p *Plan) orderTimeout(endpoint string) int64 {
+	if e := p.endpoints[endpoint]; e != nil {
+		return e.OrderTimeout
+	}
+	return 0
+}
+
 // inOrder reports whether an endpoint keeps an order.
 func (o *outlet) inOrder() bool {
 	o.mu.Lock()

@@ -145,6 +145,18 @@ func (o *outlet) offer(f *flight) bool {
 	if o.roomFor(f.lane, f.kind) <= 0 {
 		return false
 	}
+	o.admit(f)
+	return true
+}
+
+// accept is offer for what has had its room before.
+func (o *outlet) accept(f *flight) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.admit(f)
+}
+
+func (o *outlet) admit(f *flight) {
 	if o.lanes[f.lane] == nil {
 		o.lanes[f.lane] = new([2]int)
 	}
@@ -152,7 +164,6 @@ func (o *outlet) offer(f *flight) bool {
 	o.bytes += f.size()
 	o.queues[f.kind] = append(o.queues[f.kind], f)
 	o.pump()
-	return true
 }
 
 // pump starts what may start. The lock is held.
@@ -296,27 +307,6 @@ func (o *outlet) stop() {
 	if o.client != nil {
 		o.client.Close()
 	}
-}
-
-// learn takes what an attempt tells of the endpoint: its breaker, and its rate. first says that a try in place may follow.
-func (o *outlet) learn(f *flight, a *call.Answer, first bool) (look int64, held bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.endpoint == nil {
-		return 0, true
-	}
-	looked := f.look
-	f.look = false
-	l := o.gate.End(o.endpoint.Breaker, a.Answer, a.Started, looked, first)
-	if l.Changed {
-		if l.Phase == policy.Open && !looked {
-			o.log.Warn("breaker is open: what is for the endpoint waits", zap.String("endpoint", o.name), zap.Int64("open_ms", o.endpoint.Breaker.Open))
-		} else if l.Phase == policy.Normal {
-			o.log.Info("breaker is closed again", zap.String("endpoint", o.name))
-		}
-		o.pump()
-	}
-	return l.Look, l.Held
 }
 
 // pace sets the rate anew: this process's part of what the group may do. The lock is held.

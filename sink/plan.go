@@ -16,7 +16,6 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 	"github.com/tripline/tripline/sink/auth"
 	"github.com/tripline/tripline/sink/call"
-	"github.com/tripline/tripline/sink/outbox"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
 )
@@ -43,6 +42,8 @@ type Endpoint struct {
 
 	InOrder      bool  // a user's triggers go one after another
 	OrderTimeout int64 // how long one of them may keep others behind it; 10 minutes
+
+	Batch Batch
 
 	MaxInFlight  int // attempts at a time in this process, half of them kept for first attempts; 32
 	MaxWaiting   int // of more deliveries that wait, the oldest fail; 1,000,000
@@ -172,6 +173,10 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	}
 	wrong(e.Limit.PerSecond < 0, "rate_limit.per_second", "expected a number above zero")
 	wrong(e.Limit.Burst < 0, "rate_limit.burst", "expected at least 1")
+	wrong(e.Batch.Max < 0, "batch.max", "expected at least 1")
+	wrong(e.Batch.Linger < 0, "batch.linger", "expected a duration, or 0s")
+	wrong(e.Batch.Max > 1 && e.InOrder, "batch", "cannot be beside `order: user`, which sends a user's triggers one at a time: leave one of them out")
+	wrong(e.Batch.Max > 1 && target != nil && target.Bodyless(), "batch", "method "+e.Method+" sends no body, which a batch is: leave one of them out")
 	wrong(e.DisableAfter < 0, "disable_after", "expected a duration above zero")
 	wrong(e.OrderTimeout < 0, "order_timeout", "expected a duration above zero")
 	wrong(e.MaxInFlight < 0, "max_in_flight", "expected at least 1")
@@ -222,6 +227,9 @@ func (p *Plan) content(d campaign.Delivery) (*request.Content, []request.Problem
 	if to != nil && to.target.Bodyless() && d.Body != "" {
 		problems = append(problems, request.Problem{Path: "body", Message: "the endpoint " + to.Name + " has method " + to.Method + ", which sends no body"})
 	}
+	if to != nil && content != nil && to.Batch.Max > 1 && content.NoBatch() != "" {
+		problems = append(problems, request.Problem{Path: "content_type", Message: content.NoBatch()})
+	}
 	return content, problems
 }
 
@@ -256,24 +264,6 @@ func (p *Plan) unknown(to route) string {
 		return unknownCampaign
 	}
 	return unknownEndpoint
-}
-
-// mayOrder reports whether an endpoint keeps an order, or is not known, so that it may when it is.
-func (p *Plan) mayOrder(endpoint string) bool {
-	e := p.endpoints[endpoint]
-	return e == nil || e.InOrder
-}
-
-// keepsBehind reports whether a delivery may be behind others.
-func (p *Plan) keepsBehind(d outbox.Delivery) bool {
-	return p.unknown(route{d.Campaign, d.Endpoint}) == "" && p.endpoints[d.Endpoint].InOrder
-}
-
-func (p *Plan) orderTimeout(endpoint string) int64 {
-	if e := p.endpoints[endpoint]; e != nil {
-		return e.OrderTimeout
-	}
-	return 0
 }
 
 // Hide replaces what is secret of an endpoint in a text that is shown.
@@ -351,6 +341,9 @@ func (p *Plan) Probe(ctx context.Context, network call.Network, endpoint, name, 
 	rendered, err := request.Render(e.target, content, &sample, sample.Append(nil, now), 0)
 	if err != nil {
 		return nil, fmt.Errorf("the sample, which has one event and an empty profile, is not sent: %w", err)
+	}
+	if e.Batch.Max > 1 {
+		rendered = request.Join(e.target, content, name, request.BatchID([]string{sample.ID}), []*request.Rendered{rendered})
 	}
 	rendered.Header.Set("webhook-test", "true")
 	if rendered.Header.Get("user-agent") == "" {

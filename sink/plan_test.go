@@ -24,8 +24,11 @@ func TestCompileFindsAllProblems(t *testing.T) {
 		{Name: strings.Repeat("n", 513), URL: "https://ops.example.com/{{ Profile.x | nope }}"},
 		{Name: "auth", URL: "https://ops.example.com", Headers: map[string]string{"authorization": "x"}, Auth: auth.Config{Basic: &auth.Basic{Username: "u"}},
 			TLS: call.TLS{Cert: "x"}},
+		{Name: "batch", URL: "https://ops.example.com", Batch: Batch{Max: 2}},
+		{Name: "bodyless", URL: "https://ops.example.com", Method: "DELETE", Batch: Batch{Max: 2}},
+		{Name: "ordered", URL: "https://ops.example.com", InOrder: true, Batch: Batch{Max: 2}},
 	}, []campaign.Definition{
-		{Name: "a", Deliver: []campaign.Delivery{{Endpoint: "OPS"}}},
+		{Name: "a", Deliver: []campaign.Delivery{{Endpoint: "OPS"}, {Endpoint: "batch", Body: "hello", ContentType: "text/plain"}}},
 		{Name: "b", Deliver: []campaign.Delivery{{Endpoint: "ops"}, body}},
 	})
 	if plan != nil {
@@ -46,7 +49,8 @@ func TestCompileFindsAllProblems(t *testing.T) {
 		"endpoint 1 name: the endpoint ops is there twice", "endpoint 2 url: expected https", "endpoint 2 url: 127.1 reads as the address 127.0.0.1",
 		"endpoint 2 headers.Host: cannot be set", "endpoint 2 name: is required", "endpoint 2 timeout: ", "endpoint 2 retry.jitter: ",
 		"endpoint 2 retry.quick: ", "endpoint 2 max_in_flight: ", "endpoint 2 max_waiting: ", "endpoint 2 retry.schedule[0]: ",
-		"endpoint 3 url: unknown filter nope", "endpoint 3 name: has more", "campaign 0 deliver.endpoint: there is no endpoint OPS|ops",
+		"endpoint 3 url: unknown filter nope", "endpoint 3 name: has more", "endpoint 6 batch: method DELETE sends no body", "endpoint 7 batch: cannot be beside `order: user`", "campaign 0 deliver[1].content_type: a batch is a JSON array",
+		"campaign 0 deliver[0].endpoint: there is no endpoint OPS|ops",
 		"endpoint 4 auth.basic.password: is required", "endpoint 4 headers.authorization: cannot be set beside `auth`", "endpoint 4 tls.cert: belongs",
 		"campaign 1 deliver[1].body: unknown filter upcse", "campaign 1 deliver[1].body: the endpoint ops has method GET",
 	} {
@@ -58,7 +62,7 @@ func TestCompileFindsAllProblems(t *testing.T) {
 			t.Errorf("missing: %s", want)
 		}
 	}
-	if len(got) != 19 {
+	if len(got) != 22 {
 		t.Errorf("%d problems: %s", len(got), strings.Join(got, "\n"))
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -250,11 +251,17 @@ func (w *chaos) listen(port int, seed uint64) *hook {
 }
 
 func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
 		return
 	}
+	var members []struct{ Data struct{ ID string } }
+	_ = json.Unmarshal(body, &members) // of a batch; what goes alone is no array
 	h.mu.Lock()
 	h.seen[r.Header.Get("webhook-id")]++
+	for _, m := range members {
+		h.seen[m.Data.ID]++
+	}
 	mood, patience := h.rng.IntN(12), time.Duration(h.rng.IntN(20_000))*time.Millisecond
 	h.mu.Unlock()
 	if h.calm.Load() {

@@ -36,7 +36,8 @@ var (
 	chaosFrom  = flag.Uint64("from", 1, "the first of them")
 )
 
-// TestChaos is the whole line in one bubble of fake time: three brokers, three processors, two sinks and two receivers,
+// TestChaos is the whole line in one bubble of fake time: three brokers, three processors, two sinks and three receivers (one in
+// an order, one in batches),
 // random campaigns (twin.Crowd) and load, and faults of all that can be simulated. In the end everything must be whole; see
 // chaos_whole_test.go.
 //
@@ -87,7 +88,7 @@ func newCrowd(t *testing.T, seed uint64) *crowd {
 		if i > 0 {
 			c.text += "\n---\n"
 		}
-		c.text += strings.Replace(one.YAML(), "endpoint: e}", fmt.Sprintf("endpoint: %c}", 'a'+i%2), 1)
+		c.text += strings.Replace(one.YAML(), "endpoint: e}", fmt.Sprintf("endpoint: %c}", 'a'+i%3), 1)
 	}
 	file := filepath.Join(t.TempDir(), "campaigns.yaml")
 	if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
@@ -177,9 +178,13 @@ func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
 		t.Fatal(err)
 	}
 	var endpoints []sink.Endpoint
-	for i, name := range []string{"a", "b"} {
+	for i, name := range []string{"a", "b", "c"} {
 		w.hooks = append(w.hooks, w.listen(8001+i, seed))
-		endpoints = append(endpoints, sink.Endpoint{Name: name, URL: fmt.Sprintf("http://%s.example:%d/hook", name, 8001+i), AllowPrivate: true,
+		batch := sink.Batch{}
+		if name == "c" {
+			batch = sink.Batch{Max: 4, Linger: 300}
+		}
+		endpoints = append(endpoints, sink.Endpoint{Name: name, Batch: batch, URL: fmt.Sprintf("http://%s.example:%d/hook", name, 8001+i), AllowPrivate: true,
 			Timeout: 5_000, MaxInFlight: 4, InOrder: name == "b", Retry: policy.Backoff{Schedule: []int64{1_000, 3_000, 9_000, 27_000}, Quick: 2, Jitter: 0.2}})
 	}
 	plan, problems := sink.Compile(endpoints, c.defs)

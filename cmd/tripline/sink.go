@@ -114,7 +114,7 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 		return out
 	}
 	out := sink.Endpoint{Name: e.Name, URL: e.URL.Reveal(), Method: e.Method, Headers: texts(e.Headers), Query: texts(e.Query),
-		Timeout: int64(e.Timeout), Success: statuses(e.Success), InOrder: e.Order == "user", OrderTimeout: int64(e.OrderTimeout),
+		Timeout: int64(e.Timeout), Success: statuses(e.Success), InOrder: e.Order == "user", OrderTimeout: int64(e.OrderTimeout), Batch: sink.Batch{Max: e.Batch.Max, Linger: int64(e.Batch.Linger)},
 		MaxInFlight: e.MaxInFlight, MaxWaiting: e.MaxWaiting, AllowPrivate: e.AllowPrivate,
 		Retry: policy.Backoff{Jitter: float64(e.Retry.Jitter), Quick: e.Retry.Quick, On: statuses(e.Retry.On), Final: statuses(e.Retry.Final)}}
 	if b := e.Breaker; b.MinSamples > 0 {
@@ -202,6 +202,7 @@ func checks() config.Checks {
 	type named struct {
 		properties []string
 		others     bool
+		batch      bool
 	}
 	endpoints := map[string]named{}
 	return config.Checks{
@@ -211,7 +212,7 @@ func checks() config.Checks {
 			target, problems := request.NewTarget(request.Endpoint{Method: x.Method, URL: x.URL, Headers: x.Headers, Query: x.Query, Signing: x.Signing, AllowPrivate: x.AllowPrivate})
 			if target != nil {
 				properties, others := target.Properties()
-				endpoints[e.Name] = named{properties, others}
+				endpoints[e.Name] = named{properties, others, e.Batch.Max > 1}
 			}
 			return found(append(problems, x.Identity()...))
 		},
@@ -221,6 +222,9 @@ func checks() config.Checks {
 			out := config.Delivery{Problems: found(problems), Properties: of.properties, Others: of.others}
 			if content != nil {
 				names, others := content.Properties()
+				if of.batch && content.NoBatch() != "" {
+					out.Problems = append(out.Problems, campaign.Problem{Path: "content_type", Message: content.NoBatch()})
+				}
 				out.Properties, out.Others = slices.Concat(out.Properties, names), out.Others || others
 			}
 			return out

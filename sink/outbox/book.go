@@ -159,6 +159,9 @@ func (b *Book) End(d Delivery, waited bool, until int64) (freed *Delivery, err e
 		if d.Turn != 0 {
 			freed, err = b.leaveTurn(d)
 		}
+		if d.Batch != "" && err == nil {
+			err = b.Unbind(d.Batch)
+		}
 	}
 	b.put(state.Row{Key: endedKey(d.Key), Due: until, Content: []byte{format}})
 	return freed, err

@@ -7,6 +7,7 @@
 //	e<user>        a user was erased: offset of the tombstone in `triggers`
 //	q<endpoint>    part 0: how many deliveries wait, and where its two queues begin and end
 //	               part n: keys of deliveries that are due but had no room in memory, in order
+//	s<batch>       part 0: how many members of a batch have not left it; part 1: the keys of all
 //	t<endpoint,user> part 0: which deliveries of a user to an endpoint keep an order
 //	               part n: the key of one of them
 //	w<delivery>    part 0: a delivery that waits, with its timer; part 1: its trigger's record

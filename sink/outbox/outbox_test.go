@@ -62,7 +62,12 @@ func TestRowsRoundTrip(t *testing.T) {
 	if err != nil || got != d {
 		t.Errorf("%+v %v", got, err)
 	}
-	q := queues{waiting: 9}
+	for _, more := range []Delivery{{Turn: 7, Free: 1 << 40, Stage: Behind}, {Batch: "bat_1"}, {Turn: 1, Batch: "bat_1"}} {
+		if got, err := decodeDelivery("", more.append(nil)); err != nil || got != more {
+			t.Errorf("%+v %v", got, err)
+		}
+	}
+	q := queues{waiting: 9, clock: 1 << 40}
 	q.ranges[1].next = 1 << 31
 	if got, err := decodeQueues("ops", q.append(nil)); err != nil || got != q {
 		t.Errorf("%+v %v", got, err)
@@ -404,6 +409,7 @@ func TestShow(t *testing.T) {
 	if err := b.Join(&Delivery{Key: "trg_1", Endpoint: "ops", User: "bob"}); err != nil {
 		t.Fatal(err)
 	}
+	b.Bind("bat_1", []string{"trg_1"})
 	commit(t, p, b)
 	var got []string
 	if err := p.Scan(func(r state.Row) error {
@@ -416,7 +422,7 @@ func TestShow(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"erasedann0 []", "queue0 []", "queue0 [trg_1]", "turnbob0 []", "turntrg_1bob0 []", "waitingtrg_1bobqueued_again2 []",
+	want := []string{"erasedann0 []", "queue0 []", "queue0 [trg_1]", "batch0 []", "batch0 [trg_1]", "turnbob0 []", "turntrg_1bob0 []", "waitingtrg_1bobqueued_again2 []",
 		`waitingtrg_1bob0 []{"user_id":"bob"}`, "endedtrg_20 []1970-01-01T00:00:05.000Z"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant\n%q", got, want)

@@ -14,6 +14,7 @@ import (
 const (
 	erasedRow  = 'e'
 	queueRow   = 'q'
+	batchRow   = 's' // sent together; the rows that Open reads come before
 	turnRow    = 't'
 	waitingRow = 'w'
 	endedRow   = 'x'
@@ -47,6 +48,7 @@ type Delivery struct {
 	Due      int64  // of Timed, Unknown and Behind
 	Turn     uint32 // from 1: its place among its user's deliveries to its endpoint; 0: it keeps no order
 	Free     int64  // of one that has a turn: Clock of its endpoint when it came
+	Batch    string // with whose members it goes; "": alone
 }
 
 // Key names a delivery: its trigger's id, and the number of its replay if that is not 0.
@@ -88,8 +90,11 @@ func (d *Delivery) append(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, n)
 	}
 	dst = appendText(appendText(appendText(dst, d.Campaign), d.Endpoint), d.User)
-	if d.Turn != 0 {
+	if d.Turn != 0 || d.Batch != "" {
 		dst = binary.AppendVarint(binary.AppendUvarint(dst, uint64(d.Turn)), d.Free)
+	}
+	if d.Batch != "" {
+		dst = appendText(dst, d.Batch)
 	}
 	return dst
 }
@@ -103,6 +108,9 @@ func decodeDelivery(key string, content []byte) (d Delivery, err error) {
 	d.Campaign, d.Endpoint, d.User = r.text(), r.text(), r.text()
 	if len(r.rest) > 0 {
 		d.Turn, d.Free = uint32(r.uvarint()), r.varint()
+	}
+	if len(r.rest) > 0 {
+		d.Batch = r.text()
 	}
 	return d, r.end(waitingRow, key)
 }

@@ -10,7 +10,7 @@ import (
 
 // Shown is a row as a person can read it. Times are RFC 3339.
 type Shown struct {
-	Row      string          `json:"row"`                // erased, queue, turn, waiting or ended
+	Row      string          `json:"row"`                // erased, queue, batch, turn, waiting or ended
 	Key      string          `json:"delivery,omitempty"` // trigger id, and the number of the replay
 	Campaign string          `json:"campaign,omitempty"`
 	Endpoint string          `json:"endpoint,omitempty"`
@@ -22,6 +22,7 @@ type Shown struct {
 	Due      string          `json:"due,omitempty"`
 	Waiting  *int64          `json:"waiting,omitempty"` // deliveries of the endpoint
 	Keys     []string        `json:"deliveries,omitempty"`
+	Batch    string          `json:"batch,omitempty"`
 	Trigger  json.RawMessage `json:"trigger,omitempty"` // the record of a delivery that waits
 }
 
@@ -49,6 +50,13 @@ func Show(r state.Row) (*Shown, error) {
 		}
 		q, err := decodeQueues(name, r.Content)
 		return &Shown{Row: "queue", Endpoint: name, Waiting: &q.waiting}, err
+	case batchRow:
+		shown := &Shown{Row: "batch", Batch: name}
+		var err error
+		if r.Part != 0 {
+			shown.Keys, err = decodeKeys(name, r.Content)
+		}
+		return shown, err
 	case turnRow:
 		endpoint, user, err := splitTurn(name)
 		shown := &Shown{Row: "turn", Endpoint: endpoint, User: user}
@@ -78,5 +86,5 @@ func showDelivery(key string, content []byte, due string) (*Shown, error) {
 		return nil, fmt.Errorf("%w: %q", errRow, key)
 	}
 	return &Shown{Row: "waiting", Key: d.Key, Campaign: d.Campaign, Endpoint: d.Endpoint, User: d.User, Offset: &d.Offset,
-		Stage: stageNames[d.Stage], Attempts: d.Attempts, Since: calendar.FormatTime(d.Since), Due: due}, nil
+		Stage: stageNames[d.Stage], Attempts: d.Attempts, Batch: d.Batch, Since: calendar.FormatTime(d.Since), Due: due}, nil
 }

@@ -51,13 +51,20 @@ func (c *Content) appendTrigger(dst, raw []byte) []byte {
 	return append(append(append(dst, `,"key_values":`...), c.keyValues...), '}')
 }
 
-func (c *Content) appendCleverTap(dst []byte, t *record.Trigger) []byte {
-	dst = value.AppendString(append(dst, `{"targetId":`...), t.Campaign)
+const cleverTapTail = "]}"
+
+// appendCleverTapHead appends what is the same for all deliveries of a campaign.
+func (c *Content) appendCleverTapHead(dst []byte, campaign string) []byte {
+	dst = value.AppendString(append(dst, `{"targetId":`...), campaign)
 	dst = append(dst, `,"key_values":`...)
 	if c.keyValues == nil {
 		dst = append(dst, "{}"...)
 	}
-	dst = append(append(dst, c.keyValues...), `,"profiles":[`...)
+	return append(append(dst, c.keyValues...), `,"profiles":[`...)
+}
+
+func (c *Content) appendCleverTap(dst []byte, t *record.Trigger) []byte {
+	dst = c.appendCleverTapHead(dst, t.Campaign)
 	dst = value.AppendString(append(dst, `{"identity":`...), t.User)
 	dst = t.Profile.Append(append(dst, `,"profileData":`...))
 	dst = append(dst, `,"event_properties":`...)
@@ -65,5 +72,5 @@ func (c *Content) appendCleverTap(dst []byte, t *record.Trigger) []byte {
 	if n := len(t.Events); n > 0 {
 		last = t.Events[n-1].Properties
 	}
-	return append(last.Append(dst), "}]}"...)
+	return append(append(last.Append(dst), '}'), cleverTapTail...)
 }
