@@ -78,14 +78,16 @@ const minEncoded = 6
 
 // written are the ways in which a secret may be written where it is repeated.
 func written(secret string) []string {
-	quoted := string(value.AppendString(nil, secret))
-	quoted = quoted[1 : len(quoted)-1]
 	ascii := strconv.QuoteToASCII(secret) // \u00e9, as encoders of JSON do that keep to ASCII
-	ascii = ascii[1 : len(ascii)-1]
-	escaped := []string{url.PathEscape(secret), url.QueryEscape(secret), EscapeValue(secret)}
-	all := []string{secret, quoted, ascii, strings.ReplaceAll(quoted, "/", `\/`), strings.ReplaceAll(ascii, "/", `\/`),
-		strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(quoted), html.EscapeString(secret)}
-	for _, e := range escaped {
+	quoted := quote(secret)
+	all := []string{secret, html.EscapeString(secret), quoted, ascii[1 : len(ascii)-1], escapeHTML.Replace(quoted)}
+	for _, form := range all {
+		all = append(all, strings.ReplaceAll(form, "/", `\/`)) // as PHP's JSON
+	}
+	for _, form := range all {
+		all = append(all, quote(form)) // JSON within JSON
+	}
+	for _, e := range []string{url.PathEscape(secret), url.QueryEscape(secret), EscapeValue(secret)} {
 		all = append(all, e, lowerEscapes(e))
 	}
 	if len(secret) >= minEncoded {
@@ -93,6 +95,15 @@ func written(secret string) []string {
 			strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(secret)), "="))
 	}
 	return all
+}
+
+// escapeHTML is how Go and others keep JSON safe within HTML.
+var escapeHTML = strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`)
+
+// quote is a text as JSON has it within quotes.
+func quote(text string) string {
+	quoted := string(value.AppendString(nil, text))
+	return quoted[1 : len(quoted)-1]
 }
 
 // lowerEscapes is a percent-encoded text with its escapes in lower case.
