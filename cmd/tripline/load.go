@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 	"go.uber.org/zap"
@@ -23,7 +26,8 @@ import (
 type loaded struct {
 	*config.Config
 	tls       *tls.Config
-	file      string // it was read from, and what the command line set beside it
+	sasl      *credentials // nil: none
+	file      string       // it was read from, and what the command line set beside it
 	overrides []config.Override
 }
 
@@ -70,7 +74,7 @@ func loadCampaigns(file string, overrides ...config.Override) (*loaded, *config.
 }
 
 func newLoaded(cfg *config.Config) (l *loaded, err error) {
-	l = &loaded{Config: cfg}
+	l = &loaded{Config: cfg, sasl: newCredentials(cfg.Kafka.SASL)}
 	if l.tls, err = clientTLS("kafka.tls", cfg.Kafka.TLS); err != nil {
 		return nil, err
 	}
@@ -111,18 +115,48 @@ func (cfg *loaded) client() []kgo.Opt {
 	if cfg.tls != nil {
 		opts = append(opts, kgo.DialTLSConfig(cfg.tls))
 	}
-	if s := cfg.Kafka.SASL; s != nil {
-		user, password := s.Username.Reveal(), s.Password.Reveal()
-		switch s.Mechanism {
-		case "PLAIN":
-			opts = append(opts, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
-		case "SCRAM-SHA-256":
-			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
-		case "SCRAM-SHA-512":
-			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
-		}
+	if cfg.sasl != nil {
+		opts = append(opts, kgo.SASL(cfg.sasl.mechanism()))
 	}
 	return opts
+}
+
+// credentials are the user and the password by which connections to Kafka are made from now on.
+type credentials struct{ now atomic.Pointer[config.SASL] }
+
+func newCredentials(s *config.SASL) *credentials {
+	if s == nil {
+		return nil
+	}
+	c := &credentials{}
+	c.now.Store(s)
+	return c
+}
+
+// adopt takes another user and password into use. False: another mechanism, which connections cannot change to.
+func (c *credentials) adopt(s *config.SASL) bool {
+	if c == nil || s == nil || c.now.Load().Mechanism != s.Mechanism {
+		return c == nil && s == nil
+	}
+	c.now.Store(s)
+	return true
+}
+
+func (c *credentials) mechanism() sasl.Mechanism {
+	of := func(context.Context) (scram.Auth, error) {
+		s := c.now.Load()
+		return scram.Auth{User: s.Username.Reveal(), Pass: s.Password.Reveal()}, nil
+	}
+	switch c.now.Load().Mechanism {
+	case "SCRAM-SHA-256":
+		return scram.Sha256(of)
+	case "SCRAM-SHA-512":
+		return scram.Sha512(of)
+	}
+	return plain.Plain(func(ctx context.Context) (plain.Auth, error) {
+		a, err := of(ctx)
+		return plain.Auth{User: a.User, Pass: a.Pass}, err
+	})
 }
 
 // explain makes of a Kafka error a sentence that says what to do.

@@ -92,7 +92,11 @@ func (r *reloader) reload() error {
 		r.log.Error("nothing is reloaded: what was in force goes on", zap.Error(err))
 		return err
 	}
-	if keys := needRestart(r.cfg.Config, cfg.Config); len(keys) > 0 {
+	before := *r.cfg.Config
+	if r.cfg.sasl.adopt(cfg.Kafka.SASL) { // from the next connection on
+		before.Kafka.SASL, cfg.sasl = cfg.Kafka.SASL, r.cfg.sasl
+	}
+	if keys := needRestart(&before, cfg.Config); len(keys) > 0 {
 		r.log.Warn("some of what has changed takes effect at a restart", zap.Strings("keys", keys))
 	}
 	r.cfg, r.files = cfg, all.Files
