@@ -125,7 +125,7 @@ func (l *line) write(name, text string) {
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	output *bytes.Buffer
+	output *output
 	ended  chan struct{}
 }
 
@@ -134,7 +134,7 @@ func (l *line) start(command, folder string) *process {
 	l.t.Helper()
 	file := filepath.Join(l.dir, "tripline-"+folder+".yaml")
 	l.write(filepath.Base(file), strings.Replace(l.config, "dir: state", "dir: state-"+folder, 1))
-	p := &process{t: l.t, cmd: exec.Command(os.Args[0], command, "--config", file), output: &bytes.Buffer{}, ended: make(chan struct{})}
+	p := &process{t: l.t, cmd: exec.Command(os.Args[0], command, "--config", file), output: &output{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "TRIPLINE_TEST_COMMAND=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
