@@ -114,7 +114,7 @@ campaigns: []
 	if err := os.Remove(filepath.Join(dir, "header")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := loadCampaigns(file); err == nil || !strings.Contains(err.Error(), file+":6:23: `X-Key`: the file cannot be read: no such file or directory") {
+	if _, _, err := loadCampaigns(file); err == nil || !strings.Contains(err.Error(), file+":6:22: `X-Key`: the file cannot be read: no such file or directory") {
 		t.Errorf("at the start: %v", err)
 	}
 }
