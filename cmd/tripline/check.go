@@ -19,6 +19,7 @@ type checkReport struct {
 	Endpoints int            `json:"endpoints"`
 	Problems  []checkProblem `json:"problems"`
 	Topics    []topicReport  `json:"topics,omitempty"`   // with --kafka
+	Access    []string       `json:"access,omitempty"`   // likewise: what else is not permitted
 	Registry  string         `json:"registry,omitempty"` // likewise: what is wrong with it, or ok; "": there is none
 }
 
@@ -78,11 +79,17 @@ func check(c *cobra.Command, configFile string, kafka bool, output string) error
 				return err
 			}
 			report.Topics, err = inspectTopics(ctx, admin, cfg)
+			report.Access = inspectAccess(ctx, admin, cfg)
 			return err
 		}); err != nil {
 			return err
 		}
 		bad = printTopics(c.OutOrStdout(), report.Topics, output == "text")
+		for _, problem := range report.Access {
+			if bad = true; output == "text" {
+				fmt.Fprintln(c.OutOrStdout(), problem)
+			}
+		}
 		if report.Registry != "" && output == "text" {
 			fmt.Fprintf(c.OutOrStdout(), "schema registry: %s\n", report.Registry)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -163,11 +164,19 @@ func (c *credentials) mechanism() sasl.Mechanism {
 func (cfg *loaded) explain(doing string, err error) error {
 	brokers := strings.Join(cfg.Kafka.Brokers, ", ")
 	var broker *kerr.Error
+	var early *kgo.ErrFirstReadEOF
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("%s: the topic does not exist; `tripline topics create` makes what tripline.yaml names", doing)
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return fmt.Errorf("%s: %s do not take %s; is the password in kafka.sasl right? (%w)", doing, brokers, cfg.who(), err)
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed),
+		errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		return fmt.Errorf("%s: %s has no permission; `tripline check --kafka` says which are missing (%w)", doing, cfg.who(), err)
 	case errors.As(err, &broker):
 		return fmt.Errorf("%s: %w", doing, err)
+	case errors.As(err, &early), errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: the broker at %s closes the connection at once; are kafka.sasl and kafka.tls what it wants? (%w)", doing, brokers, err)
 	}
 	return fmt.Errorf("%s: Kafka is not reachable at %s; start it, or set kafka.brokers in tripline.yaml (%w)", doing, brokers, err)
 }

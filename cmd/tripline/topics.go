@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,7 +103,7 @@ func withAdmin(c *cobra.Command, configFile string, do func(context.Context, *ka
 	first, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
 	if err := client.Ping(first); err != nil {
-		return cfg.explain("reach Kafka", err)
+		return cfg.explain("connect", err)
 	}
 	return do(ctx, kadm.NewClient(client), cfg)
 }
@@ -156,80 +154,4 @@ func awaitTopics(ctx context.Context, admin *kadm.Client, cfg *loaded) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-// topicReport is what is known of a topic, and what keeps the services from starting.
-type topicReport struct {
-	Name       string `json:"name"`
-	Partitions int    `json:"partitions"`
-	Problem    string `json:"problem,omitempty"`
-	Note       string `json:"note,omitempty"`
-}
-
-// inspectTopics looks at every topic that tripline.yaml names.
-func inspectTopics(ctx context.Context, admin *kadm.Client, cfg *loaded) ([]topicReport, error) {
-	details, err := admin.ListTopics(kadm.WithAuthorizedOps(ctx))
-	if err != nil {
-		return nil, cfg.explain("list topics", err)
-	}
-	var all []topicReport
-	first, count := "", 0
-	for _, t := range cfg.topics() {
-		d, ok := details[t.name]
-		r := topicReport{Name: t.name, Partitions: len(d.Partitions)}
-		switch {
-		case !ok:
-			r.Problem = "missing; `tripline topics create` makes it"
-		case t.input && first == "":
-			first, count = t.name, len(d.Partitions)
-		case t.input && len(d.Partitions) != count:
-			r.Problem = fmt.Sprintf("but %s has %d: event topics and the profile topic must have the same number", first, count)
-		}
-		for _, o := range t.needs {
-			if ok && len(d.AuthorizedOperations) > 0 && !slices.Contains(d.AuthorizedOperations, o) && !slices.Contains(d.AuthorizedOperations, kmsg.ACLOperationAll) {
-				r.Problem = strings.TrimPrefix(r.Problem+"; no permission to "+strings.ToLower(o.String()), "; ")
-			}
-		}
-		if ok && t.input {
-			r.Note = timestampNote(ctx, admin, t.name)
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
-
-// printTopics says whether there is a problem, and prints a line for each topic if it is to.
-func printTopics(out io.Writer, all []topicReport, text bool) (bad bool) {
-	for _, r := range all {
-		bad = bad || r.Problem != ""
-		line := r.Name + ": " + plural(r.Partitions, "partition")
-		if r.Partitions == 0 {
-			line = r.Name + ": " + r.Problem
-		} else if r.Problem != "" {
-			line += "; " + r.Problem
-		}
-		if r.Note != "" {
-			line += "; " + r.Note
-		}
-		if text {
-			fmt.Fprintln(out, line)
-		}
-	}
-	return bad
-}
-
-// timestampNote recommends LogAppendTime, under which the broker settles a record's arrival.
-func timestampNote(ctx context.Context, admin *kadm.Client, name string) string {
-	configs, err := admin.DescribeTopicConfigs(ctx, name)
-	if err != nil {
-		return ""
-	}
-	for _, c := range configs {
-		for _, kv := range c.Configs {
-			if kv.Key == "message.timestamp.type" && kv.MaybeValue() != "LogAppendTime" {
-				return "message.timestamp.type=LogAppendTime is recommended: producers' timestamps are only as good as their clocks"
-			}
-		}
-	}
-	return ""
 }

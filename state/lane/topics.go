@@ -75,9 +75,10 @@ func passing(err error) bool {
 }
 
 func (cfg *Config) look(ctx context.Context, admin *kadm.Client) (*layout, error) {
-	topics, err := admin.ListTopics(ctx, append([]string{cfg.Changelog}, cfg.Topics...)...)
+	names := append([]string{cfg.Changelog}, cfg.Topics...)
+	topics, err := admin.ListTopics(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, fmt.Errorf("look at the topics %s: %w", strings.Join(names, ", "), err)
 	}
 	partitions, err := cfg.countInputs(topics)
 	if err != nil {
