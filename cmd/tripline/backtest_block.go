@@ -2,52 +2,52 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// What an input is.
+// What an input is. The values are not kept beyond a run.
 const (
-	anEvent    uint8 = iota // an event
-	aProfile                // a profile record: its properties are the event's Profile
-	aTombstone              // a tombstone
+	anEvent     uint8 = iota
+	anEventThen       // an event without a time of its own: it has that of its arrival
+	aProfile          // a profile record: its properties are the event's Profile
+	aTombstone
 )
 
 // input is one record of a stretch.
 type input struct {
-	kind     uint8
-	timeless bool // an event without a time of its own: it has that of its arrival
-	number   int  // of its line in the block, from 0; in another stretch than a file's, of the record
-	arrival  int64
-	bucket   uint16
-	event    record.Event
+	kind    uint8
+	number  int // of its line or record, from 0: in the block, later in the stretch
+	arrival int64
+	event   record.Event
 }
 
-// block is a part of a stretch on its way: read, decoded, applied by the shards, its emissions written. Blocks are used again.
+// block is a part of a stretch on its way from its bytes to the buckets of its users. Blocks are used again.
 type block struct {
 	raw     []byte
-	inputs  []input
+	room    value.Properties
+	placed  []placed
+	encoded []byte // the inputs
 	bad     []badLine
-	room    value.Properties // of the events
 	lines   int
-	last    int64 // the largest arrival in it
-	shares  [][]int32
-	decoded chan struct{} // closed once all above stands; nil: it does
+	events  int
+	last    int64         // the largest arrival in it
+	decoded chan struct{} // closed once all above stands
+}
 
-	first     int   // number of its first line, in its stretch
-	base, end int64 // the arrivals before it, and behind it
-	emissions []*emissions
-	applied   sync.WaitGroup // by the shards
-	suspends  []bool         // by shard: a bucket of it has been suspended behind this block
+// placed says where an input stands in a block's encoded ones, up to the next one, and in whose bucket it belongs.
+type placed struct {
+	bucket, number, at int
+	arrival            int64
 }
 
 // badLine is one that cannot be read.
@@ -56,47 +56,63 @@ type badLine struct {
 	why    *record.Rejection
 }
 
-func newBlock(shards int) *block {
-	b := &block{shares: make([][]int32, shards), emissions: make([]*emissions, shards), suspends: make([]bool, shards)}
-	for i := range b.emissions {
-		b.emissions[i] = &emissions{}
-	}
-	return b
-}
-
 // reset makes a block that has been used an empty one.
 func (b *block) reset() {
-	b.inputs, b.bad, b.room, b.lines, b.last, b.decoded = b.inputs[:0], b.bad[:0], b.room[:0], 0, 0, nil
-	for i := range b.shares {
-		b.shares[i], b.suspends[i] = b.shares[i][:0], false
-		b.emissions[i].reset()
+	b.placed, b.encoded, b.bad, b.lines, b.events, b.last = b.placed[:0], b.encoded[:0], b.bad[:0], 0, 0, 0
+}
+
+// add puts an input at the end. Nothing of it is kept.
+func (b *block) add(in *input) {
+	b.placed = append(b.placed, placed{bucket: bucketOf(in.event.User), number: in.number, at: len(b.encoded), arrival: in.arrival})
+	b.encoded = in.append(b.encoded)
+	if in.kind <= anEventThen {
+		b.events++
 	}
 }
 
-// add puts an input at the end.
-func (b *block) add(in input) {
-	in.bucket = bucketOf(in.event.User)
-	shard := int(in.bucket) % len(b.shares)
-	b.shares[shard] = append(b.shares[shard], int32(len(b.inputs)))
-	b.inputs = append(b.inputs, in)
-}
+// buckets is into how many parts the users of a stretch are divided.
+const buckets = 256
 
 // bucketOf hashes a user (FNV-1a).
-func bucketOf(user string) uint16 {
+func bucketOf(user string) int {
 	h := uint32(2166136261)
 	for i := range len(user) {
 		h = (h ^ uint32(user[i])) * 16777619
 	}
-	return uint16((h ^ h>>15) % buckets)
+	return int((h ^ h>>15) % buckets)
 }
 
-// roomFirst is for how many properties a block has room at first.
-const roomFirst = 4 << 10
+// append encodes an input but for its arrival and number.
+func (in *input) append(dst []byte) []byte {
+	dst = append(dst, in.kind)
+	if in.kind == anEvent {
+		dst = binary.AppendVarint(dst, in.event.Time)
+	}
+	dst = appendField(appendField(appendField(dst, in.event.User), in.event.ID), in.event.Name)
+	return in.event.Profile.AppendBinary(in.event.Properties.AppendBinary(dst))
+}
+
+// read takes apart what append wrote behind an arrival and a number. Its strings point into the entry, its properties stand in room.
+func (in *input) read(entry string, room value.Properties) bool {
+	f := fields{src: entry}
+	in.arrival, in.number, in.kind = f.varint(), int(f.uvarint()), f.byte()
+	e := record.Event{Time: in.arrival}
+	if in.kind == anEvent {
+		e.Time = f.varint()
+	}
+	e.User, e.ID, e.Name = f.text(), f.text(), f.text()
+	e.Properties, room = f.properties(room)
+	e.Profile, _ = f.properties(room)
+	in.event = e
+	return !f.bad
+}
 
 // decode reads the lines of a block.
 func (b *block) decode(envelope record.Envelope) {
-	text := string(b.raw)
-	for ; text != ""; b.lines++ {
+	if b.room == nil {
+		b.room = make(value.Properties, 0, 256)
+	}
+	for text := string(b.raw); text != ""; b.lines++ {
 		line := text
 		if i := strings.IndexByte(text, '\n'); i >= 0 {
 			line, text = text[:i], text[i+1:]
@@ -106,45 +122,47 @@ func (b *block) decode(envelope record.Envelope) {
 		if line = strings.TrimRight(line, "\r "); line == "" {
 			continue
 		}
-		if cap(b.room)-len(b.room) < 64 { // the former room goes with its events
-			b.room = make(value.Properties, 0, max(roomFirst, 2*cap(b.room)))
-		}
-		var bad *record.Rejection
-		in := input{number: b.lines}
-		if in.event, b.room, bad = envelope.Line(line, calendar.MaxTime, b.room); bad != nil {
+		e, _, bad := envelope.Line(line, calendar.MaxTime, b.room)
+		if bad != nil {
 			b.bad = append(b.bad, badLine{b.lines, bad})
 			continue
 		}
-		if in.event.Time == calendar.MaxTime { // of its own, or for want of one
-			other, _, _ := envelope.Line(line, 0, nil)
-			in.timeless = other.Time == 0
+		in := input{number: b.lines, event: e}
+		if e.Time == calendar.MaxTime { // its own, or for want of one
+			if other, _, _ := envelope.Line(line, 0, nil); other.Time == 0 {
+				in.kind = anEventThen
+			}
 		}
-		if !in.timeless {
-			b.last = max(b.last, in.event.Time)
+		if in.kind == anEvent {
+			b.last = max(b.last, e.Time)
 		}
 		in.arrival = b.last
-		b.add(in)
+		b.add(&in)
 	}
 }
 
-// readBlocks has a stretch apply the lines of a file, which are decoded side by side.
+// readBlocks has a stretch take the lines of a file, which are decoded side by side.
 func readBlocks(st *stretch, in io.Reader, envelope record.Envelope) error {
-	read, ordered := make(chan *block, st.ahead), make(chan *block, st.ahead) // there is room for all blocks
-	var failed error                                                          // once ordered is closed
-	go func() {                                                               // a read that waits for a terminal or a pipe cannot be ended: nobody waits for it
+	const ahead = 6
+	free, read, ordered := make(chan *block, ahead), make(chan *block, ahead), make(chan *block, ahead)
+	for range ahead {
+		free <- &block{}
+	}
+	var failed error // once ordered is closed
+	go func() {      // a read that waits for a terminal or a pipe cannot be ended: nobody waits for it
 		defer close(ordered)
 		defer close(read)
 		var rest []byte
 		for failed == nil {
 			var b *block
 			select {
-			case b = <-st.free:
+			case b = <-free:
 			case <-st.ctx.Done():
 				return
 			}
 			b.reset()
 			b.raw, rest, failed = readLines(in, st.r.block, append(b.raw[:0], rest...), rest[:0])
-			st.r.shown.read(len(b.raw))
+			st.size = st.r.shown.read(len(b.raw))
 			b.decoded = make(chan struct{})
 			read <- b
 			ordered <- b
@@ -165,14 +183,15 @@ func readBlocks(st *stretch, in io.Reader, envelope record.Envelope) error {
 				return nil
 			}
 			if !more {
-				return errors.Join(failed, st.why())
+				return errors.Join(failed, st.ctx.Err())
 			}
 			<-b.decoded
-			if err := st.apply(b); err != nil {
+			if err := st.take(b); err != nil {
 				return err
 			}
+			free <- b
 		case <-st.ctx.Done():
-			return fmt.Errorf("%w behind line %d", st.why(), st.lines)
+			return fmt.Errorf("interrupted behind line %d", st.lines)
 		}
 	}
 }

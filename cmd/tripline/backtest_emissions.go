@@ -2,7 +2,7 @@ package main
 
 import (
 	"cmp"
-	"slices"
+	"encoding/binary"
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
@@ -30,59 +30,102 @@ func (k key) compare(o key) int {
 	return cmp.Or(cmp.Compare(k.number, o.number), strings.Compare(k.user, o.user))
 }
 
-// emissions are the records that a shard has for a block, encoded.
-type emissions struct {
-	list                []emission
-	triggers, decisions []byte
-}
-
-// emission is those of one step.
+// emission is the records that a step has decided, encoded, one a line.
 type emission struct {
 	key
-	triggers, decisions [2]int // from, to
+	triggers, decisions string
 }
 
-func (o *emissions) reset() {
-	clear(o.list)
-	o.list, o.triggers, o.decisions = o.list[:0], o.triggers[:0], o.decisions[:0]
-}
-
-// add encodes what a step has decided, as far as somebody wants it.
-func (o *emissions) add(k key, out *campaign.Output, w *recordWriters) {
-	one := emission{key: k, triggers: [2]int{len(o.triggers)}, decisions: [2]int{len(o.decisions)}}
+// appendEmission adds an entry of what a step has decided, as far as somebody wants it.
+func (w *recordWriters) appendEmission(dst []byte, k *key, out *campaign.Output) []byte {
+	r := &w.room
+	r.triggers, r.decisions = r.triggers[:0], r.decisions[:0]
 	if w.triggers != nil {
 		for i := range out.Triggers {
-			o.triggers = append(out.Triggers[i].Append(o.triggers, out.Triggers[i].Left), '\n')
+			r.triggers = append(out.Triggers[i].Append(r.triggers, out.Triggers[i].Left), '\n')
 		}
 	}
 	if w.decisions != nil {
 		for i := range out.Decisions {
-			o.decisions = append(out.Decisions[i].Append(o.decisions), '\n')
+			r.decisions = append(out.Decisions[i].Append(r.decisions), '\n')
 		}
 	}
-	one.triggers[1], one.decisions[1] = len(o.triggers), len(o.decisions)
-	if one.triggers[1] > one.triggers[0] || one.decisions[1] > one.decisions[0] {
-		o.list = append(o.list, one)
+	if len(r.triggers)+len(r.decisions) == 0 {
+		return dst
 	}
+	passed := byte(0)
+	if k.passed {
+		passed = 1
+	}
+	r.entry = binary.AppendVarint(append(r.entry[:0], passed), k.time)
+	r.entry = appendField(binary.AppendUvarint(r.entry, uint64(k.number)), k.user)
+	r.entry = appendField(appendField(r.entry, r.triggers), r.decisions)
+	return appendField(dst, r.entry)
 }
 
-// inOrder visits the emissions of several shards in the order of their keys; of one key, in the order of the list.
-func inOrder(all []*emissions, visit func(k *key, triggers, decisions []byte) error) error {
-	type placed struct {
-		*emission
-		of *emissions
+// read takes apart what appendEmission wrote.
+func (e *emission) read(entry string) bool {
+	f := fields{src: entry}
+	e.passed, e.time, e.number, e.user = f.byte() == 1, f.varint(), int(f.uvarint()), f.text()
+	e.triggers, e.decisions = f.text(), f.text()
+	return !f.bad
+}
+
+// track is the emissions of a bucket, in the order of their keys, as they are read.
+type track struct {
+	from *entries
+	head emission
+}
+
+// next moves on to the next emission; more is false at the end.
+func (r *track) next() (more bool, err error) {
+	entry, more, err := r.from.next()
+	if more && !r.head.read(entry) {
+		return false, errSpool
 	}
-	var list []placed
-	for _, o := range all {
-		for i := range o.list {
-			list = append(list, placed{&o.list[i], o})
-		}
-	}
-	slices.SortStableFunc(list, func(a, b placed) int { return a.key.compare(b.key) })
-	for _, p := range list {
-		if err := visit(&p.key, p.of.triggers[p.triggers[0]:p.triggers[1]], p.of.decisions[p.decisions[0]:p.decisions[1]]); err != nil {
+	return more, err
+}
+
+// merge visits the emissions of all runs in the order of their keys.
+func merge(runs []*track, visit func(*emission)) error {
+	var heads []*track // a heap: the first comes first
+	for _, r := range runs {
+		more, err := r.next()
+		if err != nil {
 			return err
 		}
+		if more {
+			heads = append(heads, r)
+		}
+	}
+	for i := len(heads)/2 - 1; i >= 0; i-- {
+		settleDown(heads, i)
+	}
+	for len(heads) > 0 {
+		visit(&heads[0].head)
+		more, err := heads[0].next()
+		if err != nil {
+			return err
+		}
+		if !more {
+			heads[0] = heads[len(heads)-1]
+			heads = heads[:len(heads)-1]
+		}
+		settleDown(heads, 0)
 	}
 	return nil
+}
+
+func settleDown(heads []*track, i int) {
+	for {
+		child := 2*i + 1
+		if child+1 < len(heads) && heads[child+1].head.compare(heads[child].head.key) < 0 {
+			child++
+		}
+		if child >= len(heads) || heads[i].head.compare(heads[child].head.key) <= 0 {
+			return
+		}
+		heads[i], heads[child] = heads[child], heads[i]
+		i = child
+	}
 }

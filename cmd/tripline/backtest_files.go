@@ -10,6 +10,7 @@ import (
 type recordWriters struct {
 	files               []*os.File
 	triggers, decisions *bufio.Writer
+	room                struct{ triggers, decisions, entry []byte } // of an emission
 }
 
 func openWriters(o *backtestOptions) (*recordWriters, error) {
@@ -31,13 +32,13 @@ func openWriters(o *backtestOptions) (*recordWriters, error) {
 	return w, nil
 }
 
-// write takes lines that are encoded.
-func (w *recordWriters) write(triggers, decisions []byte) {
+// write takes what has been encoded.
+func (w *recordWriters) write(e *emission) {
 	if w.triggers != nil {
-		w.triggers.Write(triggers) // a bufio.Writer keeps the first error for Flush
+		w.triggers.WriteString(e.triggers) // a bufio.Writer keeps the first error for Flush
 	}
 	if w.decisions != nil {
-		w.decisions.Write(decisions)
+		w.decisions.WriteString(e.decisions)
 	}
 }
 

@@ -1,100 +1,94 @@
 package main
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
+	"slices"
 
-	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// spool is a temporary file that holds strands: each a sequence of bytes of its own, in segments. It is made when the first segment
-// is written.
+// spool holds strands, each a sequence of entries: in memory as far as it has room, else in a temporary file.
 type spool struct {
+	room int // bytes
+	held int // of them
+	all  []*strand
+	free [][]byte // chunks
 	file *os.File
 	size int64
 }
 
-// strand is one sequence of a spool.
+// strand is one sequence of a spool: what is in the file, and behind it what is in memory.
 type strand struct {
-	buffer   []byte
 	segments []segment
+	chunks   [][]byte // all full but the last
 }
 
 type segment struct{ at, size int64 }
 
-const segmentBytes = 16 << 10
+const chunkBytes = 32 << 10
 
 var errSpool = errors.New("a temporary file of the backtest does not hold what was written to it")
 
-// write adds an entry to a strand.
-func (s *spool) write(to *strand, entry []byte) error {
-	to.buffer = append(binary.AppendUvarint(to.buffer, uint64(len(entry))), entry...)
-	if len(to.buffer) < segmentBytes {
-		return nil
-	}
-	return s.flush(to)
+func (s *spool) strand() *strand {
+	s.all = append(s.all, &strand{})
+	return s.all[len(s.all)-1]
 }
 
-// flush puts on disk what a strand has in memory.
-func (s *spool) flush(to *strand) error {
-	if len(to.buffer) == 0 {
-		return nil
-	}
-	if s.file == nil {
-		f, err := os.CreateTemp("", "tripline-backtest-")
-		if err != nil {
-			return err
+// write adds bytes to a strand.
+func (s *spool) write(to *strand, bytes []byte) error {
+	for len(bytes) > 0 {
+		last := len(to.chunks) - 1
+		if last < 0 || len(to.chunks[last]) == chunkBytes {
+			if s.held+chunkBytes > s.room {
+				if err := s.flush(); err != nil {
+					return err
+				}
+			}
+			to.chunks, last = append(to.chunks, s.chunk()), len(to.chunks)
 		}
-		s.file = f
+		n := min(len(bytes), chunkBytes-len(to.chunks[last]))
+		to.chunks[last] = append(to.chunks[last], bytes[:n]...)
+		bytes = bytes[n:]
 	}
-	if _, err := s.file.WriteAt(to.buffer, s.size); err != nil {
-		return err
-	}
-	if n := len(to.segments); n > 0 && to.segments[n-1].at+to.segments[n-1].size == s.size {
-		to.segments[n-1].size += int64(len(to.buffer))
-	} else {
-		to.segments = append(to.segments, segment{s.size, int64(len(to.buffer))})
-	}
-	s.size += int64(len(to.buffer))
-	to.buffer = to.buffer[:0]
 	return nil
 }
 
-// entries reads a strand from its beginning.
-type entries struct {
-	in   *bufio.Reader
-	room []byte
+func (s *spool) chunk() []byte {
+	s.held += chunkBytes
+	if last := len(s.free) - 1; last >= 0 {
+		c := s.free[last]
+		s.free = s.free[:last]
+		return c
+	}
+	return make([]byte, 0, chunkBytes)
 }
 
-func (s *spool) entries(of *strand) *entries {
-	var parts []io.Reader
-	for _, one := range of.segments {
-		parts = append(parts, io.NewSectionReader(s.file, one.at, one.size))
+// flush puts all that is in memory into the file.
+func (s *spool) flush() (err error) {
+	if s.file == nil {
+		if s.file, err = os.CreateTemp("", "tripline-backtest-"); err != nil {
+			return err
+		}
 	}
-	return &entries{in: bufio.NewReaderSize(io.MultiReader(parts...), segmentBytes)}
-}
-
-// next is the next entry, nil at the end. It holds until the one after.
-func (e *entries) next() ([]byte, error) {
-	n, err := binary.ReadUvarint(e.in)
-	if err == io.EOF {
-		return nil, nil
+	for _, of := range s.all {
+		begins := s.size
+		for _, c := range of.chunks {
+			if _, err := s.file.WriteAt(c, s.size); err != nil {
+				return err
+			}
+			s.size += int64(len(c))
+			s.held -= chunkBytes
+			s.free = append(s.free, c[:0])
+		}
+		if s.size > begins {
+			of.segments = append(of.segments, segment{begins, s.size - begins})
+		}
+		of.chunks = nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	if uint64(cap(e.room)) < n {
-		e.room = make([]byte, n, 2*n)
-	}
-	e.room = e.room[:n]
-	if _, err = io.ReadFull(e.in, e.room); err == io.ErrUnexpectedEOF {
-		err = errSpool
-	}
-	return e.room, err
+	return nil
 }
 
 func (s *spool) close() error {
@@ -104,102 +98,139 @@ func (s *spool) close() error {
 	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
 }
 
+// entries reads a strand from its beginning. Nothing may be written to its spool meanwhile.
+type entries struct {
+	spool *spool
+	left  strand
+	block []byte
+	text  string
+}
+
+// entries begins to read a strand, block by block.
+func (s *spool) entries(of *strand, block []byte) *entries {
+	return &entries{spool: s, left: strand{segments: slices.Clone(of.segments), chunks: slices.Clone(of.chunks)}, block: block}
+}
+
+// next is the next entry; ok is false at the end.
+func (e *entries) next() (entry string, ok bool, err error) {
+	for {
+		n, width := uvarint(e.text)
+		if width > 0 && n <= uint64(len(e.text)-width) {
+			entry, e.text = e.text[width:width+int(n)], e.text[width+int(n):]
+			return entry, true, nil
+		}
+		if width < 0 {
+			return "", false, errSpool
+		}
+		at := copy(e.grown(len(e.text)), e.text)
+		more, err := e.fill(e.block[at:])
+		if more == 0 && err == nil && at > 0 {
+			err = errSpool
+		}
+		if more == 0 || err != nil {
+			return "", false, err
+		}
+		e.text = string(e.block[:at+more])
+	}
+}
+
+// grown is the block, with room for more than so many bytes.
+func (e *entries) grown(bytes int) []byte {
+	if 2*bytes > len(e.block) {
+		e.block = make([]byte, 4*bytes)
+	}
+	return e.block
+}
+
+// fill reads what follows; 0 bytes at the end.
+func (e *entries) fill(to []byte) (n int, err error) {
+	if len(e.left.segments) > 0 {
+		one := &e.left.segments[0]
+		n, err = e.spool.file.ReadAt(to[:min(int64(len(to)), one.size)], one.at)
+		if one.at, one.size = one.at+int64(n), one.size-int64(n); one.size == 0 {
+			e.left.segments = e.left.segments[1:]
+		}
+		if err == io.EOF {
+			err = errSpool
+		}
+		return n, err
+	}
+	for n < len(to) && len(e.left.chunks) > 0 {
+		k := copy(to[n:], e.left.chunks[0])
+		if n += k; k == len(e.left.chunks[0]) {
+			e.left.chunks = e.left.chunks[1:]
+		} else {
+			e.left.chunks[0] = e.left.chunks[0][k:]
+		}
+	}
+	return n, nil
+}
+
 func appendField[T string | []byte](dst []byte, field T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(field))), field...)
 }
 
-// append writes an input as a spool holds it.
-func (in *input) append(dst []byte) []byte {
-	dst = binary.AppendVarint(append(dst, in.kind), in.arrival)
-	dst = binary.AppendUvarint(dst, uint64(in.number))
-	dst = binary.AppendVarint(dst, in.event.Time)
-	dst = appendField(appendField(appendField(dst, in.event.User), in.event.ID), in.event.Name)
-	return in.event.Profile.AppendBinary(in.event.Properties.AppendBinary(dst))
+// uvarint is binary.Uvarint of a text.
+func uvarint(s string) (v uint64, width int) {
+	for i := 0; i < len(s) && i < binary.MaxVarintLen64; i++ {
+		if v |= uint64(s[i]&0x7f) << (7 * i); s[i] < 0x80 {
+			return v, i + 1
+		}
+	}
+	if len(s) >= binary.MaxVarintLen64 {
+		return 0, -1
+	}
+	return 0, 0
 }
 
-// fields takes an entry apart. What is missing reads as nothing; the last one says whether all was there.
+// fields takes an entry apart. What is missing reads as nothing, and is noted.
 type fields struct {
-	src []byte
+	src string
 	bad bool
 }
 
-func (f *fields) fail() {
-	f.src, f.bad = nil, true
-}
+func (f *fields) fail() { f.src, f.bad = "", true }
 
-func (f *fields) varint() int64 {
-	v, n := binary.Varint(f.src)
-	if n <= 0 {
+func (f *fields) byte() byte {
+	if f.src == "" {
 		f.fail()
 		return 0
 	}
-	f.src = f.src[n:]
-	return v
+	b := f.src[0]
+	f.src = f.src[1:]
+	return b
 }
 
 func (f *fields) uvarint() uint64 {
-	v, n := binary.Uvarint(f.src)
-	if n <= 0 {
+	v, width := uvarint(f.src)
+	if width <= 0 {
 		f.fail()
 		return 0
 	}
-	f.src = f.src[n:]
+	f.src = f.src[width:]
 	return v
 }
 
-func (f *fields) bytes() []byte {
+func (f *fields) varint() int64 {
+	u := f.uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+func (f *fields) text() string {
 	n := f.uvarint()
 	if n > uint64(len(f.src)) {
 		f.fail()
-		return nil
+		return ""
 	}
-	field := f.src[:n]
+	text := f.src[:n]
 	f.src = f.src[n:]
-	return field
+	return text
 }
 
-func (f *fields) properties() value.Properties {
-	p, rest, err := value.DecodeProperties(f.src)
-	if err != nil {
+func (f *fields) properties(room value.Properties) (p, rest value.Properties) {
+	p, room, src, err := value.TextProperties(f.src, room)
+	if f.src = src; err != nil {
 		f.fail()
 	}
-	f.src = rest
-	return p
-}
-
-func readInput(entry []byte) (in input, err error) {
-	if len(entry) == 0 {
-		return in, errSpool
-	}
-	f := fields{src: entry[1:]}
-	in.kind, in.arrival, in.number = entry[0], f.varint(), int(f.uvarint())
-	time := f.varint()
-	in.event = record.Event{Time: time, User: string(f.bytes()), ID: string(f.bytes()), Name: string(f.bytes()), Properties: f.properties(), Profile: f.properties()}
-	if f.bad {
-		return in, errSpool
-	}
-	return in, nil
-}
-
-// appendEmission writes what a step has decided as a spool holds it.
-func appendEmission(dst []byte, k *key, triggers, decisions []byte) []byte {
-	passed := byte(0)
-	if k.passed {
-		passed = 1
-	}
-	dst = binary.AppendVarint(append(dst, passed), k.time)
-	dst = appendField(binary.AppendUvarint(dst, uint64(k.number)), k.user)
-	return appendField(appendField(dst, triggers), decisions)
-}
-
-func readEmission(entry []byte) (k key, triggers, decisions []byte, err error) {
-	if len(entry) == 0 {
-		return k, nil, nil, errSpool
-	}
-	f := fields{src: entry[1:]}
-	k = key{passed: entry[0] == 1, time: f.varint(), number: int(f.uvarint()), user: string(f.bytes())}
-	if triggers, decisions = f.bytes(), f.bytes(); f.bad {
-		return k, nil, nil, errSpool
-	}
-	return k, triggers, decisions, nil
+	return p, room
 }

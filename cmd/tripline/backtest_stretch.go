@@ -2,249 +2,123 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
-// stretch is one input from its beginning to its end: a file, or a partition number of topics, which share no users. Blocks of it are applied
-// in order, and by shards side by side.
+// stretch is one input from its beginning to its end: a file, or a partition number of topics, which share no users. What users do does not
+// depend on others, so their inputs are first laid into buckets by a hash of their names; then one bucket after the other is gone
+// through, on each core one, and all that is needed for it is near at hand, however many users there are. What they decide is merged
+// into the order of one run from front to back.
 type stretch struct {
 	r       *rehearsal
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	shards  []*shard
-	workers sync.WaitGroup
-	ahead   int         // how many blocks there are
-	free    chan *block // those that are not in use
-	applied chan *block // in order
-	writing sync.WaitGroup
-	stopped bool
 	arrival int64 // the last
 	lines   int   // so far
-
-	deferred bool   // emissions go to a run: others will have their places among them
-	run      strand // in spool
-	spool    spool
+	size    int64 // of its input, as progress counts it
+	spool   spool
+	buckets [buckets]*strand
+	workers []*worker
+	room    []byte
 }
 
 func (r *rehearsal) begin(parent context.Context) *stretch {
-	n := r.shards
-	st := &stretch{r: r, ahead: 2 * (n + 1)}
+	st := &stretch{r: r, spool: spool{room: int(r.memory)}}
 	st.ctx, st.cancel = context.WithCancelCause(parent)
-	st.free, st.applied = make(chan *block, st.ahead), make(chan *block, st.ahead)
-	for range st.ahead {
-		st.free <- newBlock(n)
+	for i := range st.buckets {
+		st.buckets[i] = st.spool.strand()
 	}
-	for i := range n {
-		s := newShard(st, i, n)
-		st.shards = append(st.shards, s)
-		st.workers.Go(func() { s.work(n) })
-	}
-	st.writing.Go(st.write)
 	return st
 }
 
-// apply has the shards apply the next block of the stretch.
-func (st *stretch) apply(b *block) error {
-	if st.ctx.Err() != nil {
-		return fmt.Errorf("%w behind line %d", st.why(), st.lines)
-	}
-	b.first, b.base = st.lines, st.arrival
-	st.lines += b.lines
-	st.arrival = max(st.arrival, b.last)
-	b.end = st.arrival
+// take lays the next block of the stretch into the buckets.
+func (st *stretch) take(b *block) error {
 	for _, bad := range b.bad {
-		st.r.sums.unreadable(fmt.Sprintf("line %d", b.first+bad.number+1), bad.why)
+		st.r.sums.unreadable(fmt.Sprintf("line %d", st.lines+bad.number+1), bad.why)
 	}
-	for i := range b.inputs {
-		if b.inputs[i].kind == anEvent {
-			st.r.sums.Events++
+	st.r.sums.Events += b.events
+	for i := range b.placed {
+		p, end := &b.placed[i], len(b.encoded)
+		if i+1 < len(b.placed) {
+			end = b.placed[i+1].at
+		}
+		var head [2 * binary.MaxVarintLen64]byte
+		place := binary.AppendUvarint(binary.AppendVarint(head[:0], max(st.arrival, p.arrival)), uint64(st.lines+p.number))
+		st.room = append(binary.AppendUvarint(st.room[:0], uint64(len(place)+end-p.at)), place...)
+		st.room = append(st.room, b.encoded[p.at:end]...)
+		if err := st.spool.write(st.buckets[p.bucket], st.room); err != nil {
+			return err
 		}
 	}
-	b.applied.Add(len(st.shards))
-	for _, s := range st.shards {
-		s.blocks <- b
-	}
-	st.applied <- b
+	st.lines += b.lines
+	st.arrival = max(st.arrival, b.last)
 	return nil
 }
 
-var errInterrupted = errors.New("interrupted")
-
-// why is what has ended the stretch before its end.
-func (st *stretch) why() error {
-	switch err := context.Cause(st.ctx); err {
-	case nil, context.Canceled:
-		return errInterrupted
-	default:
+// end goes through the buckets, lets time run on, and writes what is decided.
+func (st *stretch) end(until int64) error {
+	st.r.shown.goThrough(true)
+	defer st.r.shown.goThrough(false)
+	st.spool.all = nil // what a bucket has in memory goes with it
+	runs, next := make([]*track, buckets), atomic.Int32{}
+	var working sync.WaitGroup
+	for range st.r.workers {
+		w := newWorker(st)
+		st.workers = append(st.workers, w)
+		working.Go(func() {
+			if err := w.work(&next, until, runs); err != nil {
+				st.cancel(err)
+			}
+		})
+	}
+	working.Wait()
+	switch err := context.Cause(st.ctx); {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case err != nil:
 		return err
 	}
-}
-
-// write takes the blocks that all shards have applied, in order, and writes their emissions.
-func (st *stretch) write() {
-	for b := range st.applied {
-		b.applied.Wait()
-		if err := st.emit(b); err != nil {
-			st.cancel(err)
+	for _, w := range st.workers {
+		st.r.sums.merge(w.sums)
+		if w.versus != nil {
+			st.r.versus.merge(w.versus)
 		}
-		st.free <- b
 	}
+	return merge(runs, st.r.writers.write)
 }
 
-// emit writes a block's emissions, or has them wait for those of the buckets that have been suspended.
-func (st *stretch) emit(b *block) error {
-	var room []byte
-	err := inOrder(b.emissions, func(k *key, triggers, decisions []byte) error {
-		if !st.deferred {
-			st.r.writers.write(triggers, decisions)
-			return nil
+// work goes through buckets until there are no more.
+func (w *worker) work(next *atomic.Int32, until int64, runs []*track) error {
+	type written struct {
+		bucket int
+		to     *strand
+	}
+	var all []written
+	for i := int(next.Add(1)) - 1; i < buckets; i = int(next.Add(1)) - 1 {
+		one := written{i, w.spool.strand()}
+		if err := w.replay(w.st.spool.entries(w.st.buckets[i], w.block), until, one.to); err != nil {
+			return err
 		}
-		room = appendEmission(room[:0], k, triggers, decisions)
-		return st.spool.write(&st.run, room)
-	})
-	for _, suspends := range b.suspends {
-		st.deferred = st.deferred || suspends
+		w.st.buckets[i] = nil
+		w.st.r.shown.gone(w.st.size)
+		all = append(all, one)
 	}
-	return err
-}
-
-// stop waits for those at work on the stretch.
-func (st *stretch) stop() {
-	if st.stopped {
-		return
+	for _, one := range all { // all that is read stays as it is from now on
+		runs[one.bucket] = &track{from: w.spool.entries(one.to, make([]byte, 16<<10))}
 	}
-	st.stopped = true
-	for _, s := range st.shards {
-		close(s.blocks)
-	}
-	st.workers.Wait()
-	close(st.applied)
-	st.writing.Wait()
+	return nil
 }
 
 // close gives back what the stretch has on disk. It may not have ended.
 func (st *stretch) close() error {
-	st.stop()
-	err := st.spool.close()
-	for _, s := range st.shards {
-		err = errors.Join(err, s.spool.close())
-	}
 	st.cancel(nil)
+	err := st.spool.close()
+	for _, w := range st.workers {
+		err = errors.Join(err, w.spool.close())
+	}
 	return err
-}
-
-// end lets time run on, and ends the stretch.
-func (st *stretch) end(until int64) error {
-	st.stop()
-	if st.ctx.Err() != nil {
-		return st.why()
-	}
-	last := newBlock(len(st.shards))
-	last.end = until
-	st.each(func(s *shard) { s.finish(last) })
-	if err := st.emit(last); err != nil {
-		return err
-	}
-	runs := make([][]*strand, len(st.shards))
-	st.each(func(s *shard) {
-		var err error
-		if runs[s.index], err = s.resume(until); err != nil {
-			st.cancel(err)
-		}
-	})
-	if st.ctx.Err() != nil {
-		return st.why()
-	}
-	for _, s := range st.shards {
-		st.r.sums.merge(s.sums)
-		if s.versus != nil {
-			st.r.versus.merge(s.versus)
-		}
-	}
-	if err := st.spool.flush(&st.run); err != nil {
-		return err
-	}
-	return st.merge(runs)
-}
-
-func (st *stretch) each(do func(*shard)) {
-	var all sync.WaitGroup
-	for _, s := range st.shards {
-		all.Go(func() { do(s) })
-	}
-	all.Wait()
-}
-
-// runHead is the next emission of a run.
-type runHead struct {
-	from                *entries
-	key                 key
-	triggers, decisions []byte
-}
-
-func (w *runHead) next() (more bool, err error) {
-	entry, err := w.from.next()
-	if err != nil || entry == nil {
-		return false, err
-	}
-	w.key, w.triggers, w.decisions, err = readEmission(entry)
-	return true, err
-}
-
-// merge writes what waits in runs in the order of its keys.
-func (st *stretch) merge(runs [][]*strand) error {
-	if !st.deferred {
-		return nil
-	}
-	var heads []*runHead // a heap: the first comes first
-	add := func(s *spool, run *strand) error {
-		w := &runHead{from: s.entries(run)}
-		more, err := w.next()
-		if more {
-			heads = append(heads, w)
-		}
-		return err
-	}
-	err := add(&st.spool, &st.run)
-	for i, s := range st.shards {
-		for _, run := range runs[i] {
-			err = errors.Join(err, add(&s.spool, run))
-		}
-	}
-	if err != nil {
-		return err
-	}
-	for i := len(heads)/2 - 1; i >= 0; i-- {
-		settleDown(heads, i)
-	}
-	for len(heads) > 0 {
-		w := heads[0]
-		st.r.writers.write(w.triggers, w.decisions)
-		more, err := w.next()
-		if err != nil {
-			return err
-		}
-		if !more {
-			heads[0] = heads[len(heads)-1]
-			heads = heads[:len(heads)-1]
-		}
-		settleDown(heads, 0)
-	}
-	return nil
-}
-
-func settleDown(heads []*runHead, i int) {
-	for {
-		child := 2*i + 1
-		if child+1 < len(heads) && heads[child+1].key.compare(heads[child].key) < 0 {
-			child++
-		}
-		if child >= len(heads) || heads[i].key.compare(heads[child].key) <= 0 {
-			return
-		}
-		heads[i], heads[child] = heads[child], heads[i]
-		i = child
-	}
 }

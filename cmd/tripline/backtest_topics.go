@@ -78,11 +78,11 @@ func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]i
 		}
 		readers = append(readers, one)
 	}
+	b := &block{}
 	for ended := false; !ended; {
-		b := <-st.free
 		b.reset()
 		b.last = st.arrival
-		for len(b.inputs) < topicInputs && !ended {
+		for len(b.placed) < topicInputs && !ended {
 			next, err := earliest(ctx, readers)
 			if err != nil {
 				return err
@@ -91,6 +91,7 @@ func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]i
 				break
 			}
 			r.shown.read(1)
+			st.size++
 			b.last = max(b.last, next.Timestamp.UnixMilli())
 			in := input{arrival: b.last, number: b.lines}
 			b.lines++
@@ -99,10 +100,10 @@ func (r *rehearsal) partition(ctx context.Context, number int32, ends map[spot]i
 				return err
 			}
 			if ok {
-				b.add(in)
+				b.add(&in)
 			}
 		}
-		if err := st.apply(b); err != nil {
+		if err := st.take(b); err != nil {
 			return err
 		}
 	}

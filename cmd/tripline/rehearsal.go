@@ -9,13 +9,13 @@ type rehearsal struct {
 	versus  *comparison // nil: nothing to compare with
 	writers *recordWriters
 	shown   *progress
-	shards  int   // how many parts of the users are gone through side by side
+	workers int   // how many buckets of users are gone through side by side
 	block   int   // bytes of the input that are read at once, about
-	memory  int64 // what users may take, about, bytes
+	memory  int64 // what a spool may have in memory, bytes
 }
 
 func newRehearsal(p *backtestPlan, writers *recordWriters) (*rehearsal, error) {
-	r := &rehearsal{plan: p, sums: newSums(p.set), writers: writers, shown: &progress{}, shards: runtime.GOMAXPROCS(0), block: 512 << 10, memory: int64(p.cfg.Memory) / 4}
+	r := &rehearsal{plan: p, sums: newSums(p.set), writers: writers, shown: &progress{}, workers: runtime.GOMAXPROCS(0), block: 512 << 10, memory: int64(p.cfg.Memory) / 8}
 	if p.old != nil {
 		var err error
 		if r.versus, err = newComparison(p.set.Names(), p.old.Names()); err != nil {

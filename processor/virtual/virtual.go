@@ -18,7 +18,6 @@ type Line struct {
 	out   campaign.Output
 	emit  func(*campaign.Output)
 	now   int64
-	bytes int64
 }
 
 // user is a User and when it is to be looked at.
@@ -27,7 +26,6 @@ type user struct {
 	state  *campaign.User
 	due    int64 // 0: never
 	queued int64 // the earliest due moment under which it stands in the heap, not after due; 0: none
-	bytes  int64
 }
 
 // New makes a line; emit is given what each step decided and must not keep it.
@@ -57,7 +55,6 @@ func (l *Line) Erase(id string, arrival int64) {
 	u := l.find(id)
 	u.state.Erase(arrival, &l.out)
 	l.advance(u)
-	l.bytes -= u.bytes
 	delete(l.users, id)
 }
 
@@ -90,9 +87,6 @@ func (l *Line) Now() int64 { return l.now }
 // Users is how many users are known.
 func (l *Line) Users() int { return len(l.users) }
 
-// Bytes is about what the users take in memory.
-func (l *Line) Bytes() int64 { return l.bytes }
-
 // User is the state of one user, nil if nothing is known of them.
 func (l *Line) User(id string) *campaign.User {
 	if u := l.users[id]; u != nil {
@@ -103,38 +97,6 @@ func (l *Line) User(id string) *campaign.User {
 
 // Spare has the users' history keep less from now on: set is a Sparing of the line's own.
 func (l *Line) Spare(set *campaign.Set) { l.set = set }
-
-// Save emits each user's rows (see campaign.User.Rows), of which Load makes the user again in another line. The line is not to be used
-// afterwards.
-func (l *Line) Save(emit func(id string, parts map[uint32][]byte) error) error {
-	for id, u := range l.users {
-		parts := map[uint32][]byte{}
-		u.state.Rows(func(part uint32, content []byte) {
-			if content != nil {
-				parts[part] = content
-			}
-		})
-		if err := u.state.Err(); err != nil {
-			return err
-		}
-		if err := emit(id, parts); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Load adds a user as Save has emitted it.
-func (l *Line) Load(id string, parts map[uint32][]byte) error {
-	state, err := l.set.Open(id, parts[0], func(n uint32) []byte { return parts[n] })
-	if err != nil {
-		return err
-	}
-	u := &user{id: id, state: state}
-	l.users[id] = u
-	l.advance(u)
-	return nil
-}
 
 // find is a user, who is new if nothing is known of them.
 func (l *Line) find(id string) *user {
@@ -160,9 +122,6 @@ func (l *Line) advance(u *user) {
 	}
 	l.emit(&l.out)
 	l.out.Reset()
-	size := int64(u.state.Size())
-	l.bytes += size - u.bytes
-	u.bytes = size
 }
 
 // wake says that a user is to be looked at.

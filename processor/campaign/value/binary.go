@@ -189,6 +189,41 @@ func appendProperties(dst Properties, body string) (Properties, error) {
 	return dst, nil
 }
 
+// TextProperties is DecodeProperties of a text without a copy: they point into it, and stand behind those of room, as long as there is
+// room. What is left of the room is returned behind them.
+func TextProperties(src string, room Properties) (p, taken Properties, rest string, err error) {
+	size, s, ok := uvarint(src)
+	if !ok || size > uint64(len(s)) {
+		return nil, room, "", errBinary
+	}
+	s, rest = s[:size], s[size:]
+	if size == 0 {
+		return nil, room, rest, nil
+	}
+	n, s, ok := uvarint(s)
+	if !ok || n == 0 || n > uint64(len(s)/2) {
+		return nil, room, "", errBinary
+	}
+	p = room[len(room):]
+	for range n {
+		var one Property
+		if one.Name, s, ok = cutText(s); ok {
+			one.Value, s, ok = decode(s)
+		}
+		if !ok {
+			return nil, room, "", errBinary
+		}
+		p = append(p, one)
+	}
+	if s != "" {
+		return nil, room, "", errBinary
+	}
+	if all := len(room) + len(p); all <= cap(room) {
+		room = room[:all]
+	}
+	return p[:len(p):len(p)], room, rest, nil
+}
+
 func cutText(s string) (text, rest string, ok bool) {
 	n, rest, ok := uvarint(s)
 	if !ok || n > uint64(len(rest)) {
