@@ -297,6 +297,45 @@ func (p *Partition) Records(visit func(k Key, piece uint32, value []byte) error)
 	return nil
 }
 
+// Heads calls visit for the heads behind an ID, in order, until it returns false: those that Flush has written, as they are in Pebble. Of a
+// head in several pieces content is the first. Content is valid only during the call.
+func (p *Partition) Heads(after string, visit func(id string, content []byte) bool) (err error) {
+	it, err := p.store.db.NewIter(p.span(kindRow))
+	if err != nil {
+		return explain(p.store.cfg.Dir, err)
+	}
+	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close()), p.trusted()) }()
+	behind := func(id string) []byte {
+		key := appendRowKey(appendPrefix(nil, p.number, kindRow), Key{ID: id}, 0)
+		return append(key[:len(key)-1], 2) // an ID ends with 0x00 0x01, whatever follows
+	}
+	ok := false
+	if after == "" {
+		ok = it.First()
+	} else {
+		ok = it.SeekGE(behind(after))
+	}
+	for ok {
+		k, piece, err := decodeRowKey(it.Key()[prefixSize:])
+		if err != nil {
+			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w", ErrDamaged, err))
+		}
+		if k.Part > 0 || piece > 0 {
+			ok = it.SeekGE(behind(k.ID))
+			continue
+		}
+		s, err := decodePiece(0, 0, it.Value())
+		if err != nil {
+			return p.rowError(k, err)
+		}
+		if !visit(k.ID, s.content) {
+			return nil
+		}
+		ok = it.Next()
+	}
+	return nil
+}
+
 // span bounds an iterator to one kind of the partition's keys.
 func (p *Partition) span(kind byte) *pebble.IterOptions {
 	return &pebble.IterOptions{

@@ -457,3 +457,36 @@ func TestFollow(t *testing.T) {
 		t.Errorf("due %v, %v", due, err)
 	}
 }
+
+// Heads walks over users without their parts and pieces, from behind one of them, whatever bytes their IDs have.
+func TestHeads(t *testing.T) {
+	s := open(t, vfs.NewMem(), 0)
+	defer s.Close()
+	p := partition(t, s, 3)
+	ids := []string{"a", "a\x00", "a\x00b", "a\x01", "b", "b\xff", "\xffcampaigns"}
+	var rows []Row
+	for _, id := range ids {
+		rows = append(rows, Row{Key: Key{ID: id}, Content: []byte("head of " + id)}, Row{Key: Key{ID: id, Part: 1}, Content: make([]byte, 2*pieceSize)},
+			Row{Key: Key{ID: id, Part: 0xFFFFFFFF}, Content: []byte("part")})
+	}
+	rows = append(rows, Row{Key: Key{ID: "c"}, Content: bytes.Repeat([]byte("long"), pieceSize)})
+	if err := errors.Join(p.Apply(rows, Position{WrittenAt: 1}), partition(t, s, 4).Apply(rows[:1], Position{WrittenAt: 1}), s.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	after, found := "", []string{}
+	for range 20 { // two at a time
+		n := 0
+		if err := p.Heads(after, func(id string, content []byte) bool {
+			if id == "c" && len(content) != pieceSize || id != "c" && string(content) != "head of "+id {
+				t.Errorf("%q has %.20q, %d bytes", id, content, len(content))
+			}
+			after, found, n = id, append(found, id), n+1
+			return n < 2
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := append(slices.Clone(ids[:6]), "c", ids[6]); !slices.Equal(found, want) {
+		t.Errorf("%q, expected %q", found, want)
+	}
+}
