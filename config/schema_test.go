@@ -158,7 +158,7 @@ func TestSchemasRefuse(t *testing.T) {
 		{"a.yaml", campaigns("{event: A}", "A"), schemaCampaign},
 		{"a.yaml", campaigns("trigger: {", "trigger: {single_action: {event: A}, "), schemaCampaign},
 		{"a.yaml", campaigns("{endpoint: x}", "[{endpoint: 5}]"), campaigns("{endpoint: x}", "[{endpoint: x}, {endpoint: y}]")},
-		{"a.yaml", schemaCampaign + "backfill: true\n", schemaCampaign + "enabled: true\n"},
+		{"a.yaml", schemaCampaign + "backfill: ever\n", schemaCampaign + "backfill: true\n"},
 		{"a.yaml", schemaCampaign + "control_group: 10\n", schemaCampaign + "control_group: 10%\n"},
 		{"a.yaml", schemaCampaign + "quiet_hours: {from: 9, to: 10:00}\n", schemaCampaign + "quiet_hours: {from: 09:00, to: 10:00, days: [mon]}\n"},
 		{"a.yaml", schemaCampaign + "goal: {event: C}\n", schemaCampaign + "goal: {event: C, where: x, within: 3d}\n"},

@@ -53,8 +53,10 @@ type Set struct {
 	spare     map[string]bool        // if not nil: event names of which history keeps more than what is asked for
 	byHash    map[uint64]*campaign
 	names     map[string]string // the listeners' event names, by themselves
-	version   string            // a hash of the names and versions of its campaigns
+	version   string            // a hash of its rules, and of the names and versions of its campaigns
 	grids     bool              // some campaign looks at times of day: earlier zones of users are kept
+	number    uint64            // of a ledger that has it in force,
+	entries   []Entry           // and what that tells, in order of name; nil: there is none
 }
 
 // campaign is one compiled definition.
@@ -63,7 +65,7 @@ type campaign struct {
 	def      *Definition
 	category string
 	hash     uint64 // of the name: the identity of its state
-	trigger  uint64 // of the trigger's text: state made under another one is not used
+	trigger  uint64 // of the trigger's text: what was open under another one is rebuilt
 	kind     kind
 	audience *expr.Program
 	stale    int64
@@ -163,11 +165,14 @@ func (s *Set) Names() []string {
 	return names
 }
 
-// Version tells this set of campaigns from others: a hash of their names and versions, 16 hexadecimal digits.
+// Version tells this set of campaigns from others: a hash of their names and versions and of the rules, 16 hexadecimal digits.
 func (s *Set) Version() string { return s.version }
 
 func (s *Set) print() string {
 	h := sha256.New()
+	rules := s.rules
+	rules.Zone, rules.Keep = nil, slices.Compact(slices.Sorted(slices.Values(rules.Keep)))
+	fmt.Fprintf(h, "%s %+v\n", s.rules.Zone, rules)
 	for _, c := range s.campaigns {
 		fmt.Fprintf(h, "%s %s\n", c.def.Name, c.def.Version)
 	}

@@ -50,7 +50,9 @@ func (q *qualification) newest() *history.Event {
 
 // qualify notes a qualification, which the end of the step judges.
 func (s *step) qualify(st *standing, q qualification) {
-	q.c = st.c
+	if q.c = st.c; s.user.apart || st.hasJudged(&q) {
+		return
+	}
 	s.out.Counts.campaign(q.c).Qualified++
 	s.pending = append(s.pending, q)
 }

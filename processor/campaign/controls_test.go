@@ -150,31 +150,36 @@ func TestHeldEventsAreBounded(t *testing.T) {
 	}
 }
 
-// The previous row format is readable: this row was written by the version before anything could wait.
+// The previous row format is readable: this row was written by the version before users knew under which set they stand.
 func TestPreviousRow(t *testing.T) {
-	const row = "0219010874696d657a6f6e65050d4575726f70652f4265726c696e0101d00f01aff0ffffff3f000002040141016b01000c02d00f000e01310101050302000002d4f05718" +
-		"fab6a2efb838b769b563749400000000000001d00faf63ea4c860204563e819930b3f3aef80000000104f0ab01000009023ff0000000000000d00f01014101310501016b0302000000"
+	const row = "0319010874696d657a6f6e65050d4575726f70652f4265726c696e0101d00f01aff0ffffff3f000002040141016b01000c02d00f000e0131010105030200000002d4f05718" +
+		"fab6a2efb838b769b563749400000000000001d00f01d00fc0a907d00f010d0367617003616e6ed00f00013101d00f01014101310501016b030200af63ea4c860204563e" +
+		"819930b3f3aef80000000104f0ab01000009023ff0000000000000d00f01014101310501016b03020000000000"
 	head, err := hex.DecodeString(row)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gap := campaign.Duration(3600_000)
-	single := campaign.Definition{Name: "gap", Deliver: []campaign.Delivery{{Endpoint: "e"}}, Reentry: &campaign.Reentry{MinGap: &gap},
+	gap, wait, within := campaign.Duration(3600_000), campaign.Duration(60_000), campaign.Duration(7200_000)
+	single := campaign.Definition{Name: "gap", Deliver: []campaign.Delivery{{Endpoint: "e"}}, Reentry: &campaign.Reentry{MinGap: &gap}, Delay: &wait,
+		Goal:    &campaign.Goal{Pattern: campaign.Pattern{Event: "B"}, Within: &within},
 		Trigger: campaign.Trigger{SingleAction: &campaign.SingleAction{Pattern: campaign.Pattern{Event: "A"}}}}
 	rules := campaign.Rules{MaxAge: 1 << 40, TimezoneProperty: "timezone"}
-	set := mustCompile(t, rules, single, watch("w", 10_000, "k"))
-	var out campaign.Output
-	u := rows{0: head}.open(t, set)
-	u.Event(event(2, "A"), 2000, &out)
-	if len(out.Decisions) != 1 || out.Decisions[0].Reason != "reentry" {
-		t.Fatalf("the row's trigger of a second ago was to stop this one: %v", out.Decisions)
+	for want, w := range map[int64]campaign.Definition{11_000: watch("w", 10_000, "k"), 21_000: watch("w", 20_000, "k")} { // the latter is another trigger
+		set := mustCompile(t, rules, single, w)
+		var out campaign.Output
+		u := rows{0: slices.Clone(head)}.open(t, set)
+		u.Event(event(2, "A"), 2000, &out)
+		if len(out.Decisions) != 1 || out.Decisions[0].Reason != "reentry" {
+			t.Fatalf("the row's trigger that waits was to stop this one: %v", out.Decisions)
+		}
+		u.Passed(math.MaxInt64, &out)
+		if len(out.Triggers) != 3 || out.Triggers[0].Time != want || out.Triggers[2].Campaign != "gap" ||
+			!value.Equal(out.Triggers[0].Profile.Get("timezone"), value.OfString("Europe/Berlin")) {
+			t.Fatalf("the row's watch was to go on: %v", out.Triggers)
+		}
 	}
-	u.Passed(math.MaxInt64, &out)
-	if len(out.Triggers) != 2 || out.Triggers[0].Time != 11_000 || !value.Equal(out.Triggers[0].Profile.Get("timezone"), value.OfString("Europe/Berlin")) {
-		t.Fatalf("the row's watch was to go on: %v", out.Triggers)
-	}
-	head[0] = 1
-	if _, err := set.Open("ann", head, func(uint32) []byte { return nil }); err == nil || !strings.Contains(err.Error(), "row format 1") {
+	head[0] = 2
+	if _, err := mustCompile(t, rules, single).Open("ann", head, func(uint32) []byte { return nil }); err == nil || !strings.Contains(err.Error(), "row format 2") {
 		t.Fatalf("a row of a format that is not known was opened: %v", err)
 	}
 }

@@ -10,6 +10,10 @@ import (
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
+	"github.com/tripline/tripline/processor/campaign/expr"
+	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // Definition is one campaign as its author wrote it. Field names are those of the campaign file; config decodes into
@@ -32,9 +36,7 @@ type Definition struct {
 	Priority     int         `yaml:"priority"`
 	ControlGroup *Share      `yaml:"control_group"`
 	Goal         *Goal       `yaml:"goal"`
-
-	// A key of the language that this version does not know yet: refused by name, never ignored.
-	Backfill Unavailable `yaml:"backfill"`
+	Backfill     bool        `yaml:"backfill"` // where the campaign is new: what is open is made from history
 
 	// Version is a hash of the campaign's text, set by whoever read it; every record that the campaign causes carries it.
 	Version string `yaml:"-"`
@@ -166,6 +168,141 @@ func (r *Rules) capsOf(tags []string) (caps []*Cap, longest int64) {
 
 func (l *Cap) covers(tags []string) bool {
 	return len(l.Tags) == 0 || slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(l.Tags, tag) })
+}
+
+// counted is how many of the user's triggers a cap counts that have left in (leaving − per, leaving].
+func (u *User) counted(limit *Cap, leaving int64) (n int) {
+	for _, t := range u.sent {
+		if t.left <= leaving-int64(limit.Per) || t.left > leaving {
+			continue
+		}
+		if c := u.set.byHash[t.campaign]; len(limit.Tags) == 0 || c != nil && slices.Contains(c.caps, limit) {
+			n++
+		}
+	}
+	return n
+}
+
+// countForCaps notes that a trigger leaves, and forgets those that no cap counts any more.
+func (u *User) countForCaps(c *campaign, left int64) {
+	if len(c.caps) == 0 {
+		return
+	}
+	_, untagged := u.set.rules.capsOf(nil)
+	u.sent = slices.DeleteFunc(u.sent, func(t sent) bool {
+		longest := untagged // of a campaign that is gone
+		if of := u.set.byHash[t.campaign]; of != nil {
+			longest = of.capped
+		}
+		return t.left <= left-longest
+	})
+	u.sent = append(u.sent, sent{left: left, campaign: c.hash})
+	u.dirty = true
+}
+
+// goal is what a campaign's triggers are measured by.
+type goal struct {
+	pattern
+	within int64
+	value  *expr.Program // nil: conversions have no value
+}
+
+// watched is a trigger, or one that was held out, that may still convert.
+type watched struct {
+	trigger string
+	left    int64
+	control bool
+}
+
+func (c *compiler) goal(d *Goal) *goal {
+	if d == nil {
+		return nil
+	}
+	g := &goal{pattern: c.pattern("goal", &d.Pattern, nil, false)}
+	if d.Within == nil {
+		c.problem("goal.within", "is required: how long after a trigger an event counts, such as 3d")
+	}
+	g.within = c.positive("goal.within", d.Within)
+	if d.Value != "" {
+		var err *expr.Error
+		if g.value, err = expr.CompileValue(d.Value, expr.Where); err != nil {
+			c.problems = append(c.problems, Problem{Campaign: c.index, Path: "goal.value", Line: err.Line, Column: err.Column,
+				Message: err.Message, Suggestion: err.Suggestion})
+		}
+	}
+	return g
+}
+
+// watchGoal begins to wait for what a trigger is to bring about. Above max_open the oldest is given up, and counted.
+func (st *standing) watchGoal(s *step, trigger string, left int64, control bool) {
+	if st.c.goal == nil {
+		return
+	}
+	s.user.dirty = true
+	st.goals = slices.DeleteFunc(st.goals, func(w watched) bool { return st.c.lapsed(s, w) })
+	st.goals = append(st.goals, watched{trigger: trigger, left: left, control: control})
+	if most := s.set.rules.MaxOpen; most > 0 && len(st.goals) > most {
+		st.goals = slices.Delete(st.goals, 0, 1)
+		s.out.Counts.campaign(st.c).DroppedOpen++
+	}
+}
+
+// lapsed says that no event converts a trigger any more: its time is over, and a late event would come too late.
+func (c *campaign) lapsed(s *step, w watched) bool {
+	return s.arrival-s.set.rules.AllowedLateness-c.stale > w.left+c.goal.within
+}
+
+// follow applies an event that has just arrived to what waits and to what is measured.
+func (s *step) follow(st *standing, e *history.Event) {
+	if st.c.goal != nil && len(st.goals) > 0 {
+		if _, ok := st.c.goal.match(s, st.c, e); ok {
+			st.converts(s, e)
+		}
+	}
+	if len(st.held) == 0 {
+		return
+	}
+	for i := range st.c.exits {
+		if _, ok := st.c.exits[i].match(s, st.c, e); ok {
+			st.ends(s, e)
+			return
+		}
+	}
+}
+
+// converts writes a decision for each trigger that e is the first to reach the goal of.
+func (st *standing) converts(s *step, e *history.Event) {
+	g, d := st.c.goal, st.c.def
+	kept := st.goals[:0]
+	for _, w := range st.goals {
+		if e.Time < w.left || e.Time > w.left+g.within || st.c.lapsed(s, w) {
+			kept = append(kept, w)
+			continue
+		}
+		out := record.Decision{ID: digest("dec_", []byte(w.trigger), "converted"), Campaign: d.Name, Version: d.Version, User: s.user.id,
+			Time: e.Time, Left: s.arrival, Decision: "converted", TriggerID: w.trigger, Group: "treated"}
+		if w.control {
+			out.Group = "control"
+		}
+		if g.value != nil {
+			out.Value = s.worth(st.c, e)
+		}
+		s.user.dirty = true
+		s.out.Counts.campaign(st.c).Converted++
+		s.out.Decisions = append(s.out.Decisions, out)
+	}
+	clear(st.goals[len(kept):])
+	st.goals = kept
+}
+
+// worth is the value of a conversion; what fails at run time is none, and counted.
+func (s *step) worth(c *campaign, e *history.Event) value.Value {
+	s.env = expr.Env{Event: e.Properties, HasEvent: true, User: s.user.id, Now: e.Time}
+	v, err := c.goal.value.Value(&s.env)
+	if err != nil {
+		s.out.Counts.campaign(c).ExpressionErrors++
+	}
+	return v
 }
 
 // Delivery is where and how the sink sends the campaign's triggers.

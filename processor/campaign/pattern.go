@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
-	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -124,7 +124,7 @@ func (c *compiler) same(path string, same []string) {
 // match says whether e fits the pattern, and with which key. The key is the empty text where nothing ties events
 // together; an event that lacks one of the properties does not match.
 func (p *pattern) match(s *step, c *campaign, e *history.Event) (key string, ok bool) {
-	if e.Name != p.event {
+	if e.Name != p.event || !s.user.sees(c, e) {
 		return "", false
 	}
 	if key, ok = keyOf(e, p.key); !ok {
@@ -219,6 +219,46 @@ func (s *step) look(c *campaign, l *expr.Lookup, moment int64) expr.Answer {
 	return answer
 }
 
+// remember keeps the first and the last event of a name, in the user's order. Of a name that no campaign asked for until now, history
+// may know some.
+func (u *User) remember(e *history.Event) {
+	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= e.Name })
+	if i == len(u.ever) || u.ever[i].name != e.Name {
+		m := memory{name: e.Name, first: e, last: e}
+		for _, first := range []bool{true, false} {
+			if other := u.edge(e.Name, maxTime, first); other != nil && other.Seq != e.Seq {
+				copied := *other
+				m.put(&copied)
+			}
+		}
+		u.ever = slices.Insert(u.ever, i, m)
+		return
+	}
+	u.ever[i].put(e)
+}
+
+func (m *memory) put(e *history.Event) {
+	if less(position(e), position(m.first)) {
+		m.first = e
+	}
+	if less(position(m.last), position(e)) {
+		m.last = e
+	}
+}
+
+// forget drops what is kept of an event name: one of these comes that is not kept any more, as no campaign asks for it.
+func (u *User) forget(name string) {
+	u.ever = slices.DeleteFunc(u.ever, func(m memory) bool { return m.name == name })
+}
+
+func (u *User) memory(name string) *memory {
+	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= name })
+	if i == len(u.ever) || u.ever[i].name != name {
+		return nil
+	}
+	return &u.ever[i]
+}
+
 // edge is the user's first or last event of a name up to a moment, as far back as anything is known.
 func (u *User) edge(name string, moment int64, first bool) (found *history.Event) {
 	known := u.memory(name)
@@ -246,111 +286,6 @@ func (u *User) edge(name string, moment int64, first bool) (found *history.Event
 		return known.first
 	}
 	return found
-}
-
-// goal is what a campaign's triggers are measured by.
-type goal struct {
-	pattern
-	within int64
-	value  *expr.Program // nil: conversions have no value
-}
-
-// watched is a trigger, or one that was held out, that may still convert.
-type watched struct {
-	trigger string
-	left    int64
-	control bool
-}
-
-func (c *compiler) goal(d *Goal) *goal {
-	if d == nil {
-		return nil
-	}
-	g := &goal{pattern: c.pattern("goal", &d.Pattern, nil, false)}
-	if d.Within == nil {
-		c.problem("goal.within", "is required: how long after a trigger an event counts, such as 3d")
-	}
-	g.within = c.positive("goal.within", d.Within)
-	if d.Value != "" {
-		var err *expr.Error
-		if g.value, err = expr.CompileValue(d.Value, expr.Where); err != nil {
-			c.problems = append(c.problems, Problem{Campaign: c.index, Path: "goal.value", Line: err.Line, Column: err.Column,
-				Message: err.Message, Suggestion: err.Suggestion})
-		}
-	}
-	return g
-}
-
-// watchGoal begins to wait for what a trigger is to bring about. Above max_open the oldest is given up, and counted.
-func (st *standing) watchGoal(s *step, trigger string, left int64, control bool) {
-	if st.c.goal == nil {
-		return
-	}
-	s.user.dirty = true
-	st.goals = slices.DeleteFunc(st.goals, func(w watched) bool { return st.c.lapsed(s, w) })
-	st.goals = append(st.goals, watched{trigger: trigger, left: left, control: control})
-	if most := s.set.rules.MaxOpen; most > 0 && len(st.goals) > most {
-		st.goals = slices.Delete(st.goals, 0, 1)
-		s.out.Counts.campaign(st.c).DroppedOpen++
-	}
-}
-
-// lapsed says that no event converts a trigger any more: its time is over, and a late event would come too late.
-func (c *campaign) lapsed(s *step, w watched) bool {
-	return s.arrival-s.set.rules.AllowedLateness-c.stale > w.left+c.goal.within
-}
-
-// follow applies an event that has just arrived to what waits and to what is measured.
-func (s *step) follow(st *standing, e *history.Event) {
-	if st.c.goal != nil && len(st.goals) > 0 {
-		if _, ok := st.c.goal.match(s, st.c, e); ok {
-			st.converts(s, e)
-		}
-	}
-	if len(st.held) == 0 {
-		return
-	}
-	for i := range st.c.exits {
-		if _, ok := st.c.exits[i].match(s, st.c, e); ok {
-			st.ends(s, e)
-			return
-		}
-	}
-}
-
-// converts writes a decision for each trigger that e is the first to reach the goal of.
-func (st *standing) converts(s *step, e *history.Event) {
-	g, d := st.c.goal, st.c.def
-	kept := st.goals[:0]
-	for _, w := range st.goals {
-		if e.Time < w.left || e.Time > w.left+g.within || st.c.lapsed(s, w) {
-			kept = append(kept, w)
-			continue
-		}
-		out := record.Decision{ID: digest("dec_", []byte(w.trigger), "converted"), Campaign: d.Name, Version: d.Version, User: s.user.id,
-			Time: e.Time, Left: s.arrival, Decision: "converted", TriggerID: w.trigger, Group: "treated"}
-		if w.control {
-			out.Group = "control"
-		}
-		if g.value != nil {
-			out.Value = s.worth(st.c, e)
-		}
-		s.user.dirty = true
-		s.out.Counts.campaign(st.c).Converted++
-		s.out.Decisions = append(s.out.Decisions, out)
-	}
-	clear(st.goals[len(kept):])
-	st.goals = kept
-}
-
-// worth is the value of a conversion; what fails at run time is none, and counted.
-func (s *step) worth(c *campaign, e *history.Event) value.Value {
-	s.env = expr.Env{Event: e.Properties, HasEvent: true, User: s.user.id, Now: e.Time}
-	v, err := c.goal.value.Value(&s.env)
-	if err != nil {
-		s.out.Counts.campaign(c).ExpressionErrors++
-	}
-	return v
 }
 
 func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }

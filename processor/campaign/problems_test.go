@@ -171,7 +171,7 @@ name: a|` + action + `goal: {event: B, within: 3d, value: 'event.x +'}|` + toE +
 name: a|` + action + `goal: {event: B, within: 3d, value: 'profile.x'}|` + toE + ` => profile
 name: a|` + action + `goal: {event: B, within: 3d, where: 'profile.x'}|` + toE + ` => profile
 name: a|` + action + `reentry: {max: 0, per: 1d}|` + toE + ` => at least 1
-name: a|` + action + `backfill: true|` + toE + ` => not available
+name: a|` + action + `backfill: always|` + toE + ` => true or false
 `
 
 // What the language refuses: | ends a line, and the message holds the words behind =>.

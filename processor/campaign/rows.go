@@ -9,9 +9,8 @@ import (
 	"github.com/tripline/tripline/processor/campaign/row"
 )
 
-// rowVersion is the format of a user's head row. The previous one, 2, is readable: in it nothing waited, and neither caps
-// nor goals were kept.
-const rowVersion = 3
+// rowVersion is the format of a user's head row. The previous one, 3, is readable: in it nothing tells under which set it was written.
+const rowVersion = 4
 
 // rowGrowth is by how many bytes a step mostly makes a row longer.
 const rowGrowth = 64
@@ -34,14 +33,21 @@ func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte
 	if head == nil {
 		return nil
 	}
-	r := reader{Reader: row.Reader{Rest: head}, set: s, room: &u.room}
+	r := reader{Reader: row.Reader{Rest: head}, set: s, room: &u.room, due: maxTime}
 	v := r.Byte()
 	if r.old = v == rowVersion-1; !r.old && v != rowVersion {
 		return fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
 	}
+	if !r.old {
+		r.number = r.Unsigned()
+	}
 	u.profile = r.Properties(&r.room.Room)
 	if r.Err == nil {
 		r.Rest, r.Err = u.log.Decode(r.Rest, part)
+	}
+	if u.now = u.log.Newest(); !r.old {
+		u.now += r.Signed()
+		r.unseen(u)
 	}
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		m := memory{first: r.Event(&r.room.Room, r.set.names)}
@@ -62,6 +68,9 @@ func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte
 	}
 	s.order(u)
 	u.zone = s.zoneOf(u.profile)
+	if r.behind || r.number < s.number {
+		u.catchUp(r.number, r.due)
+	}
 	return nil
 }
 
@@ -70,13 +79,13 @@ func (r *reader) stands(u *User) {
 	hash, trigger := r.Fixed(), r.Fixed()
 	st := u.room.standing()
 	r.standing(st)
-	switch st.c = r.set.byHash[hash]; {
-	case st.c == nil: // the campaign is gone: its open state is dropped
+	st.c, st.under, r.due = r.set.byHash[hash], trigger, min(r.due, st.firstDue())
+	switch {
+	case st.c == nil || r.set.came(st.c, r.number): // the campaign is gone: its open state is dropped
 		u.dirty = true
 		st.reset(nil)
-	case st.c.trigger != trigger: // another trigger: what was open under the old one says nothing of the new
-		st.count, st.newest, st.open, st.floors, st.marks = 0, history.Position{}, nil, nil, nil
-		u.dirty = true
+	case st.c.trigger != trigger:
+		r.behind = true
 	}
 	if st.c != nil && st.c.goal == nil {
 		st.goals = nil
@@ -124,9 +133,11 @@ func (u *User) blank() bool {
 }
 
 func (u *User) appendHead(dst []byte) []byte {
-	dst = append(dst, rowVersion)
+	dst = binary.AppendUvarint(append(dst, rowVersion), u.set.number)
 	dst = u.profile.AppendBinary(dst)
 	dst = u.log.AppendHead(dst)
+	dst = binary.AppendVarint(dst, u.now-u.log.Newest())
+	dst = appendUnseen(dst, u.unseen)
 	dst = binary.AppendUvarint(dst, uint64(len(u.ever)))
 	for _, m := range u.ever {
 		dst = appendEvent(dst, m.first)
@@ -193,7 +204,7 @@ func (st *standing) append(dst []byte) []byte {
 		}
 		dst = append(row.AppendText(binary.AppendVarint(dst, w.left), w.trigger), group)
 	}
-	return dst
+	return appendJudged(dst, st.judged)
 }
 
 func (t *timer) append(dst []byte) []byte {
@@ -236,21 +247,16 @@ func appendEvent(dst []byte, e *history.Event) []byte {
 	return e.Properties.AppendBinary(dst)
 }
 
-// order sorts the standings by campaign: names may have come and gone since the row was written.
-func (s *Set) order(u *User) {
-	for i := 1; i < len(u.standings); i++ {
-		for j := i; j > 0 && u.standings[j].c.index < u.standings[j-1].c.index; j-- {
-			u.standings[j], u.standings[j-1] = u.standings[j-1], u.standings[j]
-		}
-	}
-}
-
 // reader takes a row apart.
 type reader struct {
 	row.Reader
 	set  *Set
 	room *room
 	old  bool // the previous format
+
+	number uint64 // of the set under which the row was written
+	due    int64  // when the first of all that is open is due
+	behind bool   // a campaign has another trigger
 }
 
 // zones reads which zones a user had before. One that is not known any more is left out.
@@ -284,9 +290,6 @@ func (r *reader) standing(st *standing) {
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		st.left = append(st.left, r.Signed())
 	}
-	if r.old {
-		return
-	}
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		st.held = append(st.held, r.held())
 	}
@@ -294,6 +297,9 @@ func (r *reader) standing(st *standing) {
 		w := watched{left: r.Signed(), trigger: r.Text()}
 		w.control = r.Byte() == 1
 		st.goals = append(st.goals, w)
+	}
+	if !r.old {
+		r.judged(st)
 	}
 }
 
@@ -309,9 +315,6 @@ func (r *reader) held() held {
 
 // sent reads what caps count.
 func (r *reader) sent(u *User) {
-	if r.old {
-		return
-	}
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		u.sent = append(u.sent, sent{left: r.Signed(), campaign: r.Fixed()})
 	}
@@ -337,7 +340,8 @@ func (u *User) reset(set *Set, id string) {
 	}
 	log.Reset()
 	m.Reset()
-	*u = User{set: set, id: id, zone: set.rules.Zone, log: log, ever: u.ever[:0], moved: u.moved[:0], sent: u.sent[:0], standings: u.standings[:0], room: *m}
+	*u = User{set: set, id: id, zone: set.rules.Zone, log: log, ever: u.ever[:0], moved: u.moved[:0], sent: u.sent[:0], unseen: u.unseen[:0],
+		standings: u.standings[:0], room: *m}
 }
 
 // standing is a blank one.
@@ -360,7 +364,8 @@ func (m *room) giveBack(st *standing) {
 func (st *standing) reset(c *campaign) {
 	clear(st.open)
 	clear(st.held)
-	*st = standing{c: c, open: st.open[:0], floors: st.floors[:0], marks: st.marks[:0], left: st.left[:0], held: st.held[:0], goals: st.goals[:0]}
+	*st = standing{c: c, open: st.open[:0], floors: st.floors[:0], marks: st.marks[:0], left: st.left[:0], held: st.held[:0], goals: st.goals[:0],
+		judged: st.judged[:0]}
 }
 
 // take makes st what another is, whose memory it does not share.
@@ -368,4 +373,5 @@ func (st *standing) take(from *standing) {
 	st.c, st.count, st.newest = from.c, from.count, from.newest
 	st.open, st.floors, st.marks = append(st.open[:0], from.open...), append(st.floors[:0], from.floors...), append(st.marks[:0], from.marks...)
 	st.left, st.held, st.goals = append(st.left[:0], from.left...), append(st.held[:0], from.held...), append(st.goals[:0], from.goals...)
+	st.judged, st.under = append(st.judged[:0], from.judged...), from.under
 }

@@ -38,7 +38,7 @@ func TestSparing(t *testing.T) {
 
 // recordsOf are what a case leaves in the topics, and the bytes of the user's rows in the end.
 func recordsOf(set *campaign.Set, c twin.Case) (records []string, size int) {
-	size = coreSteps(set, c, c.Until, func(out *campaign.Output) {
+	size = coreSteps([]*campaign.Set{set}, c, c.Until, func(out *campaign.Output) {
 		for i := range out.Triggers {
 			records = append(records, string(out.Triggers[i].Append(nil, out.Triggers[i].Left)))
 		}

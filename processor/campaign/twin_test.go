@@ -59,13 +59,39 @@ func TestTwinCrowd(t *testing.T) {
 	}
 }
 
+// The same where campaigns come, go and change in the midst of a history.
+func TestTwinChange(t *testing.T) {
+	for _, kind := range twin.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for n := range *histories / 3 {
+				c := twin.GenerateChanging(*firstSeed+uint64(n), kind)
+				if differs(dir, c) == "" {
+					continue
+				}
+				c = twin.Shrink(c, func(c twin.Case) bool { return differs(dir, c) != "" })
+				t.Fatalf("seed %d: the core and the twin disagree\n%s\n%s", *firstSeed+uint64(n), c, differs(dir, c))
+			}
+		})
+	}
+}
+
 // differs runs a case both ways and shows what differs; "" is nothing.
 func differs(dir string, c twin.Case) string {
-	set, err := compiled(dir, c)
-	if err != nil {
-		return err.Error()
+	var sets []*campaign.Set
+	for i := range 1 + len(c.Changes) {
+		one := c
+		if i > 0 {
+			one.Campaigns = c.Changes[i-1].Campaigns
+		}
+		set, err := compiled(dir, one)
+		if err != nil {
+			return err.Error()
+		}
+		sets = append(sets, set)
 	}
-	want, got := lines(c.Run()), lines(core(set, c))
+	want, got := lines(c.Run()), lines(core(sets, c))
 	if slices.Equal(want, got) {
 		return ""
 	}
@@ -103,25 +129,28 @@ func capsOf(c twin.Case) (list []campaign.Cap) {
 }
 
 // core runs the real core until the case ends.
-func core(set *campaign.Set, c twin.Case) (outcomes []twin.Outcome) {
-	coreSteps(set, c, c.Until, func(out *campaign.Output) { outcomes = append(outcomes, taken(out)...) })
+func core(sets []*campaign.Set, c twin.Case) (outcomes []twin.Outcome) {
+	coreSteps(sets, c, c.Until, func(out *campaign.Output) { outcomes = append(outcomes, taken(out)...) })
 	return outcomes
 }
 
 // coreRun runs it until nothing that has qualified by then waits any more.
 func coreRun(set *campaign.Set, c twin.Case, take func(*campaign.Output)) {
-	coreSteps(set, c, c.Until+400*24*3600_000, take)
+	coreSteps([]*campaign.Set{set}, c, c.Until+400*24*3600_000, take)
 }
 
 // coreSteps opens the user anew from its rows after every step, in the same memory, and answers with their size in the end.
-// What a step reads is overwritten behind it: nothing that outlives the step may be in there.
-func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) (size int) {
+// What a step reads is overwritten behind it: nothing that outlives the step may be in there. The last set to have users
+// rebuilt does so at once or, of every other case, when the user is opened next; of one before it that may not wait.
+func coreSteps(sets []*campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) (size int) {
 	var out campaign.Output
 	var room record.Room
 	var envelope record.Envelope
 	var opened []byte
 	u := new(campaign.User)
 	head, parts := []byte(nil), map[uint32][]byte{}
+	ledger := sets[0].Succeed(nil, 0)
+	set := sets[0].Under(ledger, 0)
 	step := func(do func(*campaign.User)) {
 		opened = append(opened[:0], head...)
 		from := opened
@@ -145,8 +174,23 @@ func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.
 		take(&out)
 		out.Reset()
 	}
+	change := func(at int) {
+		for i, ch := range c.Changes {
+			if ch.Before != at {
+				continue
+			}
+			if !ch.Left {
+				step(func(u *campaign.User) { u.Passed(ch.Stream, &out) })
+			}
+			next, rebuilt := sets[i+1].Succeed(ledger, ch.Stream), ledger.Rebuilt()
+			if ledger, set = next, sets[i+1].Under(next, rebuilt*(c.Seed/2%2)); i+1 < len(c.Changes) || c.Seed%2 == 0 {
+				step(func(*campaign.User) {})
+			}
+		}
+	}
 	arrival := int64(0)
-	for _, in := range c.Inputs {
+	for i, in := range c.Inputs {
+		change(i)
 		arrival = max(arrival, in.Arrival)
 		step(func(u *campaign.User) {
 			switch in.Kind {
@@ -168,6 +212,7 @@ func coreSteps(set *campaign.Set, c twin.Case, until int64, take func(*campaign.
 			}
 		})
 	}
+	change(len(c.Inputs))
 	step(func(u *campaign.User) { u.Passed(until, &out) })
 	if head == nil {
 		return 0

@@ -26,6 +26,9 @@ type User struct {
 	log       *history.Log
 	ever      []memory    // in order of name
 	standings []*standing // in order of campaign; only those that hold something
+	now       int64       // ms; what was due before has fired
+	unseen    []unseen    // for each set whose campaigns do not see all of the log
+	apart     bool        // a user that only tells where another one stands: qualifies for nothing
 	dirty     bool        // the head differs from what Rows gave last
 	written   int         // bytes of that head
 	next      int64       // what Due answers, if aimed: no step has begun since it was asked
@@ -144,7 +147,7 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 	if len(ev.Profile) > 0 {
 		s.profile(ev.Profile)
 	}
-	u.dirty = true
+	u.dirty, u.now = true, max(u.now, arrival)
 	var dropped int
 	s.thin()
 	e.Seq, dropped = u.log.Add(s.lean, history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
@@ -152,6 +155,8 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 	out.Counts.HistoryDropped += dropped
 	if u.set.remember[e.Name] {
 		u.remember(s.kept(e))
+	} else if len(u.ever) > 0 {
+		u.forget(e.Name)
 	}
 	for _, c := range u.set.followers[e.Name] {
 		if st, known := u.standing(c); known {
@@ -175,6 +180,7 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 func (u *User) Profile(p *record.Profile, arrival int64, out *Output) {
 	s := u.begin(arrival, out)
 	s.passed(arrival)
+	u.now = max(u.now, arrival)
 	s.profile(p.Properties)
 }
 
@@ -193,6 +199,9 @@ func (s *step) profile(patch value.Properties) {
 	u.dirty = true
 	u.zone = s.set.zoneOf(u.profile)
 	changed := u.zone != zone && u.zone.String() != zone.String()
+	if changed && !s.set.grids {
+		u.moved = nil // what is kept of zones is kept whole, or not at all
+	}
 	if changed && s.set.grids && (len(was) > 0 || !u.log.Empty()) {
 		kept := slices.DeleteFunc(u.moved, func(m moved) bool { return m.until < s.horizon().Time })
 		u.moved = append(kept[max(0, len(kept)-maxMoved+1):], moved{until: s.arrival, zone: zone})
@@ -283,29 +292,6 @@ func (s *Set) kept(e *history.Event) *history.Event {
 		return e
 	}
 	return &lean
-}
-
-// remember keeps the first and the last event of a name, in the user's order.
-func (u *User) remember(e *history.Event) {
-	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= e.Name })
-	if i == len(u.ever) || u.ever[i].name != e.Name {
-		u.ever = slices.Insert(u.ever, i, memory{name: e.Name, first: e, last: e})
-		return
-	}
-	if less(position(e), position(u.ever[i].first)) {
-		u.ever[i].first = e
-	}
-	if less(position(u.ever[i].last), position(e)) {
-		u.ever[i].last = e
-	}
-}
-
-func (u *User) memory(name string) *memory {
-	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= name })
-	if i == len(u.ever) || u.ever[i].name != name {
-		return nil
-	}
-	return &u.ever[i]
 }
 
 func (u *User) place(c *campaign) int {

@@ -42,11 +42,13 @@ type standing struct {
 	left   []int64 // moments of triggers that have left, wait or were held out, where reentry asks for them
 	held   []held
 	goals  []watched
+	judged []judgment
+	under  uint64 // the trigger under which the row was written
 }
 
 func (st *standing) empty() bool {
 	return st.count == 0 && st.newest == (history.Position{}) && len(st.open) == 0 && len(st.floors) == 0 && len(st.marks) == 0 && len(st.left) == 0 &&
-		len(st.held) == 0 && len(st.goals) == 0
+		len(st.held) == 0 && len(st.goals) == 0 && len(st.judged) == 0
 }
 
 // add opens a timer. Its due moment is the deadline plus the allowed lateness, and not before the arrival has settled
@@ -129,19 +131,26 @@ func (u *User) earliest() (st *standing, index int) {
 func (u *User) Due() (ms int64, ok bool) {
 	if !u.aimed {
 		u.next, u.aimed = maxTime, true
-		if st, i := u.earliest(); st != nil {
-			u.next = st.open[i].due
-		}
 		for _, st := range u.standings {
-			for i := range st.held {
-				u.next = min(u.next, st.held[i].due)
-			}
+			u.next = min(u.next, st.firstDue())
 		}
 	}
 	if u.next == maxTime {
 		return 0, false
 	}
 	return u.next, true
+}
+
+// firstDue is the earliest due moment in a campaign; maxTime: there is none.
+func (st *standing) firstDue() int64 {
+	ms := int64(maxTime)
+	for i := range st.open {
+		ms = min(ms, st.open[i].due)
+	}
+	for i := range st.held {
+		ms = min(ms, st.held[i].due)
+	}
+	return ms
 }
 
 // Passed fires, in order of due moment, every timer that is due strictly before now.
@@ -157,7 +166,7 @@ func (s *step) passed(now int64) {
 			s.arrival, s.user.aimed = arrival, false // what follows may set others
 			return
 		}
-		s.arrival, s.user.aimed = due, false
+		s.arrival, s.user.aimed, s.user.now = due, false, max(s.user.now, due+1)
 		s.release(due)
 		for {
 			st, i := s.user.earliest()
@@ -253,36 +262,6 @@ func (st *standing) ends(s *step, e *history.Event) {
 	}
 	clear(st.held[len(kept):])
 	st.held = kept
-}
-
-// counted is how many of the user's triggers a cap counts that have left in (leaving − per, leaving].
-func (u *User) counted(limit *Cap, leaving int64) (n int) {
-	for _, t := range u.sent {
-		if t.left <= leaving-int64(limit.Per) || t.left > leaving {
-			continue
-		}
-		if c := u.set.byHash[t.campaign]; len(limit.Tags) == 0 || c != nil && slices.Contains(c.caps, limit) {
-			n++
-		}
-	}
-	return n
-}
-
-// countForCaps notes that a trigger leaves, and forgets those that no cap counts any more.
-func (u *User) countForCaps(c *campaign, left int64) {
-	if len(c.caps) == 0 {
-		return
-	}
-	_, untagged := u.set.rules.capsOf(nil)
-	u.sent = slices.DeleteFunc(u.sent, func(t sent) bool {
-		longest := untagged // of a campaign that is gone
-		if of := u.set.byHash[t.campaign]; of != nil {
-			longest = of.capped
-		}
-		return t.left <= left-longest
-	})
-	u.sent = append(u.sent, sent{left: left, campaign: c.hash})
-	u.dirty = true
 }
 
 // View is where a user stands in a campaign, for whoever explains it. Nothing in it is to be changed, and it holds until the

@@ -17,11 +17,14 @@ import (
 )
 
 // formats of the head row that are read here: the core's and the one before it.
-const newest, oldest = 3, 2
+const newest, oldest = 4, 3
 
 // User is all that is kept of a user. Times are RFC 3339.
 type User struct {
 	User      string          `json:"user_id"`
+	Set       uint64          `json:"set"`           // the number of the set of campaigns under which the row was written
+	Now       string          `json:"now,omitempty"` // what was due before has fired
+	Unseen    []Unseen        `json:"unseen,omitempty"`
 	Profile   json.RawMessage `json:"profile"`
 	History   []Event         `json:"history"`                     // in the user's order, oldest first
 	Ever      []Ever          `json:"first_and_last,omitempty"`    // by event name, in order of name
@@ -37,6 +40,12 @@ type Event struct {
 	Seq        uint64          `json:"seq"` // the user's arrival number
 	ID         string          `json:"id,omitempty"`
 	Properties json.RawMessage `json:"properties,omitempty"`
+}
+
+// Unseen says up to which event campaigns that came with a set do not see what was before.
+type Unseen struct {
+	Set uint64 `json:"set"`
+	Seq uint64 `json:"seq"`
 }
 
 // Ever is what is kept of an event name for ever.
@@ -68,6 +77,7 @@ type Standing struct {
 	Left     []string `json:"triggered,omitempty"` // moments of triggers, where reentry asks for them
 	Held     []Held   `json:"waiting,omitempty"`   // triggers that wait for their delay or for the end of quiet hours
 	Goals    []Goal   `json:"goals,omitempty"`
+	Judged   []string `json:"judged,omitempty"` // moments that have qualified under an earlier trigger
 }
 
 // Timer is something that is open until a moment.
@@ -132,6 +142,9 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 	if v < oldest || v > newest {
 		return nil, fmt.Errorf("user %q: row format %d is not known to this version; use the version of Tripline that wrote it", id, v)
 	}
+	if v > oldest {
+		u.Set = r.unsigned()
+	}
 	u.Profile = r.properties()
 	var log *history.Log
 	if r.err == nil {
@@ -143,6 +156,10 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 			return true
 		})
 		r.err = log.Err()
+	}
+	if r.err == nil && v > oldest {
+		u.Now = calendar.FormatTime(log.Newest() + r.signed())
+		r.each(func() { u.Unseen = append(u.Unseen, Unseen{Set: r.unsigned(), Seq: r.unsigned()}) })
 	}
 	r.each(func() {
 		e := Ever{First: r.event()}
@@ -156,12 +173,10 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 		until := r.moment()
 		u.Zones = append(u.Zones, Zone{Timezone: r.text(), Until: until})
 	})
-	if v > oldest {
-		r.each(func() {
-			left := r.moment()
-			u.Counters = append(u.Counters, Counter{Campaign: names.of(r.fixed()), Left: left})
-		})
-	}
+	r.each(func() {
+		left := r.moment()
+		u.Counters = append(u.Counters, Counter{Campaign: names.of(r.fixed()), Left: left})
+	})
 	r.each(func() { u.Campaigns = append(u.Campaigns, r.standing(v > oldest)) })
 	if r.err == nil && len(r.src) > 0 {
 		r.err = errRow

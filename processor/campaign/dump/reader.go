@@ -113,7 +113,7 @@ func (r *reader) same() []json.RawMessage {
 	return list
 }
 
-func (r *reader) standing(controls bool) Standing {
+func (r *reader) standing(judged bool) Standing {
 	s := Standing{Campaign: r.names.of(r.fixed())}
 	r.fixed() // the trigger's text
 	s.Matches, s.Newest = r.signed(), r.position()
@@ -124,15 +124,18 @@ func (r *reader) standing(controls bool) Standing {
 		r.position()
 	})
 	r.each(func() { s.Left = append(s.Left, r.moment()) })
-	if !controls {
-		return s
-	}
 	r.each(func() { s.Held = append(s.Held, r.held()) })
 	r.each(func() {
 		g := Goal{Left: r.moment(), Trigger: r.text()}
 		g.Control = r.byte() == 1
 		s.Goals = append(s.Goals, g)
 	})
+	if judged {
+		r.each(func() {
+			s.Judged = append(s.Judged, r.moment())
+			r.unsigned()
+		})
+	}
 	return s
 }
 

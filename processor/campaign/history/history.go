@@ -100,6 +100,15 @@ func (l *Log) Add(e Event, lim Limits) (seq uint64, dropped int) {
 	return e.Seq, dropped
 }
 
+// Resume has the next event added be that of a Seq, which no event has had before.
+func (l *Log) Resume(seq uint64) { l.seq = seq - 1 }
+
+// Arrivals is the Seq of the event that was added last; 0: there is none.
+func (l *Log) Arrivals() uint64 { return l.seq }
+
+// Newest is the largest time seen, ms; 0 where nothing was added.
+func (l *Log) Newest() int64 { return l.newest }
+
 // HasID tells whether an event with this id is kept; the empty id never is.
 func (l *Log) HasID(id string) bool {
 	if id == "" {

@@ -38,6 +38,15 @@ type Campaign struct {
 	Priority           int
 	ControlGroup       float64 // per cent
 	Goal               *Goal
+	Backfill           bool
+}
+
+// Change puts other campaigns in force, between two inputs.
+type Change struct {
+	Before    int   // how many inputs come before it
+	Stream    int64 // stream time then
+	Left      bool  // timers that were due before it are left for later
+	Campaigns []Campaign
 }
 
 // Quiet is `quiet_hours`, in times of day; no days are all of them.
@@ -144,6 +153,17 @@ type Outcome struct {
 	Events   []Seen // in the user's order
 	Group    string // of a conversion: treated or control
 	Value    any    // of a conversion
+}
+
+// late says whether moments that are past may become true by what comes late.
+func (c Campaign) late() bool {
+	return c.Actions != nil || c.Inaction != nil || c.InactionWithinTime != nil
+}
+
+// bare is the campaign without what does not belong to its trigger.
+func (c Campaign) bare() Campaign {
+	return Campaign{Name: c.Name, SingleAction: c.SingleAction, Actions: c.Actions, InactionWithinTime: c.InactionWithinTime, Inaction: c.Inaction,
+		DateTimeProperty: c.DateTimeProperty}
 }
 
 // event is an input that is part of the user's history.

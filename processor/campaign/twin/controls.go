@@ -27,7 +27,7 @@ type wait struct {
 // sent is a trigger that has left.
 type sent struct {
 	left int64
-	tags []string
+	name string
 }
 
 // pursuit is a trigger that may still convert.
@@ -41,6 +41,12 @@ func (u *user) qualify(c Campaign, q qualification, left int64) {
 	m := u.memories[c.Name]
 	if !m.left[q.instance] {
 		m.left[q.instance] = true
+		if c.Inaction != nil || c.InactionWithinTime != nil && c.InactionWithinTime.OnRepeat == "ignore" {
+			m.passed = append(m.passed, c.judged(q))
+		}
+		if m.before[c.judged(q)] {
+			return
+		}
 		u.letGo = append(u.letGo, parting{campaign: c, q: q, left: left})
 	}
 }
@@ -69,6 +75,9 @@ func (u *user) judge(p parting) {
 	c, m := p.campaign, u.memories[p.campaign.Name]
 	m.waiting = slices.DeleteFunc(m.waiting, func(w *wait) bool { return w == p.waited })
 	reason, until := u.stopped(p)
+	if p.waited == nil && (until > 0 || reason == "" || reason == "control_group") {
+		c.Reentry.take(m, p.q.moment)
+	}
 	if until > 0 {
 		m.waiting = append(m.waiting, &wait{q: p.q, due: until})
 		return
@@ -77,13 +86,15 @@ func (u *user) judge(p parting) {
 	group := "treated"
 	switch reason {
 	case "":
-		u.sent = append(u.sent, sent{left: p.left, tags: c.Tags})
+		u.sent = append(u.sent, sent{left: p.left, name: c.Name})
 	case "control_group":
 		group = "control"
 	default:
+		if p.waited != nil {
+			m.giveBack(p.q.moment)
+		}
 		return
 	}
-	m.triggers = append(m.triggers, p.q.moment)
 	if c.Goal != nil {
 		m.goals = append(m.goals, pursuit{left: p.left, group: group})
 	}
@@ -114,18 +125,14 @@ func (u *user) stopped(p parting) (reason string, until int64) {
 	// "Found is the arrival of the event that reveals it (plus `settle` where it settles), for any other timer its due
 	// moment": in each case it is when it leaves, or begins to wait.
 	found, staleAfter := p.left, cmp.Or(c.StaleAfter, day)
-	taken := slices.Clone(m.triggers)
-	for _, w := range m.waiting {
-		taken = append(taken, w.q.moment) // "that have left or still wait, and of those held out"
-	}
 	switch {
 	case c.Audience != nil && !holds(c.Audience, u.scopeAt(q, q.moment)):
 		return "not_in_audience", 0
-	case c.Reentry.stops(taken, q.moment):
+	case c.Reentry.stops(m.triggers, q.moment):
 		return "reentry", 0
 	case !q.past && found-(q.moment+u.rules.AllowedLateness) > staleAfter:
 		return "stale", 0
-	case slices.ContainsFunc(u.events, func(e event) bool { return c.exits(q, e) }):
+	case slices.ContainsFunc(u.seen(m), func(e event) bool { return c.exits(q, e) }):
 		return "exited", 0
 	}
 	// "wait, counted from the moment"; "`allowed_lateness` makes every timer wait that much longer".
@@ -170,7 +177,8 @@ func (l Cap) concerns(tags []string) bool {
 // counted: "(leaving − per, leaving]".
 func (u *user) counted(l Cap, leaving int64) (n int) {
 	for _, t := range u.sent {
-		if l.concerns(t.tags) && leaving-l.Per < t.left && t.left <= leaving {
+		i := slices.IndexFunc(u.campaigns, func(c Campaign) bool { return c.Name == t.name })
+		if (len(l.Tags) == 0 || i >= 0 && l.concerns(u.campaigns[i].Tags)) && leaving-l.Per < t.left && t.left <= leaving {
 			n++
 		}
 	}
@@ -202,7 +210,7 @@ func (c Campaign) exits(q qualification, e event) bool {
 	if !slices.ContainsFunc(c.Exit, func(p Pattern) bool { return p.matches(e) }) {
 		return false
 	}
-	if c.SingleAction != nil || c.Actions != nil {
+	if !q.timer {
 		return q.events[len(q.events)-1].before(e)
 	}
 	return e.Time >= q.moment
@@ -223,6 +231,7 @@ func (u *user) follow(e event) {
 			if !c.exits(w.q, e) {
 				return false
 			}
+			m.giveBack(w.q.moment)
 			u.tell(c, w.q, u.now, "exited")
 			return true
 		})
@@ -233,4 +242,22 @@ func (u *user) follow(e event) {
 func (c Campaign) reached(p pursuit, e event, lateness int64) bool {
 	until := p.left + c.Goal.Within
 	return p.left <= e.Time && e.Time <= until && e.Arrival <= until+lateness+cmp.Or(c.StaleAfter, day) && c.Goal.Pattern.matches(e)
+}
+
+// take notes a trigger's moment: "the moments of the user's earlier triggers of this campaign that have left or still wait, and of those
+// held out". They are known from when the campaign has reentry; under `once` one is enough.
+func (r Reentry) take(m *memory, moment int64) {
+	switch {
+	case r.Once:
+		m.triggers = []int64{moment}
+	case r != Reentry{}:
+		m.triggers = append(m.triggers, moment)
+	}
+}
+
+// giveBack: "one that was dropped after all gives its place back".
+func (m *memory) giveBack(moment int64) {
+	if i := slices.Index(m.triggers, moment); i >= 0 {
+		m.triggers = slices.Delete(m.triggers, i, i+1)
+	}
 }

@@ -115,7 +115,7 @@ func (k DateTimeProperty) timers(u *user, m *memory) []qualification {
 			continue
 		}
 		q := qualification{instance: fmt.Sprint(a.name, "/", a.next), moment: k.moment(a, a.next, u.zone())}
-		q.due = q.moment + u.rules.AllowedLateness
+		q.due, q.timer = q.moment+u.rules.AllowedLateness, true
 		if a.late != 0 { // "What `if_past: fire` lets through waits as long."
 			q.due, q.past = max(q.due, a.late+u.rules.Settle), true
 		}
@@ -131,7 +131,7 @@ func (k DateTimeProperty) timers(u *user, m *memory) []qualification {
 // user's order (with equal values under `same`)".
 func (k DateTimeProperty) ended(u *user, m *memory, e event) bool {
 	key, _ := k.Pattern.combination(k.Same, e)
-	for _, o := range u.events {
+	for _, o := range u.seen(m) {
 		if !e.before(o) {
 			continue
 		}

@@ -6,7 +6,7 @@
 // (Campaign.YAML); Shrink makes a failing case small. Crowd makes many users' cases that are over within minutes, for whoever
 // runs more than the core.
 //
-// Left out: backfill, max_open, the limits of history.
+// Left out: max_open, the limits of history.
 //
 // # Readings
 //
@@ -41,6 +41,20 @@
 //     time is ahead of it; the same for goal.
 //   - A goal counts events with a time from the leaving to `within` after it, both included. One that arrives later than
 //     that by more than `allowed_lateness` + `stale_after` is not acted upon.
+//
+// Changing campaigns
+//
+//   - A changed trigger is rebuilt from the known events, each coming with the largest time so far or at the change, and the profile as
+//     it is, known before all of them; earlier zones of the user are known while some campaign looks at times of day.
+//   - "As if it had always stood there": what would have left before the change counts as having left, and is nobody's. The change is when
+//     the stream time was, or the user's last record came. What is past and settles leaves only if the former trigger had the same
+//     moment open.
+//   - "What has already triggered for the same moment": of looks the moment counts, of others the moment and the newest event, and what
+//     was suppressed has been judged as well. Known are looks, watches under ignore, what waits, and of actions without reuse
+//     the last set of each combination.
+//   - A new campaign without backfill "sees only what comes": in its trigger and exits; its audience sees all.
+//   - reentry knows moments from when the campaign has it; goals of a campaign that has none any more are given up; caps with tags count the
+//     triggers of campaigns that have the tags now.
 //
 // actions
 //  9. `within` is "between two events" and includes both ends: [newest − within, newest].

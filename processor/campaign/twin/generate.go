@@ -15,10 +15,11 @@ type Case struct {
 	Campaigns []Campaign
 	Inputs    []Input
 	Until     int64
+	Changes   []Change // in order
 }
 
 // Run answers the case.
-func (c Case) Run() []Outcome { return Run(c.Rules, c.Campaigns, c.Inputs, c.Until) }
+func (c Case) Run() []Outcome { return Run(c.Rules, c.Campaigns, c.Inputs, c.Until, c.Changes...) }
 
 // Kinds are the five keys under `trigger`.
 var Kinds = []string{"single_action", "actions", "inaction_within_time", "inaction", "date_time_property"}
@@ -286,6 +287,12 @@ func (d dice) caps() (list []Cap) {
 
 // mentioned are the names of events that the campaigns speak of; the history has little else.
 func mentioned(campaigns []Campaign) []string {
+	list := named(campaigns...)
+	return append(slices.Clip(list), pick(dice{Rand: rand.New(rand.NewPCG(uint64(len(list)), 1))}, names...))
+}
+
+// named are the names of events that stand in campaigns.
+func named(campaigns ...Campaign) []string {
 	var list []string
 	add := func(patterns ...Pattern) {
 		for _, p := range patterns {
@@ -315,7 +322,7 @@ func mentioned(campaigns []Campaign) []string {
 			add(c.Goal.Pattern)
 		}
 	}
-	return append(slices.Clip(list), pick(dice{Rand: rand.New(rand.NewPCG(uint64(len(list)), 1))}, names...))
+	return list
 }
 
 // Crowd makes the cases of several users under the same rules and campaigns, one campaign of each kind or more. Their steps

@@ -16,6 +16,7 @@ type qualification struct {
 	moment   int64
 	events   []event // in the user's order; the newest is the last
 	due      int64   // of a timer
+	timer    bool    // it is one's
 	past     bool    // what `if_past: fire` lets through
 }
 
@@ -26,9 +27,12 @@ type memory struct {
 	used     map[string]event // actions: the last completing event per combination
 	matches  int              // occurrence, "as the events arrive"
 	aims     []*aim           // date_time_property
-	triggers []int64          // moments of what has left as a trigger, or was held out
+	triggers []int64          // moments of what has left as a trigger, waits, or was held out, while the campaign had reentry
 	waiting  []*wait
 	goals    []pursuit
+	passed   []judged        // qualifications of looks, and of watches under ignore
+	from     int             // events up to this place in the order of arrival came before the campaign, and it does not see them
+	before   map[judged]bool // qualifications under an earlier trigger, as far as they are known
 }
 
 // zoneSince is the user's zone from an arrival on.
@@ -50,31 +54,49 @@ type user struct {
 	letGo     []parting // by the step under way
 	sent      []sent
 	outcomes  []Outcome
+	known     int64 // everything that was due before has left
 }
 
 // Run tells what the campaigns mean for one user: inputs in the order of arrival; at the end the timers with a due
 // moment below until fire.
-func Run(rules Rules, campaigns []Campaign, inputs []Input, until int64) []Outcome {
-	u := &user{rules: rules, campaigns: slices.Clone(campaigns)}
-	slices.SortFunc(u.campaigns, func(a, b Campaign) int { return cmp.Compare(a.Name, b.Name) })
+func Run(rules Rules, campaigns []Campaign, inputs []Input, until int64, changes ...Change) []Outcome {
+	u := &user{rules: rules, campaigns: byName(campaigns)}
 	u.forget()
-	for _, in := range inputs {
+	for i, in := range inputs {
+		for _, change := range changes {
+			if change.Before == i {
+				u.change(change)
+			}
+		}
 		u.now = max(u.now, in.Arrival)
 		in.Arrival = u.now
 		u.fire(in.Arrival) // "Before any record of a user is applied … timers that were due before its arrival (strictly) fire"
 		u.apply(in)
 	}
+	for _, change := range changes {
+		if change.Before == len(inputs) {
+			u.change(change)
+		}
+	}
 	u.fire(until)
 	return u.outcomes
 }
 
+func byName(campaigns []Campaign) []Campaign {
+	return slices.SortedFunc(slices.Values(campaigns), func(a, b Campaign) int { return cmp.Compare(a.Name, b.Name) })
+}
+
 // forget: "An erased user who comes back is a new user."
 func (u *user) forget() {
-	u.events, u.profile, u.zones, u.sent = nil, map[string]any{}, nil, nil
+	u.events, u.profile, u.zones, u.sent, u.known = nil, map[string]any{}, nil, nil, 0
 	u.memories = map[string]*memory{}
 	for _, c := range u.campaigns {
-		u.memories[c.Name] = &memory{left: map[string]bool{}, revealed: map[string]int64{}, used: map[string]event{}}
+		u.memories[c.Name] = newMemory()
 	}
+}
+
+func newMemory() *memory {
+	return &memory{left: map[string]bool{}, revealed: map[string]int64{}, used: map[string]event{}}
 }
 
 func (u *user) apply(in Input) {
@@ -85,6 +107,7 @@ func (u *user) apply(in Input) {
 	if in.Kind == "event" && u.duplicate(in.ID) {
 		return // "the second is dropped whole, its `profile` too"
 	}
+	u.known = max(u.known, in.Arrival)
 	before := maps.Clone(u.profile)
 	for key, v := range in.Profile {
 		if v == nil {
@@ -104,12 +127,22 @@ func (u *user) apply(in Input) {
 		}
 		u.seq++
 		arrived = &event{Input: in, seq: u.seq}
-		at, _ := slices.BinarySearchFunc(u.events, *arrived, func(a, b event) int { return sign(a.before(b), b.before(a)) })
-		u.events = slices.Insert(u.events, at, *arrived)
-	}
-	if arrived != nil {
+		u.insert(*arrived)
 		u.follow(*arrived)
 	}
+	u.take(arrived, before, zoneChanged)
+	if zoneChanged && !slices.ContainsFunc(u.campaigns, func(c Campaign) bool { return c.Inaction != nil && c.Inaction.After == 0 }) {
+		u.zones = u.zones[len(u.zones)-1:] // no look asks for earlier ones
+	}
+}
+
+func (u *user) insert(e event) {
+	at, _ := slices.BinarySearchFunc(u.events, e, func(a, b event) int { return sign(a.before(b), b.before(a)) })
+	u.events = slices.Insert(u.events, at, e)
+}
+
+// take has every campaign look at what has arrived.
+func (u *user) take(arrived *event, before map[string]any, zoneChanged bool) {
 	for _, c := range u.campaigns {
 		m := u.memories[c.Name]
 		switch {
@@ -120,13 +153,18 @@ func (u *user) apply(in Input) {
 				u.qualify(c, q, u.now)
 			}
 		case c.Actions != nil && arrived != nil:
-			for _, q := range c.Actions.qualifies(m, u.events) {
+			for _, q := range c.Actions.qualifies(m, u.seen(m)) {
 				u.qualify(c, q, u.now)
 			}
 		}
 		u.reveal(c, m)
 	}
 	u.decide()
+}
+
+// seen are the events that a campaign's trigger sees.
+func (u *user) seen(m *memory) []event {
+	return slices.DeleteFunc(slices.Clone(u.events), func(e event) bool { return e.seq <= m.from })
 }
 
 // duplicate: "Two events with one `id` for one user … are one event".
@@ -185,9 +223,9 @@ func (u *user) reveal(c Campaign, m *memory) {
 func (u *user) standing(c Campaign, m *memory) []qualification {
 	switch {
 	case c.InactionWithinTime != nil:
-		return c.InactionWithinTime.standing(u.events)
+		return c.InactionWithinTime.standing(u.seen(m))
 	case c.Inaction != nil:
-		return c.Inaction.standing(u.events, u.zones, m.left)
+		return c.Inaction.standing(u.seen(m), u.zones, m.left)
 	}
 	return nil
 }
@@ -200,7 +238,7 @@ func (u *user) timers(c Campaign, m *memory) []qualification {
 		if m.left[q.instance] {
 			continue
 		}
-		q.due = q.moment + u.rules.AllowedLateness
+		q.due, q.timer = q.moment+u.rules.AllowedLateness, true
 		if arrival := m.revealed[q.instance]; q.moment < arrival {
 			q.due = max(q.due, arrival+u.rules.Settle)
 		}
@@ -225,6 +263,7 @@ func (u *user) fire(t int64) {
 			}
 			u.qualify(of, *first, due)
 		}
+		u.known = max(u.known, due+1)
 		for _, c := range u.campaigns {
 			for _, w := range u.memories[c.Name].waiting {
 				if w.due == due {

@@ -12,8 +12,22 @@ func Shrink(c Case, fails func(Case) bool) Case {
 		for i := len(c.Inputs) - 1; i >= 0; i-- {
 			try := c
 			try.Inputs = slices.Delete(slices.Clone(c.Inputs), i, i+1)
+			try.Changes = slices.Clone(c.Changes)
+			for n := range try.Changes {
+				if try.Changes[n].Before > i {
+					try.Changes[n].Before--
+				}
+			}
 			if fails(try) {
 				c, smaller = try, true
+			}
+		}
+		for i := range c.Changes {
+			if try := c; len(c.Changes) > 1 {
+				if try.Changes = slices.Delete(slices.Clone(c.Changes), i, i+1); fails(try) {
+					c, smaller = try, true
+					break
+				}
 			}
 		}
 		for _, change := range changes(c) {

@@ -53,6 +53,9 @@ func (c Campaign) YAML() string {
 		fmt.Fprintf(&b, "stale_after: %s\n", durationText(c.StaleAfter))
 	}
 	c.writeWaiting(&b)
+	if c.Backfill {
+		b.WriteString("backfill: true\n")
+	}
 	b.WriteString("deliver: {endpoint: e}\n")
 	return b.String()
 }
@@ -230,7 +233,12 @@ func (c Case) String() string {
 		b.WriteString("---\n" + one.YAML())
 	}
 	b.WriteString("---\n")
-	for _, in := range c.Inputs {
+	for i, in := range c.Inputs {
+		for _, change := range c.Changes {
+			if change.Before == i {
+				b.WriteString(change.String())
+			}
+		}
 		fmt.Fprintf(&b, "%s %-7s", timeText(in.Arrival), in.Kind)
 		if in.Kind == "event" {
 			fmt.Fprintf(&b, " %q time %s", in.Name, timeText(in.Time))
@@ -250,6 +258,11 @@ func (c Case) String() string {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "%s until\n", timeText(c.Until))
+	for _, change := range c.Changes {
+		if change.Before == len(c.Inputs) {
+			b.WriteString(change.String())
+		}
+	}
 	return b.String()
 }
 
