@@ -20,6 +20,7 @@ import (
 type document struct {
 	file   *file
 	root   *node
+	text   string          // of a campaign, behind a marker
 	found  map[string]pair // path -> value, and key where there is one
 	alone  map[string]bool // of lists that may be one element alone: whether they are
 	failed []string        // paths at which something is wrong: what else is said of them or of what holds them follows from that

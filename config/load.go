@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -143,6 +144,7 @@ type Loaded struct {
 	Definitions []campaign.Definition // in the order of the files
 	Set         *campaign.Set         // nil if there is a problem
 	Files       []string              // all that was read: what to watch for changes
+	Text        []byte                // from which CompileText makes the same Set again, wherever
 }
 
 // LoadAll reads a tripline.yaml and the campaign files that it names, and compiles the campaigns. Every problem of all files comes back.
@@ -151,13 +153,56 @@ func LoadAll(name string, o Options) (*Loaded, Problems) {
 	files := cfg.campaignFiles(src.documents[0])
 	problems := src.problems()
 	defs, campaigns, set, more := compileFiles(files, cfg, o.Checks)
+	text := cfg.text()
+	for _, d := range campaigns.documents {
+		text = append(text, d.text...)
+	}
 	read := append(src.Files(), campaigns.Files()...)
 	slices.Sort(read)
 	problems = append(problems, more...).sorted()
 	if len(problems) > 0 {
 		set = nil
 	}
-	return &Loaded{Config: cfg, Definitions: defs, Set: set, Files: slices.Compact(read)}, problems
+	return &Loaded{Config: cfg, Definitions: defs, Set: set, Files: slices.Compact(read), Text: text}, problems
+}
+
+// text is the keys from which Rules come, as a document of a tripline.yaml.
+func (c *Config) text() []byte {
+	length := func(d campaign.Duration) string { return calendar.FormatDuration(int64(d)) }
+	caps := []any{}
+	for _, limit := range c.Caps {
+		one := map[string]any{"name": limit.Name, "max": limit.Max, "per": length(limit.Per)}
+		if len(limit.Tags) > 0 {
+			one["tags"] = limit.Tags
+		}
+		caps = append(caps, one)
+	}
+	text, err := json.Marshal(map[string]any{
+		"timezone": c.Timezone, "timezone_property": c.TimezoneProperty, "allowed_lateness": length(c.AllowedLateness), "max_future": length(c.MaxFuture),
+		"settle": length(c.Settle), "caps": caps, "decisions": map[string]any{"not_in_audience": c.Decisions.NotInAudience},
+		"history": map[string]any{"max_age": length(c.History.MaxAge), "max_events": c.History.MaxEvents, "max_open": c.History.MaxOpen, "properties": c.History.Properties},
+	})
+	if err != nil {
+		panic(err) // of numbers and strings
+	}
+	return append(text, '\n')
+}
+
+// CompileText compiles a Loaded.Text.
+func CompileText(text []byte, checks Checks) (*campaign.Set, Problems) {
+	f := &file{name: "the recorded campaigns", recorded: true}
+	parts := f.split(text)
+	if len(parts) == 0 {
+		f.note(0, 0, "there is nothing in them", "")
+		return nil, f.finish()
+	}
+	cfg, d := Default(), &document{file: f, root: f.parse(parts[0])}
+	d.decodeDocument(cfg)
+	cfg.check(d, checks)
+	src := &Source{files: []*file{f}}
+	defs := src.definitions(f, parts[1:])
+	set := src.compile(defs, cfg.Rules(), checks)
+	return set, src.problems()
 }
 
 // CompileFiles reads and compiles campaign files. With a nil config, `deliver.endpoint` may name anything.
@@ -173,15 +218,19 @@ func compileFiles(files []string, cfg *Config, checks Checks) ([]campaign.Defini
 		rules = cfg.Rules()
 		src.checkEndpoints(defs, cfg)
 	}
+	return defs, src, src.compile(defs, rules, checks), src.problems()
+}
+
+func (s *Source) compile(defs []campaign.Definition, rules campaign.Rules, checks Checks) *campaign.Set {
 	for i := range defs {
-		keep, others := src.documents[i].checkDeliveries(&defs[i], checks)
+		keep, others := s.documents[i].checkDeliveries(&defs[i], checks)
 		rules.Keep, rules.Referenced = append(rules.Keep, keep...), rules.Referenced && !others
 	}
 	set, found := campaign.Compile(rules, defs)
 	for _, p := range found {
-		src.documents[p.Campaign].relay("", p)
+		s.documents[p.Campaign].relay("", p)
 	}
-	return defs, src, set, src.problems()
+	return set
 }
 
 // checkDeliveries tries the templates of a campaign, and returns the properties that they name.
@@ -248,21 +297,27 @@ func readCampaigns(files []string) ([]campaign.Definition, *Source) {
 	for _, name := range files {
 		f, parts := readFile(name)
 		src.files = append(src.files, f)
-		for _, part := range parts {
-			root := f.parse(part)
-			if root == nil {
-				continue
-			}
-			d := &document{file: f, root: root}
-			var def campaign.Definition
-			d.decodeDocument(&def)
-			def.Version = part.version()
-			defs = append(defs, def)
-			src.documents = append(src.documents, d)
-		}
+		defs = append(defs, src.definitions(f, parts)...)
 	}
 	src.checkNames(defs)
 	return defs, src
+}
+
+// definitions reads a file's documents as campaigns.
+func (s *Source) definitions(f *file, parts []part) (defs []campaign.Definition) {
+	for _, part := range parts {
+		root := f.parse(part)
+		if root == nil {
+			continue
+		}
+		d := &document{file: f, root: root, text: part.marked()}
+		var def campaign.Definition
+		d.decodeDocument(&def)
+		def.Version = part.version()
+		defs = append(defs, def)
+		s.documents = append(s.documents, d)
+	}
+	return defs
 }
 
 func (s *Source) checkNames(defs []campaign.Definition) {

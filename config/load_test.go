@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -281,5 +282,39 @@ func TestMissingFile(t *testing.T) {
 	_, problems := LoadAll("tripline.yaml", Options{})
 	if got, want := problems.Error(), "tripline.yaml: cannot be read: no such file or directory"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The text of a set makes the same one wherever it is read, with nothing of the process that had it.
+func TestText(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "tripline.yaml", "timezone: ${ZONE}\nsettle: 1m30s\nallowed_lateness: 1d2h\nhistory: {properties: referenced, max_events: 77}\n"+
+		"decisions: {not_in_audience: true}\ncaps: [{name: week, max: 3, per: 1w, tags: [a]}, {name: all, max: 9, per: 1d}]\n"+
+		"campaigns: ['*.c.yaml']\nendpoints: [{name: e, url: 'https://x.y', headers: {a: '${SECRET}'}}]\n")
+	write(t, "a.c.yaml", "# first\nname: a\ntrigger: {single_action: {event: A, where: 'event.x > 1'}}\ndeliver: {endpoint: e}\n--- # second\nname: b\n"+
+		"trigger: {inaction_within_time: {after: {event: A}, without: {event: B}, within: 30m}}\nbackfill: true\ntags: [a]\ndeliver: {endpoint: e}\n")
+	write(t, "b.c.yaml", "%YAML 1.2\n---\nname: c\ndescription: 'ends: [in a comment]'\ntrigger: {single_action: {event: \"C\\n\"}}\ndeliver: {endpoint: e}\n...\n")
+	all, problems := LoadAll("tripline.yaml", Options{Environment: func(name string) (string, bool) {
+		return map[string]string{"ZONE": "Europe/Berlin", "SECRET": "s3cret"}[name], true
+	}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	again, problems := CompileText(all.Text, Checks{})
+	if len(problems) > 0 {
+		t.Fatalf("%v\n%s", problems, all.Text)
+	}
+	if again.Version() != all.Set.Version() || !slices.Equal(again.Names(), []string{"a", "b", "c"}) {
+		t.Errorf("%v, version %s, of\n%s", again.Names(), again.Version(), all.Text)
+	}
+	if bytes.Contains(all.Text, []byte("s3cret")) {
+		t.Error("a secret is in the text")
+	}
+	other := bytes.Replace(all.Text, []byte("1m30s"), []byte("2m"), 1)
+	if changed, problems := CompileText(other, Checks{}); len(problems) > 0 || changed.Version() == again.Version() {
+		t.Errorf("another rule is another version: %v", problems)
+	}
+	if _, problems := CompileText([]byte("{}\n---\nname: a\nnews: 1\n"), Checks{}); !strings.Contains(problems.Error(), "unknown key `news`") {
+		t.Errorf("%v", problems)
 	}
 }

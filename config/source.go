@@ -21,6 +21,7 @@ const maxFile = 4 << 20
 type file struct {
 	name     string
 	lines    []string
+	recorded bool    // a text that was made of files, and may be larger than each
 	broken   bool    // does not parse, so that nothing is known of what its lines mean
 	hidden   []*node // scalars that problems do not show
 	problems Problems
@@ -61,7 +62,7 @@ func (f *file) split(content []byte) []part {
 	text := strings.TrimPrefix(string(content), "\ufeff")
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	f.lines = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(content) > maxFile {
+	if len(content) > maxFile && !f.recorded {
 		f.note(0, 0, "larger than 4 MiB", "")
 		return nil
 	}
@@ -123,6 +124,14 @@ func hasContent(lines []string) bool {
 		}
 	}
 	return false
+}
+
+// marked is the document's text behind a marker.
+func (p part) marked() string {
+	if isMarker(strings.SplitN(p.raw, "\n", 2)[0], "---") {
+		return p.raw
+	}
+	return "---\n" + p.raw
 }
 
 // version is the version of a document: the first 16 hexadecimal digits of the SHA-256 of its text.
