@@ -17,8 +17,10 @@ import (
 type cycle struct {
 	p      *Processor
 	lane   *lane.Lane
-	set    *campaign.Set
-	inputs []*input // one per partition, in order of number
+	set    *campaign.Set // in force
+	own    *own          // this process's, as far as the lane knows; another one is to be followed
+	fresh  bool          // the set is in force from this cycle on
+	inputs []*input      // one per partition, in order of number
 	users  *users
 	clock  *clock
 
@@ -45,18 +47,8 @@ func newCycle(p *Processor, l *lane.Lane) *cycle {
 	for _, part := range l.Partitions() {
 		c.inputs = append(c.inputs, newInput(p, part))
 	}
-	c.follow(p.set.Load())
 	c.written = c.clock.now.machine
 	return c
-}
-
-// follow takes up a set of campaigns, between two cycles: users in memory are those of the former one.
-func (c *cycle) follow(set *campaign.Set) {
-	if c.set == set {
-		return
-	}
-	c.set, c.out = set, campaign.Output{}
-	c.users = newUsers(c.p, set, c.inputs)
 }
 
 func (c *cycle) close() {
@@ -274,7 +266,7 @@ func (c *cycle) worthwhile() bool {
 		return true
 	}
 	for _, in := range c.inputs {
-		if in.moved {
+		if in.moved || len(in.rows) > 0 {
 			return true
 		}
 	}
@@ -296,6 +288,9 @@ func (c *cycle) commit() error {
 	c.p.metrics.committed(c)
 	for _, in := range c.inputs {
 		in.moved = false
+	}
+	if c.fresh {
+		c.inForce()
 	}
 	clear(c.records)
 	clear(c.letters)

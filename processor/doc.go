@@ -16,7 +16,9 @@
 //     what was due before it fires without an event (back to 5).
 //  10. A cycle that was not committed is forgotten whole: the users in memory with it. The lane begins again at 1.
 //
-// Another set of campaigns (Follow) is taken up between two cycles: users in memory are opened anew under it.
+// Another set of campaigns (Follow) is taken up between two cycles (sets.go): its rows go with the first cycle that it decides, and users in
+// memory are opened anew under it. Where a trigger changed, whoever is opened is rebuilt from their history first
+// (campaign/rebuild.go), and a walk over the partition (walk.go) opens those of whom nothing comes.
 //
 // Guarantees: the committed triggers and decisions are those of one run of the core over the input in offset order; a
 // timer fires only when all that was appended before its deadline has been applied; a bad record stops nothing.
@@ -33,5 +35,11 @@
 //     every run over the topic decide the same.
 //   - A client gives a record up whose timestamp is older than its delivery timeout: triggers carry this machine's clock, not
 //     the broker's.
+//   - What a rebuild makes does not depend on when the user is opened, as long as that is before the next set that has users rebuilt: this
+//     one waits for the walk's end. Sets that rebuild nothing, such as one that pauses a campaign, do not wait.
+//   - Timers that were due before the stream time of the change have fired under the former trigger; those due later are open under
+//     the new one. A user may have been further, by a record of theirs: their row says up to when. Where a cycle has left timers
+//     that were due, the first of the user's is the border.
+//   - A lane that is taken anew after an abort was not taken over: it takes up what this process was told to follow before.
 //   - What a step counts is added to the metrics at the commit: a cycle that is done again would count twice.
 package processor

@@ -41,6 +41,7 @@ type world struct {
 	network    kfake.VirtualNetwork
 	client     *kgo.Client
 	set        *campaign.Set
+	texts      map[string]*campaign.Set
 	rng        *rand.Rand
 }
 
@@ -48,6 +49,7 @@ func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, partitions: partitions, set: compile(t), rng: rand.New(rand.NewPCG(1, 2))}
+		w.texts = map[string]*campaign.Set{"world": w.set}
 		topics := append([]string{"triggers", "decisions", "dead-letters"}, inputs...)
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.Ports(9092, 9093), kfake.ListenFn(w.network.Listen),
 			kfake.SeedTopics(partitions, topics...), kfake.GroupMinSessionTimeout(time.Second))

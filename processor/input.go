@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/registry"
 	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
@@ -15,6 +16,9 @@ import (
 type input struct {
 	part    *lane.Partition
 	topics  []*queue
+	set     *campaign.Set    // in force, by the ledger
+	ledger  *campaign.Ledger // of the sets that have been in force; nil: there is none yet
+	walk    walk
 	users   map[string]*user // open
 	rows    []state.Row      // that the cycle has changed so far
 	at      map[string]int   // where the heads stand in rows

@@ -25,6 +25,10 @@ type metrics struct {
 	oldest      *prometheus.GaugeVec
 	ahead       prometheus.Gauge
 	version     *prometheus.GaugeVec
+	differ      prometheus.Gauge
+	rebuilding  prometheus.Gauge
+	rebuilt     prometheus.Counter
+	setsMu      sync.Mutex
 	warned      sync.Map // what was logged once per campaign
 }
 
@@ -38,7 +42,10 @@ func newMetrics(to prometheus.Registerer, log *zap.Logger) *metrics {
 	ahead := gauge("clock_ahead_seconds", "How far this machine's clock is ahead of the broker's.")
 	m := &metrics{
 		log:         log,
-		version:     gauge("campaigns_info", "1 for the version of the set of campaigns in force.", "version"),
+		version:     gauge("campaigns_info", "1 for the version of each set of campaigns in force: the process's own, where it has no lane.", "version"),
+		differ:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "tripline_processor_campaigns_differ_lanes", Help: "Lanes in which another set of campaigns is in force than this process's files make."}),
+		rebuilding:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "tripline_processor_rebuilding_lanes", Help: "Lanes of which not all users have been rebuilt from their history since a trigger changed."}),
+		rebuilt:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tripline_processor_rebuild_users_total", Help: "Users looked at to be rebuilt from their history since a trigger changed."}),
 		records:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tripline_processor_records_total", Help: "Input records applied."}),
 		triggers:    counter("triggers_total", "Qualifications that triggered.", "campaign"),
 		suppressed:  counter("suppressed_total", "Qualifications that did not trigger.", "campaign", "reason"),
@@ -51,9 +58,31 @@ func newMetrics(to prometheus.Registerer, log *zap.Logger) *metrics {
 		ahead:       ahead.WithLabelValues(),
 	}
 	if to != nil {
-		to.MustRegister(m.records, m.triggers, m.suppressed, m.converted, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead, m.version)
+		to.MustRegister(m.records, m.triggers, m.suppressed, m.converted, m.deadLetters, m.oddities, m.trouble, m.behind, m.oldest, ahead, m.version, m.differ, m.rebuilding, m.rebuilt)
 	}
 	return m
+}
+
+// sets shows which sets are in force.
+func (m *metrics) sets(lanes map[int32]LaneSet, own string) {
+	m.setsMu.Lock()
+	defer m.setsMu.Unlock()
+	m.version.Reset()
+	differ, rebuilding := 0, 0
+	for _, set := range lanes {
+		m.version.WithLabelValues(set.Version).Set(1)
+		if set.Differs {
+			differ++
+		}
+		if set.Rebuilding {
+			rebuilding++
+		}
+	}
+	if len(lanes) == 0 {
+		m.version.WithLabelValues(own).Set(1)
+	}
+	m.differ.Set(float64(differ))
+	m.rebuilding.Set(float64(rebuilding))
 }
 
 // show sets the gauges of a lane's partitions, once a second: also, and above all, while nothing moves.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
@@ -47,7 +48,7 @@ func (w *world) launch(disk *vfs.MemFS, change ...func(*Config)) *process {
 	cfg := Config{
 		Lane: lane.Config{Group: "g-processor", Changelog: "g-processor-changelog", Client: w.options(p.wire.DialContext), Store: store,
 			Log: zap.New(core), Metrics: p.registry},
-		Set: w.set, Envelope: record.Envelope{MaxBytes: 1 << 20}, EventTopics: []string{"events"}, Triggers: "triggers", Decisions: "decisions",
+		Set: w.set, Text: []byte("world"), Compile: func(text []byte) (*campaign.Set, error) { return w.texts[string(text)], nil }, Envelope: record.Envelope{MaxBytes: 1 << 20}, EventTopics: []string{"events"}, Triggers: "triggers", Decisions: "decisions",
 		DeadLetters: "dead-letters", Slack: 30 * time.Second, Log: zap.New(core), Metrics: p.registry,
 	}
 	for _, c := range change {

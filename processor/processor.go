@@ -14,14 +14,16 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/registry"
-	"github.com/tripline/tripline/state"
 	"github.com/tripline/tripline/state/lane"
 )
 
 // Config is what a Processor needs. Topics of Lane are EventTopics and, if there is one, ProfileTopic.
 type Config struct {
 	Lane         lane.Config
-	Set          *campaign.Set // the first; Follow gives another
+	Set          *campaign.Set // of this process's files; Follow gives another
+	Text         []byte        // from which Compile makes Set, wherever
+	Earlier      []string      // versions of the sets that this process's files made before, as far as it knows
+	Compile      func(text []byte) (*campaign.Set, error)
 	Envelope     record.Envelope
 	Registry     *registry.Registry // of the records' schemas; nil: records are plain JSON
 	EventTopics  []string
@@ -51,17 +53,19 @@ type Processor struct {
 	group   *lane.Group
 	metrics *metrics
 	reader  registry.Reader
-	set     atomic.Pointer[campaign.Set]
+	own     atomic.Pointer[own]
 	running atomic.Int64 // lanes
 	apart   atomic.Bool  // this machine's clock differs from the broker's, and that is logged
 
 	mu    sync.Mutex
-	parts map[int32]*state.Partition // of the lanes that run, by number
+	parts map[int32]running // of the lanes that run, by number
+	force map[int32]LaneSet // of the lanes that run
+	taken map[int32]*own    // see known
 }
 
 // New checks cfg. It opens nothing.
 func New(cfg Config) (*Processor, error) {
-	if cfg.Set == nil || len(cfg.EventTopics) == 0 || cfg.Triggers == "" || cfg.Decisions == "" || cfg.DeadLetters == "" {
+	if cfg.Set == nil || cfg.Compile == nil || len(cfg.EventTopics) == 0 || cfg.Triggers == "" || cfg.Decisions == "" || cfg.DeadLetters == "" {
 		return nil, errors.New("processor: campaigns, event topics, triggers, decisions and dead letters are required")
 	}
 	if cfg.Log == nil {
@@ -74,9 +78,9 @@ func New(cfg Config) (*Processor, error) {
 	if cfg.ProfileTopic != "" {
 		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
 	}
-	p := &Processor{cfg: cfg, parts: map[int32]*state.Partition{}, metrics: newMetrics(cfg.Metrics, cfg.Log),
+	p := &Processor{cfg: cfg, parts: map[int32]running{}, force: map[int32]LaneSet{}, taken: map[int32]*own{}, metrics: newMetrics(cfg.Metrics, cfg.Log),
 		reader: registry.Reader{Envelope: cfg.Envelope, Registry: cfg.Registry}}
-	p.Follow(cfg.Set)
+	p.Follow(cfg.Set, cfg.Text)
 	group, err := lane.New(cfg.Lane, p.loop)
 	if err != nil {
 		return nil, fmt.Errorf("processor: %w", err)
@@ -88,17 +92,15 @@ func New(cfg Config) (*Processor, error) {
 // Run processes until ctx ends, and returns nil when every lane has ended its cycle.
 func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
 
-// Follow puts another set of campaigns in force. Each lane takes it up between two cycles, so that a cycle is decided by one set.
-// What is open under a trigger that has another text now is dropped; everything else goes on. It may be called at any time.
-func (p *Processor) Follow(set *campaign.Set) {
-	if old := p.set.Swap(set); old != nil && old.Version() != set.Version() {
-		p.metrics.version.DeleteLabelValues(old.Version())
-	}
-	p.metrics.version.WithLabelValues(set.Version()).Set(1)
+// Follow gives the process another set of its own, with its text. Each lane takes it up between two cycles, so that a cycle is decided by one
+// set. It may be called at any time.
+func (p *Processor) Follow(set *campaign.Set, text []byte) {
+	p.own.Store(&own{set, text})
+	p.metrics.sets(p.Sets(), set.Version())
 }
 
-// Version is that of the set in force.
-func (p *Processor) Version() string { return p.set.Load().Version() }
+// Version is that of the process's own set. What is in force in its lanes is that, or what Sets tells.
+func (p *Processor) Version() string { return p.own.Load().Version() }
 
 // Status tells what this process's lanes are doing.
 func (p *Processor) Status() []lane.Status { return p.group.Status() }
@@ -116,9 +118,20 @@ func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
 	defer p.running.Add(-1)
 	c := newCycle(p, l)
 	defer c.close()
-	defer p.has(c.inputs)()
+	defer func() {
+		if ctx.Err() != nil {
+			p.note(l.Number(), nil)
+		}
+		p.lost(c.inputs)
+		p.tell(l.Number(), nil)
+	}()
+	if err := c.recall(); err != nil {
+		return err
+	}
 	for {
-		c.follow(p.set.Load())
+		if err := c.follow(); err != nil {
+			return err
+		}
 		err := c.fill(ctx)
 		if ctx.Err() != nil {
 			return nil // without the cycle
@@ -127,6 +140,9 @@ func (p *Processor) loop(ctx context.Context, l *lane.Lane) error {
 			return err
 		}
 		if err := c.fire(); err != nil {
+			return err
+		}
+		if err := c.rebuild(); err != nil {
 			return err
 		}
 		if err := p.metrics.show(c); err != nil {

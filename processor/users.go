@@ -14,7 +14,6 @@ import (
 // users.
 type users struct {
 	p      *Processor
-	set    *campaign.Set
 	inputs []*input
 	recent ring   // who was opened last
 	often  ring   // who came again while they were in recent
@@ -58,11 +57,11 @@ const (
 	rowGrowth = 256
 )
 
-func newUsers(p *Processor, set *campaign.Set, inputs []*input) *users {
+func newUsers(p *Processor, inputs []*input) *users {
 	for _, in := range inputs {
 		in.users, in.rows, in.at, in.parts = map[string]*user{}, nil, map[string]int{}, map[state.Key]int{}
 	}
-	return &users{p: p, set: set, inputs: inputs}
+	return &users{p: p, inputs: inputs}
 }
 
 // find finds a user: open, in the rows of the cycle, or in the state. first says that the cycle has not seen them before,
@@ -161,7 +160,7 @@ func (us *users) open(u *user, in *input, id string) (err error) {
 	if !found {
 		head = nil
 	}
-	if err := us.set.Reopen(&u.state, u.id, head, u.part); err != nil {
+	if err := in.set.Reopen(&u.state, u.id, head, u.part); err != nil {
 		return err
 	}
 	in.users[u.id] = u

@@ -3,7 +3,9 @@ package processor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/explain"
@@ -19,18 +21,21 @@ var (
 // Why explains where a user stands in a campaign, as of a moment in ms, from the state of the lanes that run here. It reads what
 // is committed and may be called at any time.
 func (p *Processor) Why(user, name string, moment int64) (*explain.Explanation, error) {
-	set := p.set.Load()
-	if !slices.Contains(set.Names(), name) {
+	p.mu.Lock()
+	parts := maps.Clone(p.parts)
+	p.mu.Unlock()
+	known := slices.Contains(p.own.Load().Names(), name)
+	for _, part := range parts {
+		known = known || slices.Contains(part.set.Names(), name)
+	}
+	if !known {
 		return nil, fmt.Errorf("campaign %s: %w", name, ErrUnknownCampaign)
 	}
-	p.mu.Lock()
-	parts := make([]*state.Partition, 0, len(p.parts))
-	for _, part := range p.parts {
-		parts = append(parts, part)
+	if !utf8.ValidString(user) {
+		return nil, fmt.Errorf("user %q: %w", user, ErrUnknownUser)
 	}
-	p.mu.Unlock()
 	for _, part := range parts {
-		x, err := why(set, part, user, name, moment)
+		x, err := why(part.set, part.state, user, name, moment)
 		if x != nil || err != nil {
 			return x, err
 		}
@@ -39,7 +44,7 @@ func (p *Processor) Why(user, name string, moment int64) (*explain.Explanation, 
 }
 
 // why is Why of one partition; nil where the user is not in it. Between its reads the lane may write: a user whose older history
-// does not fit their head is read again.
+// does not fit their head is read again. One who has not been rebuilt yet since a trigger changed is rebuilt for the answer.
 func why(set *campaign.Set, part *state.Partition, user, name string, moment int64) (x *explain.Explanation, err error) {
 	for range 5 {
 		head, found, failed := part.Get(state.Key{ID: user})
@@ -53,7 +58,10 @@ func why(set *campaign.Set, part *state.Partition, user, name string, moment int
 		if failed != nil {
 			return nil, failed
 		}
-		v, _ := u.View(name)
+		v, ok := u.View(name)
+		if !ok {
+			return nil, fmt.Errorf("campaign %s is not in force here yet: %w", name, ErrUnknownCampaign)
+		}
 		x = explain.At(v, moment)
 		if err = u.Err(); err == nil {
 			return x, nil
@@ -62,18 +70,26 @@ func why(set *campaign.Set, part *state.Partition, user, name string, moment int
 	return nil, fmt.Errorf("user %s: %w", user, err)
 }
 
-// has notes which partitions a lane has while it runs; the lane's end undoes it.
-func (p *Processor) has(inputs []*input) (undo func()) {
+// running is a partition of a lane that runs here, and what is in force in it.
+type running struct {
+	state *state.Partition
+	set   *campaign.Set
+}
+
+// has notes which partitions a lane has, and what is in force.
+func (p *Processor) has(inputs []*input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, in := range inputs {
-		p.parts[in.part.Number] = in.part.State
+		p.parts[in.part.Number] = running{in.part.State, in.set}
 	}
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for _, in := range inputs {
-			delete(p.parts, in.part.Number)
-		}
+}
+
+// lost undoes has, at the lane's end.
+func (p *Processor) lost(inputs []*input) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, in := range inputs {
+		delete(p.parts, in.part.Number)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/tripline/tripline/processor"
+	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink"
 	"github.com/tripline/tripline/sink/call"
@@ -110,7 +111,7 @@ func (m *member) make(kafka lane.Config) (run func(context.Context) error, err e
 		return s.Run, nil
 	}
 	kafka.Group, kafka.Changelog = "g-processor", "g-processor-changelog"
-	p, err := processor.New(processor.Config{Lane: kafka, Set: m.w.crowd.set, Envelope: record.Envelope{MaxBytes: 1 << 20},
+	p, err := processor.New(processor.Config{Lane: kafka, Set: m.w.crowd.set, Compile: func([]byte) (*campaign.Set, error) { return m.w.crowd.set, nil }, Envelope: record.Envelope{MaxBytes: 1 << 20},
 		EventTopics: []string{"events"}, ProfileTopic: "profiles", Triggers: "triggers", Decisions: "decisions", DeadLetters: "dead-letters",
 		Slack: 30 * time.Second, Users: 4 << 10, Log: kafka.Log})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tripline/tripline/processor"
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/virtual"
@@ -134,6 +135,7 @@ func (w *chaos) unlikeModel() string {
 			}
 			delete(timers, id)
 		}
+		maps.DeleteFunc(got, func(key state.Key, _ state.Row) bool { return key.ID == processor.SetID })
 		if len(got)+len(timers) > 0 {
 			return fmt.Sprintf("rows %v and timers %v in the state of partition %d are of no user of the model", slices.Collect(maps.Keys(got)), timers, p)
 		}

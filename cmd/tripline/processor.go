@@ -86,8 +86,10 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 	defer records.Registry.Close()
 	kafka := cfg.lane("processor", store, log.Named("lane"), registry)
 	kafka.Address = listener.Addr().String()
+	versions := newVersions(filepath.Join(disk.Dir, "campaigns"))
 	p, err := processor.New(processor.Config{
-		Lane: kafka, Set: all.Set, Envelope: records.Envelope, Registry: records.Registry, EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
+		Lane: kafka, Set: all.Set, Text: all.Text, Earlier: versions.before(all.Set.Version()), Compile: compileText,
+		Envelope: records.Envelope, Registry: records.Registry, EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
 		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 32, Log: log, Metrics: registry,
 	})
@@ -95,12 +97,18 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 		return err
 	}
 	again := newReloader(cfg, all, log, func(_ *loaded, all *config.Loaded) error {
-		p.Follow(all.Set)
+		if err := versions.add(all.Set.Version()); err != nil {
+			return err
+		}
+		p.Follow(all.Set, all.Text)
 		return nil
 	})
+	if err := versions.add(all.Set.Version()); err != nil {
+		return err
+	}
 	log.Info("processor starts", zap.Strings("campaigns", all.Set.Names()), zap.String("campaigns_version", all.Set.Version()), zap.String("pages", listener.Addr().String()), zap.String("version", version))
 	err = together(ctx, p.Run, again.run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p, p.Version()) }, page{"GET /why", whyPage(p)}, again.page())
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(p, p.Version(), p.Sets()) }, page{"GET /why", whyPage(p)}, again.page())
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err

@@ -1,6 +1,9 @@
 package main
 
-import "github.com/tripline/tripline/state/lane"
+import (
+	"github.com/tripline/tripline/processor"
+	"github.com/tripline/tripline/state/lane"
+)
 
 // laneDetail is a lane, or a warm copy of one, as /readyz shows it.
 type laneDetail struct {
@@ -13,11 +16,16 @@ type laneDetail struct {
 	Rate     float64 `json:"records_per_second,omitempty"` // of the restore that goes on
 	Estimate float64 `json:"estimate_seconds,omitempty"`   // until it is done
 	Lag      *int64  `json:"lag_records,omitempty"`        // of a warm copy
+
+	Campaigns  string `json:"campaigns_version,omitempty"` // of the set in force, which the changelog has
+	Differ     bool   `json:"campaigns_differ,omitempty"`  // from those of this process's files
+	Rebuilding bool   `json:"rebuilding,omitempty"`        // users, since a trigger changed
 }
 
 // readyDetail is what /readyz shows of a service.
 type readyDetail struct {
-	Campaigns string       `json:"campaigns_version"` // of the set in force
+	Campaigns string       `json:"campaigns_version"` // of the process's own files
+	Differ    bool         `json:"campaigns_differ"`  // in some lane another set is in force
 	Lanes     []laneDetail `json:"lanes"`
 	Standbys  []laneDetail `json:"standbys"`
 }
@@ -31,11 +39,14 @@ type laneHolder interface {
 
 // lanesReady says whether all lanes that a process has run. Before the group has given it a place it is not ready, though nothing
 // is amiss. Warm copies are shown and do not count: nobody waits for them.
-func lanesReady(of laneHolder, version string) (bool, any) {
+func lanesReady(of laneHolder, version string, sets map[int32]processor.LaneSet) (bool, any) {
 	ready, detail := of.Placed(), readyDetail{Campaigns: version, Lanes: []laneDetail{}, Standbys: []laneDetail{}}
 	for _, l := range of.Status() {
 		ready = ready && l.Phase == "running"
-		detail.Lanes = append(detail.Lanes, detailOf(l.Lane, l.Phase, l.Err, l.Progress))
+		shown, set := detailOf(l.Lane, l.Phase, l.Err, l.Progress), sets[l.Lane]
+		shown.Campaigns, shown.Differ, shown.Rebuilding = set.Version, set.Differs, set.Rebuilding
+		detail.Differ = detail.Differ || set.Differs
+		detail.Lanes = append(detail.Lanes, shown)
 	}
 	for _, s := range of.Standbys() {
 		shown := detailOf(s.Lane, s.Phase, s.Err, s.Progress)

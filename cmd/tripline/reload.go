@@ -140,3 +140,43 @@ func (r *reloader) page() page {
 		}
 	}}
 }
+
+// compileText makes the set of campaigns that another process has recorded.
+func compileText(text []byte) (*campaign.Set, error) {
+	set, problems := config.CompileText(text, checks())
+	return set, problems.Err()
+}
+
+// versions is a file of the versions that the campaigns of this process's files have had, one a line, the last one last. By it a process that
+// starts tells that its files have changed since from that another process has others.
+type versions struct {
+	file string
+	list []string
+}
+
+// mostVersions bounds the file.
+const mostVersions = 64
+
+// newVersions reads the file. Where it cannot be read the files have had none, as far as is known.
+func newVersions(file string) *versions {
+	text, _ := os.ReadFile(file)
+	return &versions{file: file, list: strings.Fields(string(text))}
+}
+
+// before lists the versions that are not the last, which is this one.
+func (v *versions) before(version string) []string {
+	return slices.DeleteFunc(slices.Clone(v.list), func(had string) bool { return had == version })
+}
+
+// add notes the version that the files have now.
+func (v *versions) add(version string) error {
+	if n := len(v.list); n > 0 && v.list[n-1] == version {
+		return nil
+	}
+	v.list = append(slices.DeleteFunc(v.list, func(had string) bool { return had == version }), version)
+	v.list = v.list[max(0, len(v.list)-mostVersions):]
+	if err := os.WriteFile(v.file+".new", []byte(strings.Join(v.list, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(v.file+".new", v.file)
+}

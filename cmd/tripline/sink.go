@@ -78,7 +78,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	})
 	log.Info("sink starts", zap.Int("endpoints", len(cfg.Endpoints)), zap.String("pages", listener.Addr().String()), zap.String("version", version))
 	err = together(ctx, s.Run, again.run, func(ctx context.Context) error {
-		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(s, again.version()) }, again.page())
+		return serve(ctx, listener, registry, func() (bool, any) { return lanesReady(s, again.version(), nil) }, again.page())
 	})
 	log.Info("sink has stopped", zap.Error(err))
 	return err

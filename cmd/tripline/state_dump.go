@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tripline/tripline/processor"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/dump"
 	"github.com/tripline/tripline/sink/outbox"
@@ -27,6 +28,7 @@ type positionLine struct {
 		Lanes      int32            `json:"lanes"`
 		WrittenAt  string           `json:"written_at"`
 	} `json:"position"`
+	Campaigns *processor.Recorded `json:"campaigns,omitempty"` // the set that the partition is decided by
 }
 
 // userLine is a user's rows as a line of JSON.
@@ -101,6 +103,8 @@ func (d *dumper) partition(p *state.Partition) error {
 	last := "" // whose head has been seen
 	return p.Scan(func(r state.Row) error {
 		switch {
+		case r.ID == processor.SetID:
+			return nil // it stands beside the position
 		case r.Part == 0:
 			last = r.ID
 			return d.head(p, r)
@@ -118,6 +122,13 @@ func (d *dumper) position(p *state.Partition) error {
 	x.Inputs, x.Changelog, x.Partitions, x.Lanes = pos.Inputs, pos.Changelog, pos.Partitions, pos.Lanes
 	x.TopicID, x.WrittenAt = hex.EncodeToString(pos.TopicID[:]), calendar.FormatTime(pos.WrittenAt)
 	x.Arrival, x.Stream = calendar.FormatTime(pos.Arrival), calendar.FormatTime(pos.Stream)
+	if !d.sink {
+		set, err := processor.ReadSet(p)
+		if err != nil {
+			return d.cannotRead(p.Number(), state.Row{Key: state.Key{ID: processor.SetID}}, err)
+		}
+		line.Campaigns = set
+	}
 	return d.json.Encode(line)
 }
 
