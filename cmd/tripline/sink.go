@@ -151,6 +151,7 @@ func endpoint(e *config.Endpoint) sink.Endpoint {
 	var more []string
 	out.Auth, more = caller(e.Auth)
 	out.Secrets = append(secrets, more...)
+	slices.Sort(out.Secrets) // maps come in any order, and a reload compares them
 	return out
 }
 

@@ -78,6 +78,8 @@ func New(cfg Config) *Client {
 		MaxIdleConnsPerHost:    cfg.Connections,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: maxBody,
+		// What an endpoint sends and nobody reads stays in memory with HTTP/2: by default 4 MiB of each answer.
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: 16 * maxBody},
 	}}
 	way := &way{c.transport, d}
 	c.caller = cfg.Auth.Caller(unredirected(&bounded{way}), cfg.Secrets.Learn)

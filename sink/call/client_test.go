@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/tripline/tripline/sink/policy"
 )
 
@@ -189,27 +191,73 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// TestGibibyte holds that of an answer without end little is read, and little taken into memory.
 func TestGibibyte(t *testing.T) {
-	var sent atomic.Int64
-	done := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(done)
-		piece := make([]byte, 1<<20)
-		for range 1 << 10 {
-			n, err := w.Write(piece)
-			sent.Add(int64(n))
-			if err != nil {
-				return
+	for _, newer := range []bool{false, true} {
+		var sent atomic.Int64
+		done := make(chan struct{})
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer close(done)
+			if (r.ProtoMajor == 2) != newer {
+				t.Error(r.Proto)
 			}
+			piece := make([]byte, 16<<10)
+			for range 1 << 16 {
+				n, err := w.Write(piece)
+				sent.Add(int64(n))
+				if err != nil {
+					return
+				}
+			}
+		}))
+		server.EnableHTTP2 = newer
+		server.StartTLS()
+		a := one(t, Config{AllowPrivate: true, TLS: TLS{CA: block("CERTIFICATE", server.Certificate().Raw)}}, server.URL)
+		if a.Status != 200 || len(a.Response) != 1024 {
+			t.Errorf("%d, %d bytes", a.Status, len(a.Response))
 		}
-	}))
-	defer server.Close()
-	if a := one(t, inside, server.URL); a.Status != 200 || len(a.Response) != 1024 {
-		t.Errorf("%d, %d bytes", a.Status, len(a.Response))
+		<-done
+		if most := map[bool]int64{false: 64 << 20, true: 1 << 20}[newer]; sent.Load() > most { // the system has buffers of its own
+			t.Errorf("HTTP/2 %v: the server could send %d bytes", newer, sent.Load())
+		}
+		server.Close()
 	}
-	<-done
-	if sent.Load() > 64<<20 {
-		t.Errorf("the server could send %d bytes", sent.Load())
+}
+
+// TestLittleRoomForAnswers holds what a server is told of how much it may send, of HTTP/2, before anybody reads it.
+func TestLittleRoomForAnswers(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil) // for its certificate
+	server.StartTLS()
+	defer server.Close()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: server.TLS.Certificates, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	room := make(chan uint32, 1)
+	go func() {
+		defer close(room)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		framer := http2.NewFramer(c, c)
+		if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+			t.Error(err)
+		}
+		frame, err := framer.ReadFrame()
+		settings, ok := frame.(*http2.SettingsFrame)
+		if err != nil || !ok {
+			t.Errorf("%v %v", frame, err)
+			return
+		}
+		bytes, _ := settings.Value(http2.SettingInitialWindowSize)
+		room <- bytes
+	}()
+	one(t, Config{AllowPrivate: true, TLS: TLS{CA: block("CERTIFICATE", server.Certificate().Raw)}}, "https://"+l.Addr().String())
+	if bytes := <-room; bytes != maxBody {
+		t.Errorf("it may send %d bytes", bytes)
 	}
 }
 
@@ -217,8 +265,11 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	var called atomic.Bool
 	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Store(true) }))
 	defer inner.Close()
-	for _, to := range []string{"http://169.254.169.254/latest/meta-data", inner.URL} {
-		server := httptest.NewServer(http.RedirectHandler(to, http.StatusTemporaryRedirect))
+	for _, to := range []string{"http://169.254.169.254/latest/meta-data", inner.URL, ":%zz", "http://[", ""} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Location"] = []string{to}
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}))
 		a := one(t, inside, server.URL)
 		server.Close()
 		if a.Status != 307 || called.Load() {

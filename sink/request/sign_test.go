@@ -12,16 +12,21 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 )
 
-// TestSignatureVector is the one that the libraries of Standard Webhooks share.
-func TestSignatureVector(t *testing.T) {
-	k, err := parseSecret(Secret{Value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	header := http.Header{}
-	sign(header, []key{k}, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330_999, []byte(`{"test": 2432232314}`))
-	if got := header.Get(headerSignature); got != "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
-		t.Error(got)
+// TestSignatureVectors are those of Standard Webhooks that its libraries share.
+func TestSignatureVectors(t *testing.T) {
+	for secret, want := range map[string]string{
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw":            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+		"whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=": "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==",
+	} {
+		k, err := parseSecret(Secret{Value: secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := http.Header{}
+		sign(header, []key{k}, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330_999, []byte(`{"test": 2432232314}`))
+		if got := header.Get(headerSignature); got != want {
+			t.Error(got)
+		}
 	}
 }
 
