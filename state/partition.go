@@ -168,7 +168,7 @@ func (p *Partition) appliedDue(id string) (int64, error) {
 //
 // What is applied is in memory at first, where reads see it, and is written as
 // one batch with what came before, of each row the newest version, when that is
-// large enough, or 5 s old by WrittenAt, and by Flush.
+// large enough, or 10 s old by WrittenAt, and by Flush.
 //
 // After an error nothing of it is applied, and the partition is to be restored
 // from its position once the cause is gone.
@@ -205,16 +205,15 @@ func (p *Partition) applyRow(r *Row) {
 			delete(p.split, r.Key)
 		}
 	}
+	if r.Part == 0 && r.Content != nil {
+		b.due = r.Due
+	}
+	if due, known := p.rows.put(r.Key, b, true); known {
+		was = due
+	}
 	if r.Part == 0 {
-		if r.Content != nil {
-			b.due = r.Due
-		}
-		if known, ok := p.rows.find(r.Key); ok {
-			was = known.due
-		}
 		p.timers.change(r.ID, was, b.due)
 	}
-	p.rows.put(r.Key, b, true)
 }
 
 // dirtLimit is how much may be applied and not in Pebble, in bytes: a batch

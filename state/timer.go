@@ -203,7 +203,8 @@ func (x *timerIndex) change(id string, from, to int64) {
 		}
 		delete(x.readyDue, id)
 		i, _ := slices.BinarySearchFunc(x.ready, Timer{Due: due, ID: id}, Timer.compare)
-		if i == 0 { // the most common, and free of moves
+		if i < len(x.ready)/2 { // mostly it is one of the first
+			copy(x.ready[1:i+1], x.ready[:i])
 			x.ready[0], x.ready = Timer{}, x.ready[1:]
 		} else {
 			x.ready = slices.Delete(x.ready, i, i+1)
