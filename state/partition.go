@@ -66,6 +66,10 @@ func (p *Partition) AppendHead(dst []byte, id string) (content []byte, due int64
 	return content, due, found, errors.Join(err, p.trusted())
 }
 
+// Err returns why the partition cannot be trusted any more: it is to be wiped and
+// restored. nil if there is no reason.
+func (p *Partition) Err() error { return p.trusted() }
+
 // trusted is asked after a read.
 func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
 
@@ -120,8 +124,17 @@ func (p *Partition) appendPiece(dst []byte, k Key, piece uint32) ([]byte, error)
 	return dst, explain(p.store.cfg.Dir, closer.Close())
 }
 
+// failed explains an error of a read. Damage is the partition's until it is wiped.
+func (p *Partition) failed(err error) error {
+	err = explain(p.store.cfg.Dir, err)
+	if errors.Is(err, ErrDamaged) {
+		p.store.health.damage(p.number, p.number, err)
+	}
+	return err
+}
+
 func (p *Partition) rowError(k Key, err error) error {
-	return explain(p.store.cfg.Dir, fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
+	return p.failed(fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
 }
 
 // shelve keeps in memory what was read.
@@ -140,7 +153,10 @@ func (p *Partition) read(k Key, piece uint32) (value []byte, closer io.Closer, e
 	if value == nil && err == nil {
 		value = []byte{} // decodePiece says what is wrong with it
 	}
-	return value, closer, explain(p.store.cfg.Dir, err)
+	if err != nil {
+		return nil, nil, p.failed(err)
+	}
+	return value, closer, nil
 }
 
 // appliedDue returns the Due of a head as last applied, 0 if it has none.
@@ -281,13 +297,18 @@ func (p *Partition) Records(visit func(k Key, piece uint32, value []byte) error)
 	}
 	p.mu.Unlock()
 	if err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return p.failed(err)
 	}
-	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close()), p.trusted()) }()
+	defer func() {
+		if closed := it.Close(); closed != nil {
+			err = errors.Join(err, p.failed(closed))
+		}
+		err = errors.Join(err, p.trusted())
+	}()
 	for ok := it.First(); ok; ok = it.Next() {
 		k, piece, err := decodeRowKey(it.Key()[prefixSize:])
 		if err != nil {
-			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w", ErrDamaged, err))
+			return p.failed(fmt.Errorf("%w: %w", ErrDamaged, err))
 		}
 		if err := visit(k, piece, it.Value()); err != nil {
 			return err

@@ -114,7 +114,7 @@ func (p *Partition) loadTimers() error {
 	from := x.horizon
 	it, err := p.timerIter(from)
 	if err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return p.failed(err)
 	}
 	loaded, horizon, whole := make([]Timer, 0, nearTimers), from, true
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
@@ -129,7 +129,7 @@ func (p *Partition) loadTimers() error {
 		loaded = append(loaded, t)
 	}
 	if err = errors.Join(err, it.Close()); err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return p.failed(err)
 	}
 	x.horizon, x.whole = horizon, whole
 	for _, t := range loaded {

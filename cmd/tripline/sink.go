@@ -57,7 +57,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	}
 	debug.SetMemoryLimit(int64(cfg.Memory))
 	registry := newRegistry()
-	store, err := state.Open(state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3})
+	store, err := openStore(state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3}, log)
 	if err != nil {
 		return err
 	}
