@@ -40,6 +40,7 @@ type cycle struct {
 	made    made            // room for what is produced
 	read    record.Room     // for the event of a step
 	event   record.Event
+	trace   []byte // the traceparent of the step's event; nil: there is none
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {
@@ -223,7 +224,9 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 	} else {
 		u.state.Event(event, in.arrival, &c.out)
 	}
+	c.trace = traceOf(r)
 	c.emit()
+	c.trace = nil
 	return c.users.fault
 }
 
