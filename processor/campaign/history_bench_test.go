@@ -44,6 +44,7 @@ type veterans struct {
 	out    campaign.Output
 	n      int
 	fresh  []byte
+	room   record.Room
 }
 
 const (
@@ -130,7 +131,7 @@ func (h *veterans) event(u *campaign.User, i int) {
 	h.fresh = append(h.fresh[:0], h.values[(h.n+1<<20)*31%len(h.values)]...)
 	copy(h.fresh[len(`{"id":"2f1c4b1e-0000-4000-8000-`):], fmt.Sprintf("%012d", h.n+1<<20)) // no two have one id
 	now := began + int64((h.n+1<<20)/64)*pace
-	ev, bad := (record.Envelope{KeyIgnored: false}).Event([]byte(fmt.Sprintf("user-%07d", i)), h.fresh, now)
+	ev, bad := (&record.Envelope{}).EventInto(&h.room, fmt.Appendf(nil, "user-%07d", i), h.fresh, now)
 	if bad != nil {
 		panic(bad)
 	}
