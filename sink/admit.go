@@ -65,21 +65,11 @@ func (l *laneRun) take(p *part, r *kgo.Record) error {
 	}
 	now := time.Now().UnixMilli()
 	f := &flight{lane: l, part: p, key: key, raw: bytes.Clone(r.Value), trigger: &t, replay: replay, admitted: now,
-		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now, Trace: traceOf(r)}}
+		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now}}
 	if p.book.Erased(t.User, r.Offset) { // it was in memory when the last life ended
 		return l.refused(f, policy.Dropped, erased, "")
 	}
 	return l.route(f)
-}
-
-// traceOf is the traceparent that came with a record.
-func traceOf(r *kgo.Record) string {
-	for _, h := range r.Headers {
-		if h.Key == record.Traceparent && record.IsTraceparent(h.Value) {
-			return string(h.Value)
-		}
-	}
-	return ""
 }
 
 // known reports whether a delivery is in memory, waits, or has ended.
@@ -261,7 +251,7 @@ func (l *laneRun) flight(p *part, d outbox.Delivery) *flight {
 
 // load reads the record of a flight that has a row.
 func (l *laneRun) load(f *flight) error {
-	raw, trace, err := f.part.book.Record(f.key)
+	raw, err := f.part.book.Record(f.key)
 	if err != nil {
 		return err
 	}
@@ -269,7 +259,7 @@ func (l *laneRun) load(f *flight) error {
 	if err != nil {
 		return fmt.Errorf("the trigger of %s: %w", f.key, err)
 	}
-	f.raw, f.trigger, f.row.Trace = raw, &t, trace
+	f.raw, f.trigger = raw, &t
 	return nil
 }
 
@@ -278,9 +268,8 @@ func (l *laneRun) comes(p *part, d outbox.Delivery) error {
 	if l.hand[d.Key] != nil {
 		return nil // with others of its batch
 	}
-	// Others that came before it may have made it one too many.
-	if _, waits, err := p.book.Delivery(d.Key); !waits || err != nil {
-		return err
+	if p.book.Gone(d.Key) { // others that came before it have made it one too many
+		return nil
 	}
 	f := l.flight(p, d)
 	if p.book.Erased(d.User, d.Offset) {
@@ -315,23 +304,31 @@ func (l *laneRun) refill(int64) error {
 	return nil
 }
 
-// pullSize bounds what is taken out of a queue at a time.
-const pullSize = 256
+const (
+	pullSize = 256 // deliveries that are taken out of a queue at a time,
+	pullStep = 32  // before it is looked again how much room there is
+)
 
 func (l *laneRun) pull(p *part, endpoint string, kind int, stage outbox.Stage) error {
-	room := pullSize
-	if o := l.sink.outlet(endpoint); o != nil {
-		if room = min(room, o.room(l, kind)); room <= 0 {
-			return nil
+	o := l.sink.outlet(endpoint)
+	for range pullSize / pullStep {
+		room := pullStep
+		if o != nil {
+			if room = min(room, o.room(l, kind)); room <= 0 {
+				return nil
+			}
+		}
+		pulled, err := p.book.Pull(endpoint, stage, room)
+		for _, d := range pulled {
+			if err == nil {
+				err = l.comes(p, d)
+			}
+		}
+		if err != nil || len(pulled) < room {
+			return err
 		}
 	}
-	pulled, err := p.book.Pull(endpoint, stage, room)
-	for _, d := range pulled {
-		if err == nil {
-			err = l.comes(p, d)
-		}
-	}
-	return err
+	return nil
 }
 
 // readTrigger reads a record of `triggers`. detail says why it is no trigger; with "" it is one.

@@ -123,9 +123,6 @@ func (s *Sink) send(o *outlet, f *flight, members []*flight, to course, rendered
 	if rendered.Header.Get("user-agent") == "" {
 		rendered.Header.Set("user-agent", s.agent)
 	}
-	if trace := f.row.Trace; trace != "" && members == nil && rendered.Header.Get(record.Traceparent) == "" {
-		rendered.Header.Set(record.Traceparent, trace)
-	}
 	t := try{s: s, o: o, f: f, members: members, e: to.e, attempts: f.attempts, place: f.place, expires: to.content.Expires, url: to.client.Secrets().HideAndCut(rendered.Shown, maxURL)}
 	if members == nil {
 		t.alone[0] = f
@@ -286,7 +283,7 @@ func (o *outlet) learn(f *flight, a *call.Answer, first bool) (look int64, held 
 	}
 	looked := f.look
 	f.look = false
-	l := o.gate.End(o.endpoint.Breaker, a.Answer, a.Started, looked, first)
+	l := o.gate.End(o.endpoint.Breaker, o.endpoint.rules.Seen(a.Answer), a.Started, looked, first)
 	if l.Changed {
 		if l.Phase == policy.Open && !looked {
 			o.log.Warn("breaker is open: what is for the endpoint waits", zap.String("endpoint", o.name), zap.Int64("open_ms", o.endpoint.Breaker.Open))

@@ -188,3 +188,30 @@ func TestPaused(t *testing.T) {
 		p.stop()
 	})
 }
+
+// TestQueueIsTakenInOrder holds that what has no room in memory is taken out of its queue when there is some, in the order in which it
+// came, and is not written again for that.
+func TestQueueIsTakenInOrder(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ops := w.receive("ops", func(_ int, _ got, rw http.ResponseWriter) { time.Sleep(10 * time.Millisecond) })
+		e := ops.endpoint()
+		e.MaxInFlight = 1
+		p := w.launch(nil, w.plan([]Endpoint{e}, delivers("c", to(ops))), func(c *Config) { c.Memory = 1 })
+		var records []*kgo.Record
+		for i := range 600 {
+			records = append(records, padded(fmt.Sprintf("trg_%03d", i), "u", "ops", 5_000))
+		}
+		w.send(records...)
+		w.until("all", func() bool { time.Sleep(time.Second); return w.finals()["delivered"] == 600 })
+		for i, g := range ops.requests() {
+			if want := fmt.Sprintf("trg_%03d", i); g.id != want {
+				t.Fatalf("request %d is of %s", i, g.id)
+			}
+		}
+		// Of each delivery: its row and its record, both deleted again, and that it has ended.
+		if n := len(w.read("g-sink-changelog")); n > 6*600+400 {
+			t.Errorf("%d records in the changelog", n)
+		}
+		p.stop()
+	})
+}

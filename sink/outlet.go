@@ -127,7 +127,16 @@ func (o *outlet) roomFor(l *laneRun, kind int) int {
 	if o.bytes >= o.maxBytes {
 		return 0
 	}
+	// As many as fit if they are as large as those that are there. What is taken out of a queue and has no room goes to its end.
+	if n := o.flights(); n > 0 {
+		limit = min(limit, 1+(o.maxBytes-o.bytes)*n/o.bytes)
+	}
 	return limit
+}
+
+// flights is how many there are, of all lanes.
+func (o *outlet) flights() int {
+	return len(o.queues[first]) + len(o.queues[again]) + o.flying[first] + o.flying[again]
 }
 
 // limit is how many attempts there are at a time.

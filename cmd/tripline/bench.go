@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,14 +53,14 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&o.runs, "runs", 1, "runs of each load; the table has the medians")
 	f.BoolVar(&o.ids, "ids", false, "events have an id, by which duplicates are found")
 	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf"}, "even, zipf")
-	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency"}, "what is measured after the run itself")
+	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "sink", "waiting"}, "what is measured after the run itself, and of the sink")
 	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Apache Kafka to measure against, beside the embedded broker")
 	f.StringVar(&o.kafka, "kafka", "", "the script that starts Apache Kafka, where --brokers is empty")
 	f.BoolVar(&o.noKfake, "no-embedded", false, "without the embedded broker")
 	f.BoolVar(&o.micro, "micro", false, "read lines of go test -bench from standard input and judge them too")
 	f.StringVar(&o.profile, "profile", "", "folder for CPU and memory profiles of the processor")
 	f.StringVar(&o.dir, "dir", "", "folder for state and logs, kept; empty: a temporary one")
-	c.AddCommand(benchBrokerCommand(), benchProcessorCommand())
+	c.AddCommand(benchBrokerCommand(), benchReceiverCommand(), benchProfiled(processorCommand()), benchProfiled(sinkCommand()))
 	return c
 }
 
@@ -81,10 +82,9 @@ func benchBrokerCommand() *cobra.Command {
 	}
 }
 
-// benchProcessorCommand is the processor with profiles: of the CPU from start to end, of allocations at the end.
-func benchProcessorCommand() *cobra.Command {
+// benchProfiled is a command with profiles: of the CPU from start to end, of allocations at the end.
+func benchProfiled(c *cobra.Command) *cobra.Command {
 	var profile string
-	c := processorCommand()
 	c.Flags().StringVar(&profile, "profile", "", "folder for profiles")
 	run := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -130,6 +130,15 @@ func bench(ctx context.Context, o *benchOptions, in io.Reader, out, progress io.
 			return err
 		}
 	}
+	for _, stage := range []string{"sink", "waiting"} {
+		for range o.runs {
+			if !o.noKfake && slices.Contains(o.stages, stage) {
+				if err := benchSink(ctx, o, t, stage == "waiting", progress); err != nil {
+					return fmt.Errorf("%s: %w", stage, err)
+				}
+			}
+		}
+	}
 	if o.brokers != "" || o.kafka != "" {
 		if err := benchKafka(ctx, o, t, progress); err != nil {
 			return err
@@ -143,21 +152,11 @@ func bench(ctx context.Context, o *benchOptions, in io.Reader, out, progress io.
 func benchEmbedded(ctx context.Context, o *benchOptions, t *benchTable, progress io.Writer) error {
 	for _, load := range o.loads {
 		for range o.runs {
-			cmd := exec.CommandContext(ctx, os.Args[0], "bench", "broker")
-			cmd.Stderr = os.Stderr
-			stdout, err := cmd.StdoutPipe()
-			if err != nil {
-				return err
-			}
-			if err := cmd.Start(); err != nil {
-				return err
-			}
-			address, err := bufio.NewReader(stdout).ReadString('\n')
+			address, cmd, err := said(ctx, "bench", "broker")
 			if err == nil {
-				err = benchRun(ctx, o, t, "embedded", strings.TrimSpace(address), load, progress)
+				err = benchRun(ctx, o, t, "embedded", address, load, progress)
 			}
-			_ = cmd.Process.Kill() // nothing of it is needed any more
-			_ = cmd.Wait()         // and so it ends with an error
+			kill(cmd)
 			if err != nil {
 				return err
 			}

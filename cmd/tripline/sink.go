@@ -55,17 +55,21 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	if err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(int64(cfg.Memory))
+	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3}
+	limitMemory(cfg, disk)
+	// While a backlog is read the store has several memtables beside those that it counts on.
+	debug.SetMemoryLimit(debug.SetMemoryLimit(-1) - int64(cfg.Memory)/6)
 	registry := newRegistry()
-	store, err := openStore(state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3}, log)
+	store, err := state.Open(disk)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
 	kafka := cfg.lane("sink", store, log.Named("lane"), registry)
+	kafka.Memory /= 4 // triggers are read beside what waits for room; what is fetched takes ten times as much when it is unpacked
 	kafka.Address = listener.Addr().String()
 	s, err := sink.New(sink.Config{Group: cfg.Group, Triggers: cfg.Topics.Triggers, Deliveries: cfg.Topics.Deliveries,
-		DeadLetters: cfg.Topics.DeadLetters, Dedupe: int64(cfg.Dedupe), Version: version, Lane: kafka}, plan)
+		DeadLetters: cfg.Topics.DeadLetters, Dedupe: int64(cfg.Dedupe), Version: version, Memory: int64(cfg.Memory) / 8, Lane: kafka}, plan)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,20 @@ func TestOnAndFinal(t *testing.T) {
 	}
 }
 
+// TestSeen holds that a status that is a success neither opens a breaker nor slows.
+func TestSeen(t *testing.T) {
+	r := Rules{Success: []Statuses{{200, 299}, {429, 429}, {503, 503}}}
+	for status, trouble := range map[int]bool{200: false, 429: false, 503: false, 500: true, 404: false, 0: true} {
+		a := Answer{Status: status}
+		if status == 0 {
+			a.Reason = Timeout
+		}
+		if seen := r.Seen(a); Trouble(seen) != trouble || Complains(seen) {
+			t.Errorf("%d is seen as %+v", status, seen)
+		}
+	}
+}
+
 // TestSchedule walks a delivery to its end: quick tries first, then as many waits as there are, counted from each end.
 func TestSchedule(t *testing.T) {
 	now, s := int64(0), Standing{Delivery: "trg_a"}

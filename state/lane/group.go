@@ -14,8 +14,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
-
-	"github.com/tripline/tripline/state"
 )
 
 // Group is a process's membership in a consumer group and the lanes it has.
@@ -153,11 +151,6 @@ func (g *Group) join(ctx context.Context, admin *kgo.Client) error {
 			g.tidy(time.Now())
 			g.follow()
 			g.ask()
-			// Nothing passes where the folder may not be written any more, and idle
-			// lanes would not notice.
-			if err := g.cfg.Store.Err(); errors.Is(err, state.ErrReadOnly) {
-				g.fail(err)
-			}
 		}
 	})
 	<-ctx.Done()
@@ -280,14 +273,10 @@ func each(runs []*run, do func(*run)) {
 // kept here, for as long as what they left here is kept.
 func (g *Group) tidy(now time.Time) {
 	numbers, err := g.cfg.Store.Partitions()
-	damaged := g.cfg.Store.Damaged()
-	if err != nil && len(damaged) == 0 {
+	if err != nil {
 		g.log.Warn("state of lost lanes is not tidied away", zap.Error(err))
 		return
 	}
-	numbers = append(numbers, damaged...)
-	slices.Sort(numbers)
-	numbers = slices.Compact(numbers)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, number := range numbers {
@@ -297,20 +286,21 @@ func (g *Group) tidy(now time.Time) {
 		}
 		since, known := g.idle[number]
 		if !known {
-			since, g.idle[number] = now, now
+			g.idle[number] = now
 		}
-		reason := "unused"
-		if slices.Contains(damaged, number) {
-			reason = "damaged"
-		} else if !known || now.Sub(since) < g.cfg.Keep {
+		if !known || now.Sub(since) < g.cfg.Keep {
 			continue
 		}
-		if err := g.cfg.Store.Wipe(number); err != nil {
+		p, err := g.cfg.Store.Partition(number)
+		if err == nil {
+			err = p.Wipe()
+		}
+		if err != nil {
 			g.log.Warn("state of a lost lane could not be wiped", zap.Int32("partition", number), zap.Error(err))
 			continue
 		}
 		delete(g.idle, number)
-		g.metrics.wipes.WithLabelValues(reason).Inc()
-		g.log.Info("state of a lost lane wiped", zap.Int32("partition", number), zap.String("reason", reason), zap.Duration("unused", now.Sub(since)))
+		g.metrics.wipes.WithLabelValues("unused").Inc()
+		g.log.Info("state of a lost lane wiped", zap.Int32("partition", number), zap.Duration("unused", now.Sub(since)))
 	}
 }

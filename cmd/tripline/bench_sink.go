@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tripline/tripline/config"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+var (
+	rowDeliveries = benchRow{name: "sink, local receiver, signed, broker on the same cores", unit: "k/s", bar: 20, more: true}
+	rowSinkCPU    = benchRow{name: "sink, CPU of the sink", unit: "s/M"}
+	rowAllCPU     = benchRow{name: "sink, CPU of sink, receiver and broker", unit: "s/M"}
+	rowWaiting    = benchRow{name: "sink, peak memory while all wait for an endpoint that hangs", unit: "MiB", bar: 512}
+)
+
+// benchReceiverCommand is a receiver in a process of its own: /hook answers at once, /hang never. It prints its address.
+func benchReceiverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:  "receiver",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), listener.Addr())
+			server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // one that is cut off is the sink's matter
+				if r.URL.Path == "/hang" {
+					<-r.Context().Done()
+				}
+			})}
+			go func() { <-c.Context().Done(); server.Close() }()
+			if err := server.Serve(listener); err != http.ErrServerClosed {
+				return err
+			}
+			return nil
+		},
+	}
+}
+
+// said is a process of this program that prints one line when it is ready.
+func said(ctx context.Context, args ...string) (line string, cmd *exec.Cmd, err error) {
+	cmd = exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	line, err = bufio.NewReader(stdout).ReadString('\n')
+	return strings.TrimSpace(line), cmd, err
+}
+
+func kill(cmd *exec.Cmd) {
+	if cmd != nil && cmd.Process != nil {
+		_ = cmd.Process.Kill() // nothing of it is needed any more
+		_ = cmd.Wait()         // and so it ends with an error
+	}
+}
+
+// benchSink measures a sink that is a process of its own: n deliveries to a receiver on this machine, or n that wait for one that hangs.
+func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, progress io.Writer) error {
+	n, page := o.events/10, "/hook"
+	if hang {
+		n, page = o.events/2, "/hang"
+	}
+	address, broker, err := said(ctx, "bench", "broker")
+	defer kill(broker)
+	if err != nil {
+		return err
+	}
+	to, receiver, err := said(ctx, "bench", "receiver")
+	defer kill(receiver)
+	if err != nil {
+		return err
+	}
+	b := &benched{o: o, t: t, broker: "embedded", dir: filepath.Join(o.dir, "sink"+strings.TrimPrefix(page, "/")), brokers: []string{address}}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	file, err := b.sinkFiles(fmt.Sprintf("127.0.0.1:%d", port), "http://"+to+page)
+	if err != nil {
+		return err
+	}
+	if err := b.triggers(ctx, file, n); err != nil {
+		return err
+	}
+	args := []string{"sink", "--config", file}
+	if o.profile != "" {
+		args = []string{"bench", "sink", "--config", file, "--profile", o.profile}
+	}
+	p := &benchProcess{b: b, cmd: exec.CommandContext(ctx, os.Args[0], args...), pages: fmt.Sprintf("http://127.0.0.1:%d", port),
+		log: filepath.Join(b.dir, "log"), ended: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	others := cpuOf(broker) + cpuOf(receiver)
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	go func() { _ = p.cmd.Wait(); close(p.ended) }() // how it ended, until says
+	defer p.end()
+	done, began := "tripline_sink_deliveries_total", time.Time{}
+	if hang {
+		done = "tripline_sink_waiting"
+	}
+	before := 0.0
+	m, err := p.until(ctx, 20*time.Millisecond, func(m sample) bool {
+		if began.IsZero() && m[done] > 0 {
+			began, before = time.Now(), m[done]
+		}
+		return m[done] >= float64(n)
+	})
+	if err != nil {
+		return err
+	}
+	if hang {
+		t.add(rowWaiting, "embedded", strconv.Itoa(n), p.peak()/(1<<20))
+		fmt.Fprintf(progress, "sink: %d wait after %s, %.0f MiB\n", n, time.Since(began).Round(time.Millisecond), p.peak()/(1<<20))
+	} else {
+		mine, all := m["process_cpu_seconds_total"], m["process_cpu_seconds_total"]+cpuOf(broker)+cpuOf(receiver)-others
+		t.add(rowDeliveries, "embedded", strconv.Itoa(n), (float64(n)-before)/time.Since(began).Seconds())
+		t.add(rowSinkCPU, "embedded", strconv.Itoa(n), mine*1e6/float64(n))
+		t.add(rowAllCPU, "embedded", strconv.Itoa(n), all*1e6/float64(n))
+		fmt.Fprintf(progress, "sink: %d deliveries in %s, %.1f s of CPU, %.1f with receiver and broker\n", n, time.Since(began).Round(time.Millisecond), mine, all)
+	}
+	if o.profile != "" {
+		return p.stop()
+	}
+	return nil
+}
+
+// sinkFiles writes a tripline.yaml with the shipped defaults, but for one endpoint, which signs.
+func (b *benched) sinkFiles(listen, url string) (file string, err error) {
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+		return "", err
+	}
+	const text = "name: bench\ntrigger: {single_action: {event: A}}\ndeliver: {endpoint: hook}\n"
+	if err := os.WriteFile(filepath.Join(b.dir, "campaigns.yaml"), []byte(text), 0o644); err != nil {
+		return "", err
+	}
+	file = filepath.Join(b.dir, "tripline.yaml")
+	return file, os.WriteFile(file, fmt.Appendf(nil, `kafka: {brokers: [%q]}
+campaigns: [campaigns.yaml]
+state: {dir: state}
+http: {listen: %q}
+endpoints: [{name: hook, url: %q, allow_private: true, signing: {secrets: [whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=]}}]
+`, b.brokers[0], listen, url), 0o644)
+}
+
+// triggers makes the topics and fills one with n triggers of 400 bytes, of as many users as R1 has for so many events.
+func (b *benched) triggers(ctx context.Context, file string, n int) error {
+	cfg, _, problems := config.Load(file, options())
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(100_000))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if _, err := admin.CreateTopic(ctx, benchPartitions, -1, nil, cfg.Topics.Events[0]); err != nil {
+		return err
+	}
+	if err := createTopics(ctx, admin, &loaded{Config: cfg}, benchPartitions, -1, io.Discard); err != nil {
+		return err
+	}
+	properties := value.Properties{{Name: "sku", Value: value.OfString("A-17")}, {Name: "name", Value: value.OfString(strings.Repeat("n", 90))}}
+	var failed error
+	for i := range n {
+		now := time.Now().UnixMilli()
+		trigger := record.Trigger{ID: fmt.Sprintf("trg_%027d", i), Campaign: "bench", Version: "0123456789ab", Category: "single_action", User: fmt.Sprintf("user-%d", i*7919%max(1, n*15/100)),
+			Time: now, Endpoint: "hook", Events: []record.Happening{{Name: "A", Time: now, Properties: properties}}}
+		client.Produce(ctx, &kgo.Record{Topic: cfg.Topics.Triggers, Key: []byte(trigger.User), Value: trigger.Append(nil, now)}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed = err
+			}
+		})
+	}
+	if err := client.Flush(ctx); err != nil {
+		return err
+	}
+	return failed
+}
+
+// cpuOf is what a process has used, in seconds, as Linux tells it; 0 elsewhere.
+func cpuOf(cmd *exec.Cmd) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) / 100 // ticks: 100 a second for all that is shown
+}
