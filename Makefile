@@ -28,7 +28,8 @@ lint:
 # KAFKA_BROKERS, or BENCH_KAFKA=1 to start one (as for test-kafka), Apache Kafka. BENCH_FLAGS: see tripline bench --help.
 BENCH_EVENTS ?= 1000000
 bench: build
-	$(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/ | \
+	( $(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/ ; \
+	  $(GO) test -tags synctests -run '^$$' -bench Backtest -benchtime 3x ./cmd/tripline ) | \
 	  ./tripline bench --micro --events $(BENCH_EVENTS) $(if $(BENCH_KAFKA),--kafka deploy/kafka/kafka) $(BENCH_FLAGS)
 
 # The whole line in fake time with faults of all kinds, compared with the model: SEEDS of them from FROM on.

@@ -293,6 +293,7 @@ func TestText(t *testing.T) {
 		"campaigns: ['*.c.yaml']\nendpoints: [{name: e, url: 'https://x.y', headers: {a: '${SECRET}'}}]\n")
 	write(t, "a.c.yaml", "# first\nname: a\ntrigger: {single_action: {event: A, where: 'event.x > 1'}}\ndeliver: {endpoint: e}\n--- # second\nname: b\n"+
 		"trigger: {inaction_within_time: {after: {event: A}, without: {event: B}, within: 30m}}\nbackfill: true\ntags: [a]\ndeliver: {endpoint: e}\n")
+	write(t, "0.c.yaml", "\n\n\nname: z\ntrigger: {single_action: {event: Z}}\ndeliver: {endpoint: e}\n\n\n---\n\n\nname: y\ntrigger: {single_action: {event: Z}}\ndeliver: {endpoint: e}\n")
 	write(t, "b.c.yaml", "%YAML 1.2\n---\nname: c\ndescription: 'ends: [in a comment]'\ntrigger: {single_action: {event: \"C\\n\"}}\ndeliver: {endpoint: e}\n...\n")
 	all, problems := LoadAll("tripline.yaml", Options{Environment: func(name string) (string, bool) {
 		return map[string]string{"ZONE": "Europe/Berlin", "SECRET": "s3cret"}[name], true
@@ -304,7 +305,7 @@ func TestText(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("%v\n%s", problems, all.Text)
 	}
-	if again.Version() != all.Set.Version() || !slices.Equal(again.Names(), []string{"a", "b", "c"}) {
+	if again.Version() != all.Set.Version() || !slices.Equal(again.Names(), []string{"a", "b", "c", "y", "z"}) {
 		t.Errorf("%v, version %s, of\n%s", again.Names(), again.Version(), all.Text)
 	}
 	if bytes.Contains(all.Text, []byte("s3cret")) {

@@ -126,12 +126,12 @@ func hasContent(lines []string) bool {
 	return false
 }
 
-// marked is the document's text behind a marker.
+// marked is the document behind a marker, such that its text is the same.
 func (p part) marked() string {
 	if isMarker(strings.SplitN(p.raw, "\n", 2)[0], "---") {
 		return p.raw
 	}
-	return "---\n" + p.raw
+	return "---\n" + p.text
 }
 
 // version is the version of a document: the first 16 hexadecimal digits of the SHA-256 of its text.

@@ -34,12 +34,14 @@ type cycle struct {
 	shown   time.Time       // last look at the gauges
 	ready   bool            // records were left that could have been applied
 	schema  <-chan struct{} // closed when a schema has come that records wait for; nil: none is asked for
+	left    time.Time       // since when a look at the timers has always left some that were due; zero: it did not
 	more    bool            // timers that were due were left
 	turn    int             // whose input is first
 	due     []state.Timer   // room for those of one look
 	made    made            // room for what is produced
 	read    record.Room     // for the event of a step
 	event   record.Event
+	trace   []byte // the traceparent of the step's event; nil: there is none
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {
@@ -223,7 +225,9 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 	} else {
 		u.state.Event(event, in.arrival, &c.out)
 	}
+	c.trace = traceOf(r)
 	c.emit()
+	c.trace = nil
 	return c.users.fault
 }
 
@@ -251,11 +255,14 @@ func (c *cycle) fire() error {
 				return c.users.fault
 			}
 			if fired++; fired == dueUsers || c.bytes >= bytes || fired%64 == 0 && time.Now().After(until) {
-				c.more = true
+				if c.more = true; c.left.IsZero() {
+					c.left = c.clock.now.machine
+				}
 				return nil
 			}
 		}
 	}
+	c.left = time.Time{}
 	return nil
 }
 

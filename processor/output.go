@@ -38,7 +38,26 @@ func (c *cycle) trigger(t *record.Trigger) {
 	c.made.scratch = t.Append(c.made.scratch[:0], emitted)
 	r.Value, r.Headers = c.made.bytes(c.made.scratch), c.made.headers(t.ID, t.Campaign, t.Version)
 	r.Timestamp = time.UnixMilli(emitted)
+	if c.trace != nil && c.caused(t) {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: record.Traceparent, Value: bytes.Clone(c.trace)})
+	}
 	c.produce(r)
+}
+
+// traceOf is the traceparent that came with an event.
+func traceOf(r *kgo.Record) []byte {
+	for i := range r.Headers {
+		if h := &r.Headers[i]; h.Key == record.Traceparent && record.IsTraceparent(h.Value) {
+			return h.Value
+		}
+	}
+	return nil
+}
+
+// caused reports whether the step's event has completed a trigger, and has not only let time pass.
+func (c *cycle) caused(t *record.Trigger) bool {
+	n := len(t.Events)
+	return n > 0 && t.Events[n-1].Name == c.event.Name && t.Events[n-1].Time == c.event.Time && t.Time == c.event.Time
 }
 
 // made is the memory of the records that a cycle makes. When one is committed nobody has them any more, and the next cycle

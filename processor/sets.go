@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -27,6 +28,9 @@ const (
 	textPart
 	walkPart
 )
+
+// leftTime is how long a set that has users rebuilt waits for timers that are due and left.
+const leftTime = 5 * time.Second
 
 // recordedFormat is the format of these rows.
 const recordedFormat = 1
@@ -158,6 +162,9 @@ func (c *cycle) recall() error {
 		return err
 	}
 	set, err := c.p.cfg.Compile(text)
+	if err == nil && set.Version() != last.Version {
+		err = fmt.Errorf("they are version %s here, and were %s", set.Version(), last.Version)
+	}
 	if err != nil {
 		c.p.cfg.Log.Error("the recorded campaigns cannot be read by this version; those of this process are put in force", zap.Int32("lane", c.lane.Number()), zap.Error(err))
 		return nil
@@ -187,8 +194,13 @@ func (c *cycle) told() *LaneSet {
 	return &LaneSet{Version: c.set.Version(), Rebuilding: c.rebuilding()}
 }
 
-// follow takes up another set of this process, between two cycles; its rows go with the first cycle that it decides. Where it would have
-// users rebuilt, it waits until those are that another one asked for: else it would depend on when they are.
+// notYet says whether a set that has users rebuilt is to wait: until those are rebuilt that another one asked for, or else it would depend on
+// when they are; and, not for long, until those timers have fired that are due.
+func (c *cycle) notYet() bool {
+	return c.set != nil && (c.rebuilding() || !c.left.IsZero() && c.clock.now.machine.Sub(c.left) < leftTime)
+}
+
+// follow takes up another set of this process, between two cycles; its rows go with the first cycle that it decides.
 func (c *cycle) follow() error {
 	mine := c.p.own.Load()
 	if mine == c.own {
@@ -202,7 +214,7 @@ func (c *cycle) follow() error {
 	ledgers := make([]*campaign.Ledger, len(c.inputs))
 	for i, in := range c.inputs {
 		ledgers[i] = mine.Succeed(in.ledger, in.stream)
-		if ledgers[i].Rebuilt() == ledgers[i].Number && ledgers[i].Number > 0 && c.set != nil && c.rebuilding() {
+		if ledgers[i].Number > 0 && ledgers[i].Rebuilt() == ledgers[i].Number && c.notYet() {
 			return nil
 		}
 	}

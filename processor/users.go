@@ -30,12 +30,13 @@ type user struct {
 	state   campaign.User
 	head    []byte              // that state was read from
 	part    func(uint32) []byte // reads older history
-	size    int64               // bytes, about, when they came to often
-	row     int                 // bytes of the head
-	due     int64               // of the head as last applied; 0: none
-	next    int64               // of the head as it is in the cycle
-	touched bool                // in this cycle
-	again   bool                // since they were last looked at
+	wrote   func(uint32, []byte)
+	size    int64 // bytes, about, when they came to often
+	row     int   // bytes of the head
+	due     int64 // of the head as last applied; 0: none
+	next    int64 // of the head as it is in the cycle
+	touched bool  // in this cycle
+	again   bool  // since they were last looked at
 }
 
 // ring is users in the order in which they are looked at.
@@ -105,6 +106,7 @@ func (us *users) free() (u *user, err error) {
 func (us *users) newUser() *user {
 	u := new(user)
 	u.part = func(n uint32) []byte { return us.part(u, n) }
+	u.wrote = u.change
 	return u
 }
 
@@ -210,16 +212,19 @@ func (us *users) write(u *user) error {
 	if size := u.row + rowGrowth; cap(us.room)-len(us.room) < size {
 		us.room = make([]byte, 0, max(size, leastRoom, min(2*cap(us.room), mostRoom)))
 	}
-	us.room = u.state.AppendRows(us.room, func(part uint32, content []byte) {
-		r := state.Row{Key: state.Key{ID: u.id, Part: part}, Content: content}
-		if part == 0 {
-			r.Due, _ = u.state.Due()
-			r.OldDue = u.due
-			u.row, u.next = len(content), r.Due
-		}
-		u.in.change(r)
-	})
+	us.room = u.state.AppendRows(us.room, u.wrote)
 	return us.fault
+}
+
+// change takes a part of a user's rows into the cycle.
+func (u *user) change(part uint32, content []byte) {
+	r := state.Row{Key: state.Key{ID: u.id, Part: part}, Content: content}
+	if part == 0 {
+		r.Due, _ = u.state.Due()
+		r.OldDue = u.due
+		u.row, u.next = len(content), r.Due
+	}
+	u.in.change(r)
 }
 
 // change takes a row into the cycle, in place of an earlier one of that key.
@@ -263,7 +268,7 @@ func (us *users) settle() {
 		clear(in.rows)
 		clear(in.at)
 		clear(in.parts)
-		if in.rows = in.rows[:0]; cap(in.rows) > mostRecords {
+		if in.rows = in.rows[:0]; cap(in.rows) > 4*mostRecords {
 			in.rows, in.at = nil, map[string]int{}
 		}
 	}

@@ -65,11 +65,21 @@ func (l *laneRun) take(p *part, r *kgo.Record) error {
 	}
 	now := time.Now().UnixMilli()
 	f := &flight{lane: l, part: p, key: key, raw: bytes.Clone(r.Value), trigger: &t, replay: replay, admitted: now,
-		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now}}
+		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now, Trace: traceOf(r)}}
 	if p.book.Erased(t.User, r.Offset) { // it was in memory when the last life ended
 		return l.refused(f, policy.Dropped, erased, "")
 	}
 	return l.route(f)
+}
+
+// traceOf is the traceparent that came with a record.
+func traceOf(r *kgo.Record) string {
+	for _, h := range r.Headers {
+		if h.Key == record.Traceparent && record.IsTraceparent(h.Value) {
+			return string(h.Value)
+		}
+	}
+	return ""
 }
 
 // known reports whether a delivery is in memory, waits, or has ended.
@@ -251,7 +261,7 @@ func (l *laneRun) flight(p *part, d outbox.Delivery) *flight {
 
 // load reads the record of a flight that has a row.
 func (l *laneRun) load(f *flight) error {
-	raw, err := f.part.book.Record(f.key)
+	raw, trace, err := f.part.book.Record(f.key)
 	if err != nil {
 		return err
 	}
@@ -259,7 +269,7 @@ func (l *laneRun) load(f *flight) error {
 	if err != nil {
 		return fmt.Errorf("the trigger of %s: %w", f.key, err)
 	}
-	f.raw, f.trigger = raw, &t
+	f.raw, f.trigger, f.row.Trace = raw, &t, trace
 	return nil
 }
 

@@ -123,6 +123,9 @@ func (s *Sink) send(o *outlet, f *flight, members []*flight, to course, rendered
 	if rendered.Header.Get("user-agent") == "" {
 		rendered.Header.Set("user-agent", s.agent)
 	}
+	if trace := f.row.Trace; trace != "" && members == nil && rendered.Header.Get(record.Traceparent) == "" {
+		rendered.Header.Set(record.Traceparent, trace)
+	}
 	t := try{s: s, o: o, f: f, members: members, e: to.e, attempts: f.attempts, place: f.place, expires: to.content.Expires, url: to.client.Secrets().HideAndCut(rendered.Shown, maxURL)}
 	if members == nil {
 		t.alone[0] = f

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/deadletter"
 	"github.com/tripline/tripline/sink/delivery"
@@ -212,8 +213,11 @@ func (l *laneRun) end(f *flight, r *result) error {
 		l.sink.log.Info("delivery ended without an attempt", endFields(&r.record)...)
 	}
 	if r.verdict.Outcome == policy.Failed {
-		l.cycle.add(deadletter.Undelivered(l.sink.cfg.DeadLetters, &kgo.Record{Topic: l.sink.cfg.Triggers, Partition: f.part.number,
-			Offset: f.row.Offset, Key: []byte(f.row.User), Value: f.raw}, &r.record))
+		from := &kgo.Record{Topic: l.sink.cfg.Triggers, Partition: f.part.number, Offset: f.row.Offset, Key: []byte(f.row.User), Value: f.raw}
+		if f.row.Trace != "" {
+			from.Headers = []kgo.RecordHeader{{Key: record.Traceparent, Value: []byte(f.row.Trace)}}
+		}
+		l.cycle.add(deadletter.Undelivered(l.sink.cfg.DeadLetters, from, &r.record))
 	}
 	return nil
 }

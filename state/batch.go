@@ -12,9 +12,11 @@ import (
 const (
 	// flushAge is how old applied rows may get that are not in Pebble, in ms of
 	// WrittenAt. A crash leaves these to the changelog, and what is in memtables.
-	flushAge = 5000
+	flushAge = 10_000
 	// putBytes is about what an entry of the timer index takes, not yet in Pebble.
 	putBytes = 96
+	// keptPuts is how many entries of the timer index memory is kept for.
+	keptPuts = 8192
 	// boundKey is the key of the timer bound, behind kindMeta.
 	boundKey = "b"
 )
@@ -104,6 +106,9 @@ func (p *Partition) flush() error {
 	}
 	p.written, p.applied = true, false
 	p.rows.written()
+	if clear(puts); len(p.timers.puts) == 0 && cap(puts) <= keptPuts {
+		p.timers.puts = puts[:0]
+	}
 	return nil
 }
 

@@ -200,3 +200,54 @@ func TestFullRestore(t *testing.T) {
 		}
 	})
 }
+
+// A folder that may not be written any more refuses what is applied, and says what to do; with the right back it goes on.
+func TestReadOnlyLater(t *testing.T) {
+	fs, protected := failing(vfs.NewMem(), syscall.EROFS)
+	s := open(t, fs, 1<<20)
+	p := partition(t, s, 0)
+	rows := []Row{{Key: Key{ID: "ann"}, Content: []byte("x")}}
+	if err := p.Apply(rows, Position{WrittenAt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	protected.On()
+	mustBe(t, s.Flush(), ErrReadOnly, "write access")
+	mustBe(t, s.Err(), ErrReadOnly)
+	mustBe(t, p.Apply(rows, Position{WrittenAt: 2}), ErrReadOnly)
+	protected.Off()
+	for s.Err() != nil {
+		time.Sleep(time.Millisecond) // it is tried again without a pause
+	}
+	if err := errors.Join(p.Apply(rows, Position{WrittenAt: 3}), s.Close()); err != nil {
+		t.Error(err)
+	}
+	s = open(t, fs, 1<<20)
+	if err := partition(t, s, 0).Apply(rows, Position{WrittenAt: 4}); err != nil {
+		t.Fatal(err)
+	}
+	protected.On()
+	mustBe(t, s.Close(), ErrReadOnly)
+}
+
+// A partition that is too damaged to be there can be wiped, and is then as good as new.
+func TestWipeOfWhatCannotBeRead(t *testing.T) {
+	mem := vfs.NewMem()
+	s := open(t, mem, 0)
+	defer s.Close()
+	key := appendPrefix(nil, 3, kindMeta)
+	if err := s.db.Set(key, []byte{positionFormat, 1}, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Partition(3)
+	mustBe(t, err, ErrDamaged)
+	if err := s.Wipe(3); err != nil {
+		t.Fatal(err)
+	}
+	p := partition(t, s, 3)
+	if !p.Position().IsZero() || p.Err() != nil || len(s.Damaged()) != 0 {
+		t.Errorf("%+v, %v, %v", p.Position(), p.Err(), s.Damaged())
+	}
+	if err := p.Apply(nil, Position{WrittenAt: 1}); err != nil {
+		t.Error(err)
+	}
+}

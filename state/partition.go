@@ -66,6 +66,10 @@ func (p *Partition) AppendHead(dst []byte, id string) (content []byte, due int64
 	return content, due, found, errors.Join(err, p.trusted())
 }
 
+// Err returns why the partition cannot be trusted any more: it is to be wiped and
+// restored. nil if there is no reason.
+func (p *Partition) Err() error { return p.trusted() }
+
 // trusted is asked after a read.
 func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
 
@@ -120,8 +124,17 @@ func (p *Partition) appendPiece(dst []byte, k Key, piece uint32) ([]byte, error)
 	return dst, explain(p.store.cfg.Dir, closer.Close())
 }
 
+// failed explains an error of a read. Damage is the partition's until it is wiped.
+func (p *Partition) failed(err error) error {
+	err = explain(p.store.cfg.Dir, err)
+	if errors.Is(err, ErrDamaged) {
+		p.store.health.damage(p.number, p.number, err)
+	}
+	return err
+}
+
 func (p *Partition) rowError(k Key, err error) error {
-	return explain(p.store.cfg.Dir, fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
+	return p.failed(fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
 }
 
 // shelve keeps in memory what was read.
@@ -140,7 +153,10 @@ func (p *Partition) read(k Key, piece uint32) (value []byte, closer io.Closer, e
 	if value == nil && err == nil {
 		value = []byte{} // decodePiece says what is wrong with it
 	}
-	return value, closer, explain(p.store.cfg.Dir, err)
+	if err != nil {
+		return nil, nil, p.failed(err)
+	}
+	return value, closer, nil
 }
 
 // appliedDue returns the Due of a head as last applied, 0 if it has none.
@@ -168,7 +184,7 @@ func (p *Partition) appliedDue(id string) (int64, error) {
 //
 // What is applied is in memory at first, where reads see it, and is written as
 // one batch with what came before, of each row the newest version, when that is
-// large enough, or 5 s old by WrittenAt, and by Flush.
+// large enough, or 10 s old by WrittenAt, and by Flush.
 //
 // After an error nothing of it is applied, and the partition is to be restored
 // from its position once the cause is gone.
@@ -205,16 +221,15 @@ func (p *Partition) applyRow(r *Row) {
 			delete(p.split, r.Key)
 		}
 	}
+	if r.Part == 0 && r.Content != nil {
+		b.due = r.Due
+	}
+	if due, known := p.rows.put(r.Key, b, true); known {
+		was = due
+	}
 	if r.Part == 0 {
-		if r.Content != nil {
-			b.due = r.Due
-		}
-		if known, ok := p.rows.find(r.Key); ok {
-			was = known.due
-		}
 		p.timers.change(r.ID, was, b.due)
 	}
-	p.rows.put(r.Key, b, true)
 }
 
 // dirtLimit is how much may be applied and not in Pebble, in bytes: a batch
@@ -282,13 +297,18 @@ func (p *Partition) Records(visit func(k Key, piece uint32, value []byte) error)
 	}
 	p.mu.Unlock()
 	if err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return p.failed(err)
 	}
-	defer func() { err = errors.Join(err, explain(p.store.cfg.Dir, it.Close()), p.trusted()) }()
+	defer func() {
+		if closed := it.Close(); closed != nil {
+			err = errors.Join(err, p.failed(closed))
+		}
+		err = errors.Join(err, p.trusted())
+	}()
 	for ok := it.First(); ok; ok = it.Next() {
 		k, piece, err := decodeRowKey(it.Key()[prefixSize:])
 		if err != nil {
-			return explain(p.store.cfg.Dir, fmt.Errorf("%w: %w", ErrDamaged, err))
+			return p.failed(fmt.Errorf("%w: %w", ErrDamaged, err))
 		}
 		if err := visit(k, piece, it.Value()); err != nil {
 			return err

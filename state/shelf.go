@@ -11,15 +11,16 @@ import (
 // bytes in a few large chunks, so that the garbage collector has nothing to look
 // through however many there are.
 //
-// A row that grows moves to the newest chunk; one that fits is overwritten where
-// it is. Above the limit the oldest chunk goes: what of it is dirty, or was used
-// since it came there, moves to the newest one.
+// A row that fits is overwritten where it is. One that grows moves to a place that
+// another has left, or to the newest chunk. Above the limit the oldest chunk goes:
+// what of it is dirty, or was used since it came there, moves on.
 type shelf struct {
-	limit  int64    // bytes of chunks, but for rows that are dirty
-	bytes  int64    // of chunks
-	chunks [][]byte // oldest first
-	first  uint32   // number of chunks[0]
-	spare  []byte   // a chunk that has gone
+	limit  int64                // bytes of chunks, but for rows that are dirty
+	bytes  int64                // of chunks
+	chunks [][]byte             // oldest first
+	first  uint32               // number of chunks[0]
+	spare  []byte               // a chunk that has gone
+	free   [freeClasses][]place // by size: places that rows have left, and some that have gone
 
 	index map[uint64]place // by hash of the key
 	odd   map[Key]place    // rows whose hash is another one's
@@ -54,6 +55,10 @@ const (
 	// chunkMost is the size of a chunk, unless a row is larger or the limit small.
 	chunkMost  = 256 << 10
 	chunkLeast = 4 << 10
+	// An entry's size is a multiple of sizeStep. Places of less than freeClasses
+	// times that are used again.
+	sizeStep    = 32
+	freeClasses = 64
 )
 
 // Flags of an entry.
@@ -62,6 +67,7 @@ const (
 	entryUsed                // since it came to its chunk
 	entryGone                // moved or dropped
 	entryDeleted             // the row is known to be none
+	entryListed              // its place is in dirty, whosever it is
 )
 
 var (
@@ -127,33 +133,36 @@ func (s *shelf) find(k Key) (row shelved, ok bool) {
 	return entryRow(e), true
 }
 
-// put takes a row in, in place of the one of that key. It copies what it needs.
-func (s *shelf) put(k Key, row shelved, dirty bool) {
+// put takes a row in, in place of the one of that key, and returns when that was
+// due. It copies what it needs.
+func (s *shelf) put(k Key, row shelved, dirty bool) (due int64, known bool) {
 	p, known := s.place(k)
 	if known {
 		e := s.entry(p)
+		due = int64(binary.LittleEndian.Uint64(e[8:]))
 		if was := int(binary.LittleEndian.Uint32(e[28:])); e[0]&entryDirty != 0 {
 			row.pieces, dirty = max(row.pieces, was), true
 		}
 		if entryHeader+len(k.ID)+len(row.content) <= len(e) {
 			s.soil(p, e, dirty)
 			fillEntry(e, row)
-			return
+			return due, true
 		}
-		s.leave(e)
+		s.leave(p, e)
 	}
 	before := len(s.chunks)
 	e, p := s.take(entryHeader + len(k.ID) + len(row.content) + len(row.content)/8 + 16)
 	binary.LittleEndian.PutUint32(e[16:], k.Part)
 	binary.LittleEndian.PutUint32(e[20:], uint32(len(k.ID)))
 	copy(e[entryHeader:], k.ID)
-	e[0] = entryUsed
+	e[0] |= entryUsed
 	s.soil(p, e, dirty)
 	fillEntry(e, row)
 	s.note(k, p)
 	if len(s.chunks) > before {
 		s.shrink()
 	}
+	return due, known
 }
 
 func fillEntry(e []byte, row shelved) {
@@ -169,19 +178,31 @@ func fillEntry(e []byte, row shelved) {
 
 // soil marks an entry dirty, if it is to be.
 func (s *shelf) soil(p place, e []byte, dirty bool) {
-	if dirty && e[0]&entryDirty == 0 {
-		e[0] |= entryDirty
+	if !dirty || e[0]&entryDirty != 0 {
+		return
+	}
+	s.dirt += int64(len(e)) + entryOverhead
+	e[0] |= entryDirty
+	s.list(p, e)
+}
+
+// list notes the place of a dirty entry.
+func (s *shelf) list(p place, e []byte) {
+	if e[0]&entryListed == 0 {
+		e[0] |= entryListed
 		s.dirty = append(s.dirty, recordRef{chunk: uint32(p >> 32), at: uint32(p)})
-		s.dirt += int64(len(e)) + entryOverhead
 	}
 }
 
 // leave gives an entry up.
-func (s *shelf) leave(e []byte) {
+func (s *shelf) leave(p place, e []byte) {
 	if e[0]&entryDirty != 0 {
 		s.dirt -= int64(len(e)) + entryOverhead
 	}
-	e[0] = entryGone
+	e[0] = entryGone | e[0]&entryListed
+	if class := len(e) / sizeStep; class < freeClasses {
+		s.free[class] = append(s.free[class], p)
+	}
 }
 
 // note says where a row is now.
@@ -197,13 +218,18 @@ func (s *shelf) note(k Key, p place) {
 }
 
 // gone says that an entry was given up, or its chunk was.
-func (s *shelf) gone(p place) bool {
-	return uint32(p>>32)-s.first >= uint32(len(s.chunks)) || s.entry(p)[0]&entryGone != 0
-}
+func (s *shelf) gone(p place) bool { return !s.has(p) || s.entry(p)[0]&entryGone != 0 }
 
-// take makes room for an entry of so many bytes at least.
+// has says that a place's chunk is there.
+func (s *shelf) has(p place) bool { return uint32(p>>32)-s.first < uint32(len(s.chunks)) }
+
+// take makes room for an entry of so many bytes at least. What it returns is
+// empty but for its size, and for being listed.
 func (s *shelf) take(size int) (e []byte, p place) {
-	size = (size + 7) &^ 7
+	size = (size + sizeStep - 1) / sizeStep * sizeStep
+	if e, p, ok := s.again(size); ok {
+		return e, p
+	}
 	last := len(s.chunks) - 1
 	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < size {
 		s.grow(size)
@@ -217,6 +243,26 @@ func (s *shelf) take(size int) (e []byte, p place) {
 	clear(e[:entryHeader])
 	binary.LittleEndian.PutUint32(e[4:], uint32(size))
 	return e, place(s.first+uint32(last))<<32 | place(at)
+}
+
+// again takes a place that a row has left.
+func (s *shelf) again(size int) (e []byte, p place, ok bool) {
+	class := size / sizeStep
+	if class >= freeClasses {
+		return nil, 0, false
+	}
+	for n := len(s.free[class]) - 1; n >= 0; n-- {
+		p, s.free[class] = s.free[class][n], s.free[class][:n]
+		if s.has(p) {
+			e = s.entry(p)
+			listed := e[0] & entryListed
+			clear(e[:entryHeader])
+			e[0] = listed
+			binary.LittleEndian.PutUint32(e[4:], uint32(size))
+			return e, p, true
+		}
+	}
+	return nil, 0, false
 }
 
 func (s *shelf) grow(size int) {
@@ -247,6 +293,9 @@ func (s *shelf) evict() {
 	s.chunks = s.chunks[1:]
 	s.first++
 	s.bytes -= int64(cap(chunk))
+	for class := range s.free {
+		s.free[class] = slices.DeleteFunc(s.free[class], func(p place) bool { return !s.has(p) })
+	}
 	for rest := chunk; len(rest) > 0; {
 		e := rest[:binary.LittleEndian.Uint32(rest[4:])]
 		rest = rest[len(e):]
@@ -266,10 +315,11 @@ func (s *shelf) evict() {
 // move puts an entry of a chunk that goes to the newest one.
 func (s *shelf) move(e []byte) {
 	to, p := s.take(len(e))
+	listed := to[0]
 	copy(to, e)
-	to[0] &^= entryUsed
+	to[0] = e[0]&^(entryUsed|entryListed) | listed
 	if to[0]&entryDirty != 0 {
-		s.dirty = append(s.dirty, recordRef{chunk: uint32(p >> 32), at: uint32(p)})
+		s.list(p, to)
 	}
 	k := entryKey(e)
 	if _, ok := s.odd[k]; ok {
@@ -291,8 +341,14 @@ func (s *shelf) drop(k Key) {
 func (s *shelf) unwritten() []recordRef {
 	kept := s.dirty[:0]
 	for _, ref := range s.dirty {
-		if p := ref.place(); !s.gone(p) && s.entry(p)[0]&entryDirty != 0 {
+		p := ref.place()
+		if !s.has(p) {
+			continue
+		}
+		if e := s.entry(p); e[0]&entryDirty != 0 {
 			kept = append(kept, ref)
+		} else {
+			e[0] &^= entryListed
 		}
 	}
 	s.dirty = kept
@@ -325,7 +381,7 @@ func (s *shelf) written() {
 	for _, ref := range s.dirty {
 		if p := ref.place(); !s.gone(p) {
 			e := s.entry(p)
-			e[0] &^= entryDirty
+			e[0] &^= entryDirty | entryListed
 			binary.LittleEndian.PutUint32(e[28:], 0)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -231,19 +233,49 @@ func (s *Store) Partition(n int32) (*Partition, error) {
 	return p, nil
 }
 
+// Wipe is Partition.Wipe for a partition that may be too damaged to be there.
+func (s *Store) Wipe(n int32) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, known := s.partitions[n]
+	if !known {
+		p = newPartition(s, n)
+	}
+	if err := p.Wipe(); err != nil {
+		return err
+	}
+	s.partitions[n] = p
+	return nil
+}
+
+// Damaged returns, ascending, the partitions of which something is known to be
+// damaged: they are to be wiped. Until then background work tries them again and
+// again.
+func (s *Store) Damaged() []int32 {
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.health.damaged))
+}
+
 // Partitions returns, ascending, the numbers of the partitions that have
 // anything on disk. How long one has been out of use, Position().WrittenAt tells.
+// Where damage keeps some from being found, Damaged has them.
 func (s *Store) Partitions() (numbers []int32, err error) {
 	it, err := s.db.NewIter(nil)
-	if err != nil {
-		return nil, explain(s.cfg.Dir, err)
+	if err == nil {
+		for ok := it.First(); ok; {
+			n, _ := partitionOf(it.Key())
+			numbers = append(numbers, n)
+			ok = it.SeekGE(appendPrefix(nil, n, kindEnd))
+		}
+		err = it.Close()
 	}
-	for ok := it.First(); ok; {
-		n, _ := partitionOf(it.Key())
-		numbers = append(numbers, n)
-		ok = it.SeekGE(appendPrefix(nil, n, kindEnd))
+	if found := pebble.ExtractDataCorruptionInfo(err); found != nil {
+		if first, last, ok := partitionsOf(found); ok {
+			s.health.damage(first, last, err)
+		}
 	}
-	return numbers, explain(s.cfg.Dir, it.Close())
+	return numbers, explain(s.cfg.Dir, err)
 }
 
 // InstanceID returns the id that the folder was given at the first call, 32

@@ -114,7 +114,7 @@ func (p *Partition) loadTimers() error {
 	from := x.horizon
 	it, err := p.timerIter(from)
 	if err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return p.failed(err)
 	}
 	loaded, horizon, whole := make([]Timer, 0, nearTimers), from, true
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
@@ -129,7 +129,7 @@ func (p *Partition) loadTimers() error {
 		loaded = append(loaded, t)
 	}
 	if err = errors.Join(err, it.Close()); err != nil {
-		return explain(p.store.cfg.Dir, err)
+		return p.failed(err)
 	}
 	x.horizon, x.whole = horizon, whole
 	for _, t := range loaded {
@@ -203,7 +203,8 @@ func (x *timerIndex) change(id string, from, to int64) {
 		}
 		delete(x.readyDue, id)
 		i, _ := slices.BinarySearchFunc(x.ready, Timer{Due: due, ID: id}, Timer.compare)
-		if i == 0 { // the most common, and free of moves
+		if i < len(x.ready)/2 { // mostly it is one of the first
+			copy(x.ready[1:i+1], x.ready[:i])
 			x.ready[0], x.ready = Timer{}, x.ready[1:]
 		} else {
 			x.ready = slices.Delete(x.ready, i, i+1)

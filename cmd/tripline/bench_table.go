@@ -37,6 +37,10 @@ var (
 	rowWiped   = benchRow{name: "partitions wiped after SIGKILL", unit: ""}
 	rowStep    = benchRow{name: "one event, core only, CPU", unit: "µs", bar: 2}
 	rowAllocs  = benchRow{name: "one event, core only", unit: "allocs", bar: 5}
+	rowHistory = benchRow{name: "one event, core only, with 10,000 events of history against 10", unit: "×", bar: 2}
+
+	rowBacktest    = benchRow{name: "tripline backtest from a file", unit: "k/s", bar: 500, more: true}
+	rowBacktestCPU = benchRow{name: "tripline backtest from a file, CPU", unit: "µs", bar: 4} // of two cores, at its bar
 )
 
 // benchTable gathers what was measured and prints it beside the bars.
@@ -70,25 +74,35 @@ func (t *benchTable) add(row benchRow, broker, load string, measured float64) {
 	t.measured[key] = append(t.measured[key], measured)
 }
 
-// micro takes the results of go test -bench in, of the core those of BenchmarkEvent/…, and passes all lines on.
+// micro takes the results of go test -bench that have bars, and passes all lines on.
 func (t *benchTable) micro(lines *bufio.Scanner, progress io.Writer) error {
+	short := 0. // of BenchmarkHistory: what an event costs a user with little history
 	for lines.Scan() {
 		fmt.Fprintln(progress, lines.Text())
 		f := strings.Fields(lines.Text())
-		if len(f) < 4 || !strings.HasPrefix(f[0], "BenchmarkEvent/") {
+		if len(f) < 4 || !strings.HasPrefix(f[0], "Benchmark") {
 			continue
 		}
-		name, _, _ := strings.Cut(strings.TrimPrefix(f[0], "BenchmarkEvent/"), "-")
+		name := strings.TrimRight(f[0], "0123456789") // the number of cores
 		for i := 2; i+1 < len(f); i += 2 {
 			v, err := strconv.ParseFloat(f[i], 64)
 			if err != nil {
 				continue
 			}
-			switch f[i+1] {
-			case "cpu-ns/op":
-				t.add(rowStep, "", name, v/1000)
-			case "allocs/op":
-				t.add(rowAllocs, "", name, v)
+			step, isStep := strings.CutPrefix(strings.TrimSuffix(name, "-"), "BenchmarkEvent/")
+			switch {
+			case isStep && f[i+1] == "cpu-ns/op":
+				t.add(rowStep, "", step, v/1000)
+			case isStep && f[i+1] == "allocs/op":
+				t.add(rowAllocs, "", step, v)
+			case name == "BenchmarkHistory/warm-10-" && f[i+1] == "cpu-ns/event":
+				short = v
+			case name == "BenchmarkHistory/warm-10000-" && f[i+1] == "cpu-ns/event" && short > 0:
+				t.add(rowHistory, "", "", v/short)
+			case name == "BenchmarkBacktest-" && f[i+1] == "cpu-ns/event":
+				t.add(rowBacktestCPU, "", "", v/1000)
+			case name == "BenchmarkBacktest-" && f[i+1] == "events/s":
+				t.add(rowBacktest, "", "", v)
 			}
 		}
 	}

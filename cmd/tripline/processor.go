@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"path/filepath"
 	"runtime/debug"
@@ -74,7 +75,7 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 	registry := newRegistry()
 	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory), Rows: int64(cfg.Memory) / 4}
 	limitMemory(cfg, disk)
-	store, err := state.Open(disk)
+	store, err := openStore(disk, log)
 	if err != nil {
 		return err
 	}
@@ -112,6 +113,19 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 	})
 	log.Info("processor has stopped", zap.Error(err))
 	return err
+}
+
+// openStore opens a service's folder. One that is damaged as a whole is emptied: the changelog has all that was in it.
+func openStore(disk state.Config, log *zap.Logger) (*state.Store, error) {
+	store, err := state.Open(disk)
+	if !errors.Is(err, state.ErrDamaged) {
+		return store, err
+	}
+	log.Warn("state folder is damaged: emptied, to be restored from the changelog", zap.String("folder", disk.Dir), zap.Error(err))
+	if err := state.Clear(disk); err != nil {
+		return nil, err
+	}
+	return state.Open(disk)
 }
 
 // limitMemory has the collector keep the heap within what a store leaves of the process's memory. Built with cgo, a store takes

@@ -248,9 +248,13 @@ func (r *replay) trouble() error {
 
 // replayRecord is the record that sends a trigger again.
 func replayRecord(topic string, k *kgo.Record, t *record.Trigger, number int64) *kgo.Record {
-	return &kgo.Record{Topic: topic, Key: []byte(t.User), Value: k.Value, Headers: []kgo.RecordHeader{
+	r := &kgo.Record{Topic: topic, Key: []byte(t.User), Value: k.Value, Headers: []kgo.RecordHeader{
 		{Key: "tripline-id", Value: []byte(t.ID)}, {Key: "tripline-campaign", Value: []byte(t.Campaign)}, {Key: "tripline-version", Value: []byte(t.Version)},
 		{Key: "tripline-replay", Value: strconv.AppendInt(nil, number, 10)}, {Key: "content-type", Value: []byte("application/json")}}}
+	if trace := header(k, record.Traceparent); trace != "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: record.Traceparent, Value: []byte(trace)})
+	}
+	return r
 }
 
 // idOf is the id of the trigger in a record of triggers or dead letters, "" if there is none.

@@ -60,7 +60,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	// While a backlog is read the store has several memtables beside those that it counts on.
 	debug.SetMemoryLimit(debug.SetMemoryLimit(-1) - int64(cfg.Memory)/6)
 	registry := newRegistry()
-	store, err := state.Open(disk)
+	store, err := openStore(disk, log)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,15 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/tripline/tripline/state"
 )
@@ -160,5 +165,48 @@ func TestStateRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("state %s: %v; want %q in it", args, err, want)
 		}
+	}
+}
+
+// A folder that is damaged as a whole is emptied, and one line says so; one of a newer version is refused and stays as it is.
+func TestOpenStore(t *testing.T) {
+	for name, c := range map[string]struct{ file, content, refused string }{
+		"damaged": {"MANIFEST-000001", "no manifest", ""},
+		"newer":   {"format", "9", "upgrade"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := state.Config{Dir: t.TempDir()}
+			store, err := state.Open(disk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, err := store.InstanceID()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(disk.Dir, c.file), []byte(c.content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			core, logs := observer.New(zapcore.WarnLevel)
+			store, err = openStore(disk, zap.New(core))
+			if c.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), c.refused) || logs.Len() > 0 {
+					t.Errorf("%v, %v", err, logs.All())
+				}
+				return
+			}
+			if err != nil || logs.FilterMessage("state folder is damaged: emptied, to be restored from the changelog").Len() != 1 {
+				t.Fatalf("%v, %v", err, logs.All())
+			}
+			if again, err := store.InstanceID(); err != nil || again != id {
+				t.Errorf("instance %s became %s, %v", id, again, err)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

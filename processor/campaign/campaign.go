@@ -311,12 +311,18 @@ func (c *compiler) trigger(t *Trigger) (category string, k kind) {
 func (c *compiler) expression(path, text string, scope expr.Scope) *expr.Program {
 	p, err := expr.Compile(text, scope)
 	if err != nil {
-		c.problems = append(c.problems, Problem{Campaign: c.index, Path: path, Line: err.Line, Column: err.Column,
-			Message: err.Message, Suggestion: err.Suggestion})
+		c.wrong(path, err)
 		return nil
 	}
 	c.used.program(p)
 	return p
+}
+
+// wrong notes all that is wrong with an expression.
+func (c *compiler) wrong(path string, err *expr.Error) {
+	for _, e := range append([]*expr.Error{err}, err.More...) {
+		c.problems = append(c.problems, Problem{Campaign: c.index, Path: path, Line: e.Line, Column: e.Column, Message: e.Message, Suggestion: e.Suggestion})
+	}
 }
 
 func (c *compiler) positive(path string, d *Duration) int64 {

@@ -226,8 +226,7 @@ func (c *compiler) goal(d *Goal) *goal {
 	if d.Value != "" {
 		var err *expr.Error
 		if g.value, err = expr.CompileValue(d.Value, expr.Where); err != nil {
-			c.problems = append(c.problems, Problem{Campaign: c.index, Path: "goal.value", Line: err.Line, Column: err.Column,
-				Message: err.Message, Suggestion: err.Suggestion})
+			c.wrong("goal.value", err)
 		}
 	}
 	return g

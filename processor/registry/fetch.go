@@ -75,6 +75,9 @@ func (r *Registry) ask(id int, e *entry) {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	source, err := r.fetch(ctx, id)
+	if unknown(err) && r.pause(ctx) {
+		source, err = r.fetch(ctx, id)
+	}
 	var compiled *schema.Schema
 	refuse, outcome := "", "fetched"
 	switch {
@@ -105,6 +108,18 @@ func (r *Registry) ask(id int, e *entry) {
 	e.schema, e.refuse, e.known, e.until = compiled, refuse, true, time.Time{}
 	if outcome == "unknown" { // it may be a registry that has not heard of it yet
 		e.until = time.Now().Add(unknownFor)
+	}
+}
+
+// pause is before what is not known is asked for once more: of several registries one may learn of a new schema a little later.
+func (r *Registry) pause(ctx context.Context) bool {
+	after := time.NewTimer(firstPause)
+	defer after.Stop()
+	select {
+	case <-after.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

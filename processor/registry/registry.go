@@ -41,7 +41,7 @@ type Config struct {
 const (
 	maxSchemas = 1000             // kept; of more, the one not used for longest is forgotten
 	patience   = 5 * time.Second  // for one answer
-	firstPause = time.Second      // before an id is asked for again that the registry did not answer for,
+	firstPause = time.Second      // before an id is asked for again that the registry did not answer for, or does not know,
 	lastPause  = 10 * time.Second // after more failures
 	unknownFor = time.Minute      // how long an id that the registry does not know is not asked for again
 )

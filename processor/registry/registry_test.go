@@ -249,10 +249,31 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// A schema of which a registry has not heard yet is asked for once more before it makes a dead letter.
+func TestLateSchema(t *testing.T) {
+	fake := filled()
+	defer fake.Close()
+	first := true
+	fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		heard := !first
+		if first = false; !heard {
+			http.Error(w, `{"error_code":40403,"message":"Schema not found"}`, 404)
+		}
+		return !heard
+	})
+	r := &Reader{Registry: opened(t, Config{URL: fake.URL()})}
+	if e, bad := read(t, r, &kgo.Record{Key: []byte("ann"), Value: coded(3, []byte(`{"event":"Launch","time":7}`)...)}); bad != nil || e.Name != "Launch" {
+		t.Errorf("%+v, %v", e, bad)
+	}
+}
+
 // The schemas kept are bounded, and what was used last stays.
 func TestBound(t *testing.T) {
 	fake := filled()
 	defer fake.Close()
+	for id := 100; id < 100+maxSchemas+50; id++ {
+		fake.SeedSchema("more", id, id, sr.Schema{Schema: `{"type":"object"}`, Type: sr.TypeJSON})
+	}
 	r := opened(t, Config{URL: fake.URL()})
 	if err := r.Await(context.Background(), coded(3)); err != nil {
 		t.Fatal(err)

@@ -23,19 +23,6 @@ type protobuf struct {
 	types linker.Resolver // extensions, and what an Any may hold
 }
 
-// known are files that a registry has itself, so that they are imported without a reference.
-var known = map[string]string{
-	"confluent/meta.proto": `syntax = "proto3"; package confluent; import "google/protobuf/descriptor.proto";
-message Meta { string doc = 1; map<string, string> params = 2; repeated string tags = 3; }
-extend google.protobuf.FileOptions { Meta file_meta = 1088; }
-extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
-extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
-extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
-extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }`,
-	"confluent/type/decimal.proto": `syntax = "proto3"; package confluent.type;
-message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }`,
-}
-
 // compileProtobuf compiles the text, and what it imports from its references, the standard files and known.
 func compileProtobuf(s Source) (form, error) {
 	const main = "schema of the record.proto"

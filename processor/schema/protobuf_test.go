@@ -207,6 +207,20 @@ func TestProtobufEnvelope(t *testing.T) {
 	}
 }
 
+// The files that a registry has itself are imported without a reference; one that is given goes before.
+func TestProtobufKnownFiles(t *testing.T) {
+	imports := ""
+	for _, name := range strings.Fields("calendar_period color date datetime dayofweek decimal expr fraction interval latlng money month postal_address quaternion timeofday") {
+		imports += `import "google/type/` + name + ".proto\"; "
+	}
+	s := compile(t, schema.Source{Type: "PROTOBUF", Text: `syntax = "proto3"; ` + imports + `message M { google.type.Money price = 1; google.type.DayOfWeek day = 2; google.type.Date date = 3; }`})
+	expect(t, s, append([]byte{0}, message(1, message(1, "CAD", 2, 129, 3, 950000000), 2, 3, 3, message(1, 2026, 2, 11, 3, 24))...),
+		`{"price":{"currency_code":"CAD","units":129,"nanos":950000000},"day":"WEDNESDAY","date":{"year":2026,"month":11,"day":24}}`)
+	s = compile(t, schema.Source{Type: "PROTOBUF", Text: `syntax = "proto3"; import "google/type/money.proto"; message M { google.type.Money price = 1; }`,
+		References: []schema.Reference{{Name: "google/type/money.proto", Text: `syntax = "proto3"; package google.type; message Money { string own = 1; }`}}})
+	expect(t, s, append([]byte{0}, message(1, message(1, "x"))...), `{"price":{"own":"x"}}`)
+}
+
 // proto2 and editions know presence, groups and extensions.
 func TestProtobufVersions(t *testing.T) {
 	s := compile(t, schema.Source{Type: "PROTOBUF", Text: `syntax = "proto2";

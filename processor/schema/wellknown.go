@@ -39,11 +39,6 @@ func wellKnown(of protoreflect.MessageDescriptor) func(*protobufWriter, protoref
 	return nil
 }
 
-// standard says whether a file is one whose content is settled, so that a reference of that name is not looked at.
-func standard(path string) bool {
-	return known[path] != "" || strings.HasPrefix(path, "google/protobuf/")
-}
-
 // part is a field of a well-known message.
 func part(m protoreflect.Message, number protoreflect.FieldNumber) protoreflect.Value {
 	return m.Get(m.Descriptor().Fields().ByNumber(number))

@@ -1,5 +1,10 @@
 // Package call makes the HTTP requests of one endpoint. It follows no redirect, uses no proxy of the environment, connects to
 // no address that it has not checked, and reads no more of an answer than it needs.
+//
+// The way of a request: client.go makes attempts of it and says how each ended; way.go gives each its time and the header that says
+// who calls; network.go resolves, checks (address.go) and connects, through a proxy where there is one (proxy.go), and holds the
+// other side to be who it is (trust.go). Requests for tokens go the same way. secrets.go keeps out of what is told what must not be
+// shown; access.go finds what is wrong with all that before anything is sent.
 package call
 
 import (

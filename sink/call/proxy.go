@@ -34,6 +34,8 @@ type proxyHop struct {
 	tls                *tls.Config // of https
 }
 
+var errUnwelcome = errors.New("it asks for another user and password in proxy.url")
+
 var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080"}
 
 // read reads a Proxy. The error does not show its url, which may hold a password.
@@ -159,7 +161,7 @@ func (h *proxyHop) ask(ctx context.Context, conn net.Conn, to string) error {
 	}
 	switch {
 	case resp.StatusCode == http.StatusProxyAuthRequired:
-		return fmt.Errorf("answered %s to CONNECT %s: it asks for another user and password in proxy.url", resp.Status, to)
+		return fmt.Errorf("answered %s to CONNECT %s: %w", resp.Status, to, errUnwelcome)
 	case resp.StatusCode/100 != 2:
 		return fmt.Errorf("answered %s to CONNECT %s", resp.Status, to)
 	case answer.Buffered() > 0:

@@ -319,6 +319,17 @@ func TestProxyFailures(t *testing.T) {
 	}
 }
 
+// TestProxyAsksForAPassword holds that a 407 is a proxy's, and no answer of the target.
+func TestProxyAsksForAPassword(t *testing.T) {
+	h := startHop(t, "http", "127.0.0.1:1")
+	h.welcome = "u:another"
+	p := Proxy{URL: strings.Replace(h.url, "://", "://u:s3cret@", 1)}
+	a := one(t, Config{Network: elsewhere(t, "203.0.113.7"), Proxy: p, Secrets: NewSecrets(p.Secrets())}, "http://hooks.example.com/")
+	if a.Reason != policy.Connect || a.Status != 0 || !strings.HasSuffix(a.Error, "answered 407 Proxy Authentication Required: not Basic ***: it asks for another user and password in proxy.url") {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestProxyProblems(t *testing.T) {
 	for url, good := range map[string]bool{
 		"http://proxy:3128": true, "http://proxy": true, "https://u:s3cret@proxy/": true, "socks5://10.0.0.1": true, "http://s3cret@proxy": true,

@@ -2,12 +2,14 @@ package call
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/tripline/tripline/sink/auth"
+	"github.com/tripline/tripline/sink/policy"
 )
 
 // way is how requests go out: by the transport, and where a proxy forwards plain requests, in the form that it takes.
@@ -17,17 +19,23 @@ type way struct {
 }
 
 func (w *way) RoundTrip(req *http.Request) (*http.Response, error) {
-	if p := w.dialer.proxy; p != nil && p.forwards() && req.URL.Scheme == "http" {
-		forwarded, err := w.forwarded(req)
-		if err != nil {
-			if req.Body != nil {
-				req.Body.Close()
-			}
-			return nil, err
-		}
-		req = forwarded
+	p := w.dialer.proxy
+	if p == nil || !p.forwards() || req.URL.Scheme != "http" {
+		return w.transport.RoundTrip(req)
 	}
-	return w.transport.RoundTrip(req)
+	forwarded, err := w.forwarded(req)
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	resp, err := w.transport.RoundTrip(forwarded)
+	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired { // the target has no say in that
+		resp.Body.Close()
+		return nil, p.failed(req.Context(), policy.Connect, fmt.Errorf("answered %s: %w", resp.Status, errUnwelcome))
+	}
+	return resp, err
 }
 
 // forwarded is a plain request as an HTTP proxy takes it: in the absolute form (RFC 9112, 3.2.2), which names an address that was

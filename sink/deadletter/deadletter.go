@@ -40,7 +40,7 @@ func Unread(topic string, r *kgo.Record, detail string) *kgo.Record {
 }
 
 // Undelivered holds all that a replay of a delivery that failed needs: the trigger's record, which stood in a topic at a partition and
-// offset, and its final delivery record.
+// offset, with the headers that a replay of it is to have, and its final delivery record.
 func Undelivered(topic string, trigger *kgo.Record, final *delivery.Record) *kgo.Record {
 	headers := append(source(trigger.Topic, trigger.Partition, trigger.Offset),
 		kgo.RecordHeader{Key: "tripline-reason", Value: []byte("undelivered")},
@@ -48,7 +48,7 @@ func Undelivered(topic string, trigger *kgo.Record, final *delivery.Record) *kgo
 		kgo.RecordHeader{Key: "tripline-id", Value: []byte(final.TriggerID)},
 		kgo.RecordHeader{Key: "tripline-campaign", Value: []byte(final.Campaign)},
 		kgo.RecordHeader{Key: "content-type", Value: []byte("application/json")})
-	return &kgo.Record{Topic: topic, Key: trigger.Key, Value: trigger.Value, Headers: headers}
+	return &kgo.Record{Topic: topic, Key: trigger.Key, Value: trigger.Value, Headers: append(headers, trigger.Headers...)}
 }
 
 func source(topic string, partition int32, offset int64) []kgo.RecordHeader {

@@ -111,15 +111,16 @@ func (b *Book) Gone(key string) bool {
 }
 
 // Record reads the trigger's record of a delivery that waits.
-func (b *Book) Record(key string) ([]byte, error) {
-	content, found, err := b.get(recordKey(key))
-	if err == nil && (!found || len(content) == 0 || content[0] != format) {
-		err = fmt.Errorf("%w: the record of %q", errRow, key)
-	}
+func (b *Book) Record(key string) (record []byte, trace string, err error) {
+	content, _, err := b.get(recordKey(key))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return content[1:], nil
+	trace, record, ok := splitRecord(content)
+	if !ok {
+		return nil, "", fmt.Errorf("%w: the record of %q", errRow, key)
+	}
+	return record, trace, nil
 }
 
 // Ended reports whether a delivery has ended, as far back as that is kept.
@@ -133,7 +134,7 @@ func (b *Book) Ended(key string) (bool, error) {
 func (b *Book) Save(d Delivery, record []byte) {
 	l := b.line(d.Endpoint)
 	if record != nil {
-		b.put(state.Row{Key: recordKey(d.Key), Content: append([]byte{format}, record...)})
+		b.put(state.Row{Key: recordKey(d.Key), Content: appendRecord(nil, d.Trace, record)})
 		l.waiting++
 		l.dirty = true
 	}

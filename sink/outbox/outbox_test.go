@@ -307,8 +307,8 @@ func verify(t *testing.T, b *Book, want model) {
 	counts := map[string]int64{}
 	for key, d := range want.waiting {
 		counts[d.Endpoint]++
-		if record, err := b.Record(key); err != nil || string(record) != key {
-			t.Fatalf("record of %s: %q %v", key, record, err)
+		if record, trace, err := b.Record(key); err != nil || string(record) != key || trace != want.waiting[key].Trace {
+			t.Fatalf("record of %s: %q %q %v", key, record, trace, err)
 		}
 	}
 	found := map[string]Delivery{}

@@ -45,6 +45,7 @@ type Delivery struct {
 	Place    int   // waits of the schedule that are used up
 	Since    int64 // when it began to wait
 	Stage    Stage
+	Trace    string // a W3C traceparent, which stands with its record; "": none
 	Due      int64  // of Timed, Unknown and Behind
 	Turn     uint32 // from 1: its place among its user's deliveries to its endpoint; 0: it keeps no order
 	Free     int64  // of one that has a turn: Clock of its endpoint when it came
@@ -144,6 +145,28 @@ func decodeQueues(endpoint string, content []byte) (q queues, err error) {
 		q.clock = r.varint()
 	}
 	return q, r.end(queueRow, endpoint)
+}
+
+// tracedFormat is the format of a record that has a traceparent before it.
+const tracedFormat = 2
+
+func appendRecord(dst []byte, trace string, record []byte) []byte {
+	if trace == "" {
+		return append(append(dst, format), record...)
+	}
+	return append(appendText(append(dst, tracedFormat), trace), record...)
+}
+
+func splitRecord(content []byte) (trace string, record []byte, ok bool) {
+	r := reader{rest: content}
+	switch r.byte() {
+	case format:
+	case tracedFormat:
+		trace = r.text()
+	default:
+		r.bad = true
+	}
+	return trace, r.rest, !r.bad
 }
 
 func appendKeys(dst []byte, keys []string) []byte {

@@ -68,14 +68,15 @@ func Show(r state.Row) (*Shown, error) {
 		if r.Part == 0 {
 			return showDelivery(name, r.Content, due)
 		}
-		if len(r.Content) == 0 || r.Content[0] != format || !json.Valid(r.Content[1:]) {
+		_, record, ok := splitRecord(r.Content)
+		if !ok || !json.Valid(record) {
 			return nil, fmt.Errorf("%w: the record of %q", errRow, name)
 		}
 		var whose struct {
 			User string `json:"user_id"`
 		}
-		_ = json.Unmarshal(r.Content[1:], &whose) // it is valid; another type is no user
-		return &Shown{Row: "waiting", Key: name, User: whose.User, Trigger: append(json.RawMessage(nil), r.Content[1:]...)}, nil
+		_ = json.Unmarshal(record, &whose) // it is valid; another type is no user
+		return &Shown{Row: "waiting", Key: name, User: whose.User, Trigger: append(json.RawMessage(nil), record...)}, nil
 	}
 	return nil, fmt.Errorf("%w: %q", errRow, r.ID)
 }

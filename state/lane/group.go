@@ -14,6 +14,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+
+	"github.com/tripline/tripline/state"
 )
 
 // Group is a process's membership in a consumer group and the lanes it has.
@@ -151,6 +153,11 @@ func (g *Group) join(ctx context.Context, admin *kgo.Client) error {
 			g.tidy(time.Now())
 			g.follow()
 			g.ask()
+			// Nothing passes where the folder may not be written any more, and idle
+			// lanes would not notice.
+			if err := g.cfg.Store.Err(); errors.Is(err, state.ErrReadOnly) {
+				g.fail(err)
+			}
 		}
 	})
 	<-ctx.Done()
@@ -273,10 +280,14 @@ func each(runs []*run, do func(*run)) {
 // kept here, for as long as what they left here is kept.
 func (g *Group) tidy(now time.Time) {
 	numbers, err := g.cfg.Store.Partitions()
-	if err != nil {
+	damaged := g.cfg.Store.Damaged()
+	if err != nil && len(damaged) == 0 {
 		g.log.Warn("state of lost lanes is not tidied away", zap.Error(err))
 		return
 	}
+	numbers = append(numbers, damaged...)
+	slices.Sort(numbers)
+	numbers = slices.Compact(numbers)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, number := range numbers {
@@ -286,21 +297,20 @@ func (g *Group) tidy(now time.Time) {
 		}
 		since, known := g.idle[number]
 		if !known {
-			g.idle[number] = now
+			since, g.idle[number] = now, now
 		}
-		if !known || now.Sub(since) < g.cfg.Keep {
+		reason := "unused"
+		if slices.Contains(damaged, number) {
+			reason = "damaged"
+		} else if !known || now.Sub(since) < g.cfg.Keep {
 			continue
 		}
-		p, err := g.cfg.Store.Partition(number)
-		if err == nil {
-			err = p.Wipe()
-		}
-		if err != nil {
+		if err := g.cfg.Store.Wipe(number); err != nil {
 			g.log.Warn("state of a lost lane could not be wiped", zap.Int32("partition", number), zap.Error(err))
 			continue
 		}
 		delete(g.idle, number)
-		g.metrics.wipes.WithLabelValues("unused").Inc()
-		g.log.Info("state of a lost lane wiped", zap.Int32("partition", number), zap.Duration("unused", now.Sub(since)))
+		g.metrics.wipes.WithLabelValues(reason).Inc()
+		g.log.Info("state of a lost lane wiped", zap.Int32("partition", number), zap.String("reason", reason), zap.Duration("unused", now.Sub(since)))
 	}
 }

@@ -35,7 +35,8 @@ type world struct {
 	dial                      func(context.Context, string, string) (net.Conn, error)
 	in, out, group, changelog string
 	partitions                int32
-	client                    *kgo.Client // the test's own
+	client                    *kgo.Client         // the test's own
+	wrap                      func(vfs.FS) vfs.FS // a process's disk; nil: as it is
 }
 
 func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
@@ -145,7 +146,11 @@ type process struct {
 // launch starts a process on a disk. Changes of the config come last.
 func (w *world) launch(disk *vfs.MemFS, change ...func(*process, *Config)) *process {
 	w.t.Helper()
-	store, err := state.Open(state.Config{Dir: "state", FS: disk, Memory: 32 << 20})
+	fs := vfs.FS(disk)
+	if w.wrap != nil {
+		fs = w.wrap(fs)
+	}
+	store, err := state.Open(state.Config{Dir: "state", FS: fs, Memory: 32 << 20})
 	if err != nil {
 		w.t.Fatal(err)
 	}

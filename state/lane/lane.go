@@ -27,9 +27,8 @@
 //     lane goes back to step 2 with a new client and calls Loop again. What the
 //     transaction came to is read from the changelog, not guessed.
 //
-// Members that do not own a lane may keep a warm copy of it (standby.go): they
-// read its changelog into the same partitions, and do nothing else. An owner that
-// had a copy ends it and begins at step 2.
+// Others may keep a warm copy of the lane (standby.go): they read its changelog,
+// and do nothing else. An owner that had a copy ends it and begins at step 2.
 //
 // So a committed cycle is in the changelog, and after a crash the changelog's
 // tail brings the store up to it; an aborted one is nowhere.
@@ -141,6 +140,9 @@ func (l *Lane) partition(number int32) *Partition {
 // Each partition's batches continue one another from its committed position
 // on. The next records are fetched in the background, also during Commit.
 func (l *Lane) Poll(ctx context.Context, max int) ([]Batch, error) {
+	if err := trusted(l.partitions); err != nil {
+		return nil, err
+	}
 	fetches := l.client.PollRecords(ctx, max)
 	var (
 		batches []Batch

@@ -186,7 +186,7 @@ func TestDamage(t *testing.T) {
 		w.send(5, users...)
 		w.settle()
 		p.checkState()
-		if p.logged("state on disk is damaged: restoring it from the changelog") != 1 || p.logged("partition restored") == 0 {
+		if p.logged("state on disk is damaged: wiped, to be restored from the changelog") != 1 || p.logged("partition restored") == 0 {
 			t.Error("damage was not met")
 		}
 		p.mustStop()

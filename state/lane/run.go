@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -148,8 +149,7 @@ func (r *run) live(ctx context.Context) {
 		case errors.Is(err, state.ErrDamaged) && damages < 2:
 			cause = "damaged"
 			damages++
-			log.Warn("state on disk is damaged: restoring it from the changelog", zap.Error(err))
-			if err := r.wipe("damaged"); err != nil {
+			if err := r.group.wipeDamaged(r.number, err); err != nil {
 				r.group.fail(fmt.Errorf("lane %d: %w", r.number, err))
 				return
 			}
@@ -176,16 +176,32 @@ func backoff(failures int) time.Duration {
 	return min(5*time.Second, 100*time.Millisecond<<min(failures-1, 6))
 }
 
-func (r *run) wipe(reason string) error {
-	for _, number := range partitionsOf([]int32{r.number}, r.group.layout.lanes, r.group.layout.partitions) {
-		p, err := r.group.cfg.Store.Partition(number)
-		if err == nil {
-			err = p.Wipe()
-		}
-		if err != nil {
+// trusted returns why one of the partitions is to be wiped and restored. What
+// finds damage may be a read, or work in the background that nobody waits for.
+func trusted(partitions []*Partition) error {
+	for _, p := range partitions {
+		if err := p.State.Err(); err != nil {
 			return err
 		}
-		r.group.metrics.wipes.WithLabelValues(reason).Inc()
+	}
+	return nil
+}
+
+// wipeDamaged wipes those of a lane's partitions that are damaged, or all where it
+// is not known which.
+func (g *Group) wipeDamaged(lane int32, cause error) error {
+	numbers := partitionsOf([]int32{lane}, g.layout.lanes, g.layout.partitions)
+	known := g.cfg.Store.Damaged()
+	if slices.ContainsFunc(numbers, func(n int32) bool { return slices.Contains(known, n) }) {
+		numbers = slices.DeleteFunc(numbers, func(n int32) bool { return !slices.Contains(known, n) })
+	}
+	g.log.Warn("state on disk is damaged: wiped, to be restored from the changelog",
+		zap.Int32("lane", lane), zap.Int32s("partitions", numbers), zap.Error(cause))
+	for _, n := range numbers {
+		if err := g.cfg.Store.Wipe(n); err != nil {
+			return err
+		}
+		g.metrics.wipes.WithLabelValues("damaged").Inc()
 	}
 	return nil
 }

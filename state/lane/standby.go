@@ -190,10 +190,9 @@ func (s *standby) live(ctx context.Context) {
 		switch {
 		case errors.Is(err, errHole):
 			log.Warn("warm copy is restored anew", zap.Error(err))
-			err = s.wipe("hole")
+			err = s.wipe()
 		case errors.Is(err, state.ErrDamaged):
-			log.Warn("state on disk is damaged: restoring it from the changelog", zap.Error(err), zap.Bool("standby", true))
-			err = s.wipe("damaged")
+			err = s.group.wipeDamaged(s.number, err)
 		case errors.As(err, &trouble):
 			log.Warn("warm copy is tried again", zap.Error(err))
 		case errors.Is(err, state.ErrFull):
@@ -209,16 +208,12 @@ func (s *standby) live(ctx context.Context) {
 	}
 }
 
-func (s *standby) wipe(reason string) error {
+func (s *standby) wipe() error {
 	for _, number := range partitionsOf([]int32{s.number}, s.group.layout.lanes, s.group.layout.partitions) {
-		p, err := s.group.cfg.Store.Partition(number)
-		if err == nil {
-			err = p.Wipe()
-		}
-		if err != nil {
+		if err := s.group.cfg.Store.Wipe(number); err != nil {
 			return err
 		}
-		s.group.metrics.wipes.WithLabelValues(reason).Inc()
+		s.group.metrics.wipes.WithLabelValues("hole").Inc()
 	}
 	return nil
 }
@@ -261,6 +256,11 @@ func (s *standby) life(ctx context.Context, failures *int) error {
 // follow applies what comes new.
 func (s *standby) follow(ctx context.Context, client *kgo.Client, parts map[int32]*followed) error {
 	for measured := time.Now(); ; {
+		for _, p := range parts {
+			if err := trusted([]*Partition{p.Partition}); err != nil {
+				return err
+			}
+		}
 		within, cancel := context.WithTimeout(ctx, lagEvery)
 		fetches := client.PollFetches(within)
 		cancel()

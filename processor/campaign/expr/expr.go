@@ -14,6 +14,8 @@ package expr
 
 import (
 	"fmt"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
 	"slices"
 	"strconv"
 	"sync"
@@ -82,9 +84,10 @@ type Env struct {
 
 // Error is what is wrong with an expression's text.
 type Error struct {
-	Line, Column int    // 1-based, in characters of the text
-	Message      string // one line, without position
-	Suggestion   string // what was probably meant, to put in its place; may be empty
+	Line, Column int      // 1-based, in characters of the text
+	Message      string   // one line, without position
+	Suggestion   string   // what was probably meant, to put in its place; may be empty
+	More         []*Error // what is wrong besides, in other conditions of the text, in their order
 }
 
 // Error is the message with its position.
@@ -116,11 +119,84 @@ func CompileValue(text string, scope Scope) (*Program, *Error) { return compiled
 
 func compiled(text string, scope Scope, boolean bool) (*Program, *Error) {
 	p, wrong := compile(text, scope, boolean)
-	if wrong != nil {
-		line, column := position(text, wrong.at)
-		return nil, &Error{Line: line, Column: column, Message: wrong.message, Suggestion: wrong.suggestion}
+	if wrong == nil {
+		return p, nil
 	}
-	return p, nil
+	all := append([]*problem{wrong}, others(text, scope)...)
+	slices.SortStableFunc(all, func(a, b *problem) int { return a.at - b.at })
+	all = slices.CompactFunc(all, func(a, b *problem) bool { return a.at == b.at })
+	found := all[0].located(text)
+	for _, other := range all[1:] {
+		found.More = append(found.More, other.located(text))
+	}
+	return nil, found
+}
+
+func (p *problem) located(text string) *Error {
+	line, column := position(text, p.at)
+	return &Error{Line: line, Column: column, Message: p.message, Suggestion: p.suggestion}
+}
+
+// mostWrong is how many conditions of one text are told of.
+const mostWrong = 20
+
+// others looks at each of the conditions that logical operators join, and at both sides of one that is wrong, for itself: the checker
+// stops at the first thing that it finds.
+func others(text string, scope Scope) (list []*problem) {
+	defer func() { _ = recover() }() // as in compile; what has been found stands
+	whole, wrong := parse(text)
+	if wrong != nil {
+		return nil
+	}
+	judge := func(n ast.Node) *problem {
+		if r := read(text, scope, n); r.wrong != nil {
+			return r.wrong
+		}
+		return parsed{text: text, tree: &parser.Tree{Node: n, Source: whole.tree.Source}, config: whole.config}.check(false)
+	}
+	var look func(n ast.Node)
+	look = func(n ast.Node) {
+		if joined := operands(n); joined != nil || len(list) >= mostWrong {
+			for _, operand := range joined {
+				look(operand)
+			}
+			return
+		}
+		wrong := judge(n)
+		if wrong == nil {
+			return
+		}
+		before := len(list)
+		if sides, ok := n.(*ast.BinaryNode); ok {
+			for _, side := range []ast.Node{sides.Left, sides.Right} {
+				if in := judge(side); in != nil {
+					list = append(list, in)
+				}
+			}
+		}
+		if len(list) == before {
+			list = append(list, wrong)
+		}
+	}
+	look(whole.tree.Node)
+	return list
+}
+
+// operands are what a logical operator joins; nil where n is none.
+func operands(n ast.Node) []ast.Node {
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		if n.Operator == "&&" || n.Operator == "||" || n.Operator == "and" || n.Operator == "or" {
+			return []ast.Node{n.Left, n.Right}
+		}
+	case *ast.UnaryNode:
+		if n.Operator == "!" || n.Operator == "not" {
+			return []ast.Node{n.Node}
+		}
+	case *ast.ConditionalNode:
+		return []ast.Node{n.Cond, n.Exp1, n.Exp2}
+	}
+	return nil
 }
 
 func compile(text string, scope Scope, boolean bool) (p *Program, wrong *problem) {

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -58,6 +59,35 @@ func TestRefusedOverLines(t *testing.T) {
 	refused(t, Where, "event.ä == 1 &&\nfoo > 1", "2:1", `no "foo"`, "event.foo")
 	refused(t, Audience, "count('A', '1d', `event.s == '``' && foo`) > 1", "1:38", `no "foo"`, "event.foo")
 	refused(t, Audience, "count('A', '1d', `event.s == 1 &&\n foo`) > 1", "2:2", `no "foo"`, "event.foo")
+}
+
+// All conditions of a text that are wrong are told of, each once, in their order.
+func TestRefusedAll(t *testing.T) {
+	for text, want := range map[string]string{
+		`evnet.x == 1 && event.y == foo && (bar || !(event.z > "a" && baz))`: `1:1 1:28 1:36 1:62`,
+		"cuont('A', '1d') > 1 &&\n  event.x == 1 &&\n  count('A', '1x') > 2": `1:1 3:14`,
+		`evnet.x == profil.x`:                                   `1:1 1:12`,
+		`event.x == 1 && foo`:                                   `1:17`,
+		`event.x > 1 ? foo : bar`:                               `1:15 1:21`,
+		`let p = foo; p == 1 && bar`:                            `1:9`,
+		`any(event.tags, foo == 1 && bar == 2) && evnet.x == 1`: `1:17 1:42`,
+		`foo && `: `1:8`,
+		strings.TrimSuffix(strings.Repeat("foo || ", 100), " || "):                "",
+		`"5" == 5 && event.x == 1 && since("A") > "3d" && last("A").x == evnet.x`: `1:5 1:40 1:65`,
+	} {
+		_, wrong := Compile(text, Audience)
+		if wrong == nil {
+			t.Errorf("%s: accepted", text)
+			continue
+		}
+		places := []string{fmt.Sprintf("%d:%d", wrong.Line, wrong.Column)}
+		for _, more := range wrong.More {
+			places = append(places, fmt.Sprintf("%d:%d", more.Line, more.Column))
+		}
+		if want == "" && len(places) != mostWrong || want != "" && strings.Join(places, " ") != want {
+			t.Errorf("%s: %s; expected %s", text, strings.Join(places, " "), want)
+		}
+	}
 }
 
 func TestAcceptedInWhere(t *testing.T) {

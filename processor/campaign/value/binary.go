@@ -23,6 +23,7 @@ var errBinary = errors.New("value: broken binary form")
 
 // AppendBinary writes the compact form that rows hold.
 func (v Value) AppendBinary(dst []byte) []byte {
+	start := len(dst)
 	switch v.kind {
 	case Nil:
 		return append(dst, tagNil)
@@ -32,7 +33,12 @@ func (v Value) AppendBinary(dst []byte) []byte {
 		if whole, ok := v.whole(); ok {
 			return binary.AppendVarint(append(dst, tagWhole), whole)
 		}
-		return appendText(append(dst, tagNumber), v.Text())
+		if v.text == "" { // a double's digits are few: their number takes one byte
+			dst = appendFloat(append(dst, tagNumber, 0), v.number)
+			dst[start+1] = byte(len(dst) - start - 2)
+			return dst
+		}
+		return appendText(append(dst, tagNumber), v.text)
 	case Digits:
 		return appendText(append(dst, tagNumber), v.text)
 	case String:
