@@ -255,6 +255,29 @@ func (p *process) lanes(n int) (lanes []int32) {
 	return nil
 }
 
+func oneStandby(_ *process, cfg *Config) { cfg.Standbys = 1 }
+
+// follows waits until the process's warm copies are of n lanes and at the
+// changelog's end, and returns the lanes.
+func (p *process) follows(n int) (lanes []int32) {
+	p.w.t.Helper()
+	for range 600 {
+		lanes = nil
+		for _, s := range p.group.Standbys() {
+			if s.Phase == following && s.Lag == 0 {
+				lanes = append(lanes, s.Lane)
+			}
+		}
+		if len(lanes) == n {
+			time.Sleep(lagEvery + time.Second) // the lag is as of then
+			return lanes
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.w.t.Fatalf("copies of lanes %v follow after a minute, expected %d: %+v", lanes, n, p.group.Standbys())
+	return nil
+}
+
 // wire is a process's network.
 type wire struct {
 	dial func(context.Context, string, string) (net.Conn, error)

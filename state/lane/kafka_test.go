@@ -83,6 +83,36 @@ func TestChurnOnKafka(t *testing.T) {
 	}
 }
 
+// TestStandbysOnKafka restarts members one after the other with standbys: 1, so
+// that no rebalance comes by itself, and then loses one.
+func TestStandbysOnKafka(t *testing.T) {
+	w := onKafka(t, 4)
+	all := []*process{w.launch(vfs.NewCrashableMem()), w.launch(vfs.NewCrashableMem())}
+	for i, p := range all {
+		p.lanes(2)
+		p.mustStop()
+		all[i] = w.launch(p.disk, oneStandby)
+		all[i].lanes(2)
+	}
+	w.send(50, users...)
+	w.settle()
+	for _, p := range all {
+		p.follows(2)
+		p.checkState()
+	}
+	all[0].crash()
+	began := time.Now()
+	all[1].lanes(4)
+	t.Logf("all lanes run %s after the loss", time.Since(began))
+	w.send(1, users...)
+	w.settle()
+	all[1].checkState()
+	if n := all[1].logged("local state wiped, to be restored from the changelog"); n != 0 {
+		t.Errorf("%d partitions wiped", n)
+	}
+	all[1].mustStop()
+}
+
 // TestWarmRestartOnKafka restarts a process a few times: it keeps its place in the
 // group, and reads none of the changelog again.
 func TestWarmRestartOnKafka(t *testing.T) {
