@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -189,4 +190,52 @@ func (p *Partition) excise(tables []string) (err error) {
 		s.health.damage(p.number+1, max(hi, last), err)
 		first, last = min(lo, first), max(hi, last)
 	}
+}
+
+// load reads what of the partition is kept in memory, and forgets its rows.
+func (p *Partition) load() error {
+	p.position, p.applied = Position{}, false
+	p.rows.clear()
+	p.timers = newTimerIndex()
+	clear(p.split)
+	for _, read := range []func() error{p.loadMeta, p.loadSplit} {
+		if err := read(); err != nil {
+			return explain(p.store.cfg.Dir, err)
+		}
+	}
+	return nil
+}
+
+func (p *Partition) loadMeta() error {
+	it, err := p.store.db.NewIter(p.span(kindMeta))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		switch string(it.Key()[prefixSize:]) {
+		case "":
+			p.position, err = DecodePosition(it.Value())
+		case boundKey:
+			err = p.timers.decodeBound(it.Value())
+		}
+	}
+	return errors.Join(err, it.Close())
+}
+
+func (p *Partition) loadSplit() error {
+	it, err := p.store.db.NewIter(p.span(kindSplit))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var k Key
+		r := reader{rest: it.Value()}
+		if k, _, err = decodeRowKey(it.Key()[prefixSize:]); err == nil {
+			p.split[k] = int(r.uvarint())
+		}
+		if err != nil || r.bad {
+			err = fmt.Errorf("split row %x: %w", it.Key(), ErrDamaged)
+		}
+	}
+	return errors.Join(err, it.Close())
 }

@@ -221,12 +221,6 @@ func TestReadOnlyLater(t *testing.T) {
 	if err := errors.Join(p.Apply(rows, Position{WrittenAt: 3}), s.Close()); err != nil {
 		t.Error(err)
 	}
-	s = open(t, fs, 1<<20)
-	if err := partition(t, s, 0).Apply(rows, Position{WrittenAt: 4}); err != nil {
-		t.Fatal(err)
-	}
-	protected.On()
-	mustBe(t, s.Close(), ErrReadOnly)
 }
 
 // A partition that is too damaged to be there can be wiped, and is then as good as new.

@@ -166,6 +166,26 @@ func (h *health) trusted(n int32) error {
 	return h.damaged[n]
 }
 
+// Err returns why the partition cannot be trusted any more: it is to be wiped and
+// restored. nil if there is no reason.
+func (p *Partition) Err() error { return p.trusted() }
+
+// trusted is asked after a read.
+func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
+
+// failed explains an error of a read. Damage is the partition's until it is wiped.
+func (p *Partition) failed(err error) error {
+	err = explain(p.store.cfg.Dir, err)
+	if errors.Is(err, ErrDamaged) {
+		p.store.health.damage(p.number, p.number, err)
+	}
+	return err
+}
+
+func (p *Partition) rowError(k Key, err error) error {
+	return p.failed(fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
+}
+
 // wiped says that nothing of partition n is left that could be damaged.
 func (h *health) wiped(n int32) {
 	h.mu.Lock()

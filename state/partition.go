@@ -17,6 +17,7 @@ type Partition struct {
 	store     *Store
 	number    int32
 	rowsLimit atomic.Int64 // bytes: this partition's share of shares.rows
+	applying  atomic.Bool  // since the last Restore there was an Apply
 
 	mu       sync.Mutex
 	position Position
@@ -65,13 +66,6 @@ func (p *Partition) AppendHead(dst []byte, id string) (content []byte, due int64
 	content, due, found, err = p.get(dst, Key{ID: id})
 	return content, due, found, errors.Join(err, p.trusted())
 }
-
-// Err returns why the partition cannot be trusted any more: it is to be wiped and
-// restored. nil if there is no reason.
-func (p *Partition) Err() error { return p.trusted() }
-
-// trusted is asked after a read.
-func (p *Partition) trusted() error { return p.store.health.trusted(p.number) }
 
 // get appends a row's content to dst, which it returns in any case.
 func (p *Partition) get(dst []byte, k Key) (content []byte, due int64, found bool, err error) {
@@ -122,19 +116,6 @@ func (p *Partition) appendPiece(dst []byte, k Key, piece uint32) ([]byte, error)
 	}
 	dst = append(dst, s.content...)
 	return dst, explain(p.store.cfg.Dir, closer.Close())
-}
-
-// failed explains an error of a read. Damage is the partition's until it is wiped.
-func (p *Partition) failed(err error) error {
-	err = explain(p.store.cfg.Dir, err)
-	if errors.Is(err, ErrDamaged) {
-		p.store.health.damage(p.number, p.number, err)
-	}
-	return err
-}
-
-func (p *Partition) rowError(k Key, err error) error {
-	return p.failed(fmt.Errorf("row %q part %d of partition %d: %w", k.ID, k.Part, p.number, err))
 }
 
 // shelve keeps in memory what was read.
@@ -194,6 +175,7 @@ func (p *Partition) Apply(rows []Row, pos Position) error {
 	if err := p.store.health.check(p.number); err != nil {
 		return err
 	}
+	p.applies(true)
 	p.rows.limit = p.rowsLimit.Load()
 	for i := range rows {
 		p.applyRow(&rows[i])
@@ -360,52 +342,4 @@ func (p *Partition) Heads(after string, visit func(id string, content []byte) bo
 func (p *Partition) span(kind byte) *pebble.IterOptions {
 	return &pebble.IterOptions{
 		LowerBound: appendPrefix(nil, p.number, kind), UpperBound: appendPrefix(nil, p.number, kind+1)}
-}
-
-// load reads what of the partition is kept in memory, and forgets its rows.
-func (p *Partition) load() error {
-	p.position, p.applied = Position{}, false
-	p.rows.clear()
-	p.timers = newTimerIndex()
-	clear(p.split)
-	for _, read := range []func() error{p.loadMeta, p.loadSplit} {
-		if err := read(); err != nil {
-			return explain(p.store.cfg.Dir, err)
-		}
-	}
-	return nil
-}
-
-func (p *Partition) loadMeta() error {
-	it, err := p.store.db.NewIter(p.span(kindMeta))
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		switch string(it.Key()[prefixSize:]) {
-		case "":
-			p.position, err = DecodePosition(it.Value())
-		case boundKey:
-			err = p.timers.decodeBound(it.Value())
-		}
-	}
-	return errors.Join(err, it.Close())
-}
-
-func (p *Partition) loadSplit() error {
-	it, err := p.store.db.NewIter(p.span(kindSplit))
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		var k Key
-		r := reader{rest: it.Value()}
-		if k, _, err = decodeRowKey(it.Key()[prefixSize:]); err == nil {
-			p.split[k] = int(r.uvarint())
-		}
-		if err != nil || r.bad {
-			err = fmt.Errorf("split row %x: %w", it.Key(), ErrDamaged)
-		}
-	}
-	return errors.Join(err, it.Close())
 }

@@ -46,6 +46,7 @@ func (p *Partition) Restore() *Restorer {
 	defer p.mu.Unlock()
 	s := p.store
 	r := &Restorer{p: p, whole: p.position.IsZero(), err: p.flush()}
+	p.applies(false)
 	if r.err == nil {
 		p.rows.clear()
 	}

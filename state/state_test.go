@@ -490,3 +490,35 @@ func TestHeads(t *testing.T) {
 		t.Errorf("%q, expected %q", found, want)
 	}
 }
+
+// Memory for rows is for partitions that are applied to, not for copies that only follow.
+func TestShares(t *testing.T) {
+	s := open(t, vfs.NewMem(), 0)
+	defer s.Close()
+	limits := func() (list []int64) {
+		for n := range int32(3) {
+			list = append(list, s.cfg.shares().rows/partition(t, s, n).rowsLimit.Load())
+		}
+		return list
+	}
+	if got := limits(); !slices.Equal(got, []int64{1, 1, 1}) {
+		t.Errorf("unused: %v", got)
+	}
+	for n := range int32(3) {
+		if err := partition(t, s, n).Apply(nil, Position{WrittenAt: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := limits(); !slices.Equal(got, []int64{3, 3, 3}) {
+		t.Errorf("three that are used: %v", got)
+	}
+	if err := partition(t, s, 1).Restore().Finish(Position{WrittenAt: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wipe(7); err != nil {
+		t.Fatal(err)
+	}
+	if got := limits(); !slices.Equal(got, []int64{2, 3, 2}) || partition(t, s, 7).rowsLimit.Load() == 0 {
+		t.Errorf("two that are used, and one that follows: %v", got)
+	}
+}

@@ -227,24 +227,56 @@ func (s *Store) Partition(n int32) (*Partition, error) {
 		return nil, err
 	}
 	s.partitions[n] = p
-	for _, p := range s.partitions {
-		p.rowsLimit.Store(s.cfg.shares().rows / int64(len(s.partitions)))
-	}
+	s.share()
 	return p, nil
+}
+
+// share gives what rows in memory may take to the partitions that are applied to:
+// what only follows a changelog has no use for it.
+func (s *Store) share() {
+	using := int64(0)
+	for _, p := range s.partitions {
+		if p.applying.Load() {
+			using++
+		}
+	}
+	for _, p := range s.partitions {
+		n := using
+		if !p.applying.Load() {
+			n++
+		}
+		p.rowsLimit.Store(s.cfg.shares().rows / n)
+	}
+}
+
+// applies notes whether the partition is applied to, which gives it a share of the
+// memory for rows.
+func (p *Partition) applies(is bool) {
+	if p.applying.Swap(is) != is {
+		p.store.mu.Lock()
+		defer p.store.mu.Unlock()
+		p.store.share()
+	}
 }
 
 // Wipe is Partition.Wipe for a partition that may be too damaged to be there.
 func (s *Store) Wipe(n int32) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, known := s.partitions[n]
-	if !known {
-		p = newPartition(s, n)
+	p := s.partitions[n]
+	s.mu.Unlock()
+	if p != nil {
+		return p.Wipe()
 	}
+	p = newPartition(s, n)
 	if err := p.Wipe(); err != nil {
 		return err
 	}
-	s.partitions[n] = p
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.partitions[n] == nil {
+		s.partitions[n] = p
+		s.share()
+	}
 	return nil
 }
 
