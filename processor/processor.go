@@ -40,11 +40,11 @@ type Config struct {
 }
 
 const (
-	cycleRecords = 20_000                 // a cycle ends at so many records,
+	cycleRecords = 10_000                 // a cycle ends at so many records,
 	cycleTime    = 100 * time.Millisecond // after so long,
-	cycleBytes   = 8 << 20                // or at so many bytes of records and rows
+	cycleBytes   = 2 << 20                // or at so many bytes of records and rows
 	pollRecords  = 4_000
-	dueUsers     = 10_000 // timers fire for so many users a cycle
+	dueUsers     = 4_000 // timers fire for so many users a cycle
 )
 
 // Processor reads event topics and writes triggers and decisions.

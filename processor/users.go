@@ -268,7 +268,7 @@ func (us *users) settle() {
 		clear(in.rows)
 		clear(in.at)
 		clear(in.parts)
-		if in.rows = in.rows[:0]; cap(in.rows) > 4*mostRecords {
+		if in.rows = in.rows[:0]; cap(in.rows) > mostRecords {
 			in.rows, in.at = nil, map[string]int{}
 		}
 	}

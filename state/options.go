@@ -27,7 +27,7 @@ type shares struct {
 
 func (cfg Config) shares() shares {
 	return shares{
-		memtable: min(128<<20, max(1<<20, cfg.Memory/16)),
+		memtable: min(128<<20, max(1<<20, cfg.Memory/24)),
 		cache:    max(4<<20, cfg.Memory/16),
 		rows:     max(256<<10, cmp.Or(cfg.Rows, cfg.Memory/32)),
 		restore:  max(1<<20, cfg.Memory/8),

@@ -39,7 +39,7 @@ type shelved struct {
 	pieces  int    // that the row may have in Pebble, where more than one
 }
 
-// An entry is a header and then ID, content and room to grow:
+// An entry is a header and then ID, content and a little room to grow:
 //
 //	 0  flags
 //	 4  size of the entry
@@ -151,7 +151,7 @@ func (s *shelf) put(k Key, row shelved, dirty bool) (due int64, known bool) {
 		s.leave(p, e)
 	}
 	before := len(s.chunks)
-	e, p := s.take(entryHeader + len(k.ID) + len(row.content) + len(row.content)/8 + 16)
+	e, p := s.take(entryHeader + len(k.ID) + len(row.content))
 	binary.LittleEndian.PutUint32(e[16:], k.Part)
 	binary.LittleEndian.PutUint32(e[20:], uint32(len(k.ID)))
 	copy(e[entryHeader:], k.ID)

@@ -131,7 +131,7 @@ func openStore(disk state.Config, log *zap.Logger) (*state.Store, error) {
 // limitMemory has the collector keep the heap within what a store leaves of the process's memory. Built with cgo, a store takes
 // its part outside of the heap.
 func limitMemory(cfg *loaded, disk state.Config) {
-	limit := int64(cfg.Memory) / 10 * 9 // the rest is the program's own pages, and those that the heap has let go of
+	limit := int64(cfg.Memory) / 20 * 17 // the rest is the program's own pages, and those that the heap has let go of
 	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"}) {
 		limit -= disk.OffHeap()
 	}
@@ -158,7 +158,7 @@ func (cfg *loaded) lane(service string, store *state.Store, log *zap.Logger, met
 		Group: cfg.Group + "-" + service, Changelog: cfg.Group + "-" + service + "-changelog", Lanes: cfg.Lanes,
 		Start: start, OnGapSkip: cfg.OnGap == "skip", SessionTimeout: duration(cfg.SessionTimeout),
 		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Keep: duration(cfg.State.Keep), Standbys: cfg.State.Standbys,
-		Memory: int64(cfg.Memory) / 8,
+		Memory: int64(cfg.Memory) / 16,
 		Client: cfg.client(), Store: store, Log: log, Metrics: metrics,
 	}
 }

@@ -194,8 +194,8 @@ func (l *Lane) changelog(changes []Change, topic string) []kgo.Record {
 }
 
 const (
-	keptRoom    = 2 << 20 // bytes
-	keptRecords = 8192
+	keptRoom    = 1 << 20 // bytes
+	keptRecords = 4096
 )
 
 // keep keeps the memory of a committed cycle's records for the next one: the
