@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,9 +22,10 @@ const maxFile = 4 << 20
 type file struct {
 	name     string
 	lines    []string
-	recorded bool    // a text that was made of files, and may be larger than each
-	broken   bool    // does not parse, so that nothing is known of what its lines mean
-	hidden   []*node // scalars that problems do not show
+	recorded bool     // a text that was made of files, and may be larger than each
+	broken   bool     // does not parse, so that nothing is known of what its lines mean
+	hidden   []*node  // scalars that problems do not show
+	outside  []string // what the environment and files gave, which problems do not show either
 	problems Problems
 
 	row struct { // the line that runes returned last
@@ -184,12 +186,38 @@ func (f *file) hide(n *node, secret bool, seen map[*node]bool) {
 func (f *file) finish() Problems {
 	for i := range f.problems {
 		p := &f.problems[i]
+		p.Message, p.Suggestion = f.mask(p.Message), f.mask(p.Suggestion)
 		if p.File == f.name && p.Line >= 1 && p.Line <= len(f.lines) {
 			p.Text = f.shown(p.Line)
 		}
 	}
 	return f.problems
 }
+
+// minMasked is how long a value from outside must be for a message to be searched for it: a shorter one is found where it is not meant.
+const minMasked = 4
+
+// mask is a message without what came from outside.
+func (f *file) mask(message string) string {
+	for _, value := range f.outside {
+		if len(value) >= minMasked {
+			message = strings.ReplaceAll(strings.ReplaceAll(message, value, "***"), strings.Trim(strconv.Quote(value), `"`), "***")
+		}
+	}
+	return message
+}
+
+// maskWords is a message about a part of a scalar without those words that the part may have from outside.
+func (f *file) maskWords(message string) string {
+	return wordForm.ReplaceAllStringFunc(message, func(word string) string {
+		if len(word) >= minMasked && slices.ContainsFunc(f.outside, func(value string) bool { return strings.Contains(value, word) }) {
+			return "***"
+		}
+		return word
+	})
+}
+
+var wordForm = regexp.MustCompile(`[^\s` + "`" + `"',;:()]+`)
 
 // shown is a line as a problem shows it: up to the first secret on it.
 func (f *file) shown(line int) string {
@@ -281,6 +309,9 @@ func (d *document) relay(at string, p campaign.Problem) {
 	}
 	n := d.standing(path)
 	if p.Line > 0 && n.kind == scalar {
+		if strings.Contains(n.text, "${") || strings.HasPrefix(n.text, "file:") {
+			p.Message, p.Suggestion = d.file.maskWords(p.Message), d.file.maskWords(p.Suggestion)
+		}
 		d.file.inside(n, p.Line, p.Column, p.Message, p.Suggestion)
 		return
 	}

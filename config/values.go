@@ -227,6 +227,7 @@ func (t *Text) read(d *document, n *node, path string, secret bool) {
 			return
 		}
 		d.read = append(d.read, d.path(from))
+		d.file.outside = append(d.file.outside, strings.TrimSpace(string(content)))
 		line, ended := strings.CutSuffix(string(content), "\n")
 		if t.value = line; ended {
 			t.value = strings.TrimSuffix(line, "\r")
@@ -321,6 +322,7 @@ func (d *document) expand(n *node, path string) (out *node, ok bool) {
 		end = m[1]
 		if value != "" {
 			out.secrets = append(out.secrets, value)
+			d.file.outside = append(d.file.outside, value)
 		}
 	}
 	b.WriteString(n.text[end:])

@@ -254,3 +254,48 @@ func (l *line) outputs(port int, endpoints []string) map[string]string {
 	note("check of what cannot be read", "check", "--output", "json")
 	return out
 }
+
+// TestProblemsShowNothingFromOutside holds that what the environment and files give is in no problem, wherever it stands, the right place
+// or not, even where a part of it is taken for a template.
+func TestProblemsShowNothingFromOutside(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("S_KEY", `{{ s3cret_name | s3cret_filter: 12 }} "s3cret" %}`)
+	t.Setenv("S_URL", "https://u:s3cret@127.1/s3cret")
+	for name, text := range map[string]string{
+		"secret": "{% if s3cret_name | s3cret_filter %} {{ s3cret_name }}\n",
+		"tripline.yaml": `
+campaigns: ['${S_KEY}']
+endpoints:
+  - {name: a, url: 'https://x.y/${S_KEY}', headers: {X-Key: '${S_KEY}', X-File: 'file:secret'}, query: {a: '${S_KEY}'}, signing: {secrets: ['${S_KEY}', file:secret]}}
+  - {name: b, url: '${S_URL}', method: '${S_KEY}', timeout: '${S_KEY}'}
+  - {name: c, url: 'https://x.y', auth: {basic: {username: '${S_KEY}', password: x}}, tls: {ca: '${S_KEY}', min_version: '${S_KEY}'}, proxy: {url: '${S_KEY}'}}
+  - {name: d, url: 'https://x.y', auth: {oauth2: {token_url: '${S_URL}', client_id: '${S_KEY}', client_secret: '${S_KEY}', grant: '${S_KEY}', params: {scope: '${S_KEY}'}}}}
+  - {name: e, url: 'https://x.y', auth: {jwt: {alg: '${S_KEY}', key: '${S_KEY}'}}, proxy: {url: '${S_URL}'}}
+  - {name: '${S_KEY}', url: 'https://x.y', retry: {on: ['${S_KEY}']}, success: ['${S_KEY}'], breaker: '${S_KEY}'}
+kafka: {brokers: ['${S_KEY}'], sasl: {mechanism: '${S_KEY}', username: u, password: '${S_KEY}'}}
+group: '${S_KEY}'
+format: '${S_KEY}'
+timezone: '${S_KEY}'
+memory: '${S_KEY}'
+topics: {events: ['${S_KEY}']}
+log: {level: '${S_KEY}'}
+http: {listen: '${S_KEY}'}
+lanes: '${S_KEY}'
+registry: '${S_KEY}'
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err := loadCampaigns(filepath.Join(dir, "tripline.yaml"))
+	if err == nil || strings.Count(err.Error(), "tripline.yaml:") < 30 {
+		t.Fatal(err)
+	}
+	if text := err.Error(); strings.Contains(text, "s3cret") {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, "s3cret") {
+				t.Error(line)
+			}
+		}
+	}
+}
