@@ -158,9 +158,18 @@ func (c *Condition) sentence() string {
 
 func (j *judge) verdict(x *Explanation) string {
 	missing := x.Missing()
-	switch {
+	switch held := j.v.Held; {
+	case len(held) > 0:
+		newest := held[len(held)-1]
+		text := "the trigger of " + calendar.FormatTime(newest.Moment) + " waits until " + calendar.FormatTime(newest.Due)
+		if missing != "" {
+			text += ": " + missing
+		}
+		return text
 	case missing == "":
 		return "every condition holds"
+	case j.runs != "" && strings.Contains(missing, "; not: "): // time is not all that is missing
+		return j.runs + "; " + missing
 	case j.runs != "":
 		return j.runs
 	}

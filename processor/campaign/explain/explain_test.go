@@ -1,6 +1,34 @@
 package explain
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/tripline/tripline/processor/campaign"
+)
+
+// What waits is said before why it does.
+func TestVerdictOfWhatWaits(t *testing.T) {
+	j := &judge{v: campaign.View{Held: []campaign.Open{{Moment: 0, Due: 60_000}}}, runs: "it waits for the look"}
+	want := "the trigger of 1970-01-01T00:00:00.000Z waits until 1970-01-01T00:01:00.000Z"
+	if got := j.verdict(&Explanation{}); got != want {
+		t.Errorf("%q; want %q", got, want)
+	}
+	if got := j.verdict(&Explanation{Conditions: []Condition{{Text: "the delay is over"}}}); got != want+": not: the delay is over" {
+		t.Errorf("%q", got)
+	}
+}
+
+// What runs is not all where a condition beside time does not hold, either.
+func TestVerdictOfWhatRuns(t *testing.T) {
+	j := &judge{runs: "it waits for noon"}
+	time, other := Condition{Text: "its moment has come"}, Condition{Text: "audience: a == 1"}
+	if got := j.verdict(&Explanation{Conditions: []Condition{time}}); got != "it waits for noon" {
+		t.Errorf("%q", got)
+	}
+	if got := j.verdict(&Explanation{Conditions: []Condition{time, other}}); got != "it waits for noon; not: its moment has come; not: audience: a == 1" {
+		t.Errorf("%q", got)
+	}
+}
 
 // The verdict begins with what became of the newest qualification, whatever holds now.
 func TestRemember(t *testing.T) {
