@@ -54,6 +54,12 @@ func (c *Config) check(d *document, checks Checks) {
 	if _, ok := calendar.LoadZone(c.Timezone); !ok {
 		d.wrong("timezone", "", "unknown time zone %q; expected an IANA name as in America/Toronto", c.Timezone)
 	}
+	if c.DeliveriesAsEvents && c.Key == "ignored" {
+		d.wrong("deliveries_as_events", "", "`deliveries_as_events` needs `key: user`: with `key: ignored` only the producer knows to which partition a user's events go")
+	}
+	if c.DeliveriesAsEvents && c.Format.Name != "tripline" {
+		d.wrong("deliveries_as_events", "", "`deliveries_as_events` needs `format: tripline`, the form in which these events are written")
+	}
 	if c.TimezoneProperty == "" {
 		d.wrong("timezone_property", "", "`timezone_property`: expected the name of a profile property")
 	}

@@ -29,37 +29,37 @@ import (
 // Fields of type campaign.Unavailable are keys of the language that this version does not know yet: they are refused by
 // name, except with the neutral value in their tag, which asks for nothing.
 type Config struct {
-	Kafka              Kafka                `yaml:"kafka"`
-	Group              string               `yaml:"group"`
-	Topics             Topics               `yaml:"topics"`
-	Format             Format               `yaml:"format"`
-	Key                string               `yaml:"key" values:"user|ignored"`
-	Start              Start                `yaml:"start"`
-	Campaigns          []string             `yaml:"campaigns"` // globs; CampaignFiles expands them
-	State              State                `yaml:"state"`
-	Lanes              int                  `yaml:"lanes"` // 0: one per partition, up to 48
-	SessionTimeout     campaign.Duration    `yaml:"session_timeout"`
-	TransactionTimeout campaign.Duration    `yaml:"transaction_timeout"`
-	OnStop             string               `yaml:"on_stop" values:"keep|leave"`
-	Memory             Size                 `yaml:"memory"`
-	HTTP               HTTP                 `yaml:"http"`
-	Log                Log                  `yaml:"log"`
-	Timezone           string               `yaml:"timezone"` // an IANA name
-	AllowedLateness    campaign.Duration    `yaml:"allowed_lateness"`
-	MaxFuture          campaign.Duration    `yaml:"max_future"`
-	Settle             campaign.Duration    `yaml:"settle"`
-	History            History              `yaml:"history"`
-	Limits             Limits               `yaml:"limits"`
-	Caps               []campaign.Cap       `yaml:"caps"`
-	OnGap              string               `yaml:"on_gap" values:"stop|skip"`
-	WatermarkSlack     campaign.Duration    `yaml:"watermark_slack"`
-	Dedupe             campaign.Duration    `yaml:"dedupe"`
-	Decisions          Decisions            `yaml:"decisions"`
-	DeliveriesAsEvents campaign.Unavailable `yaml:"deliveries_as_events" neutral:"false"`
-	Registry           Registry             `yaml:"registry"`
-	TimezoneProperty   string               `yaml:"timezone_property"`
-	Console            Console              `yaml:"console"`
-	Endpoints          []Endpoint           `yaml:"endpoints"`
+	Kafka              Kafka             `yaml:"kafka"`
+	Group              string            `yaml:"group"`
+	Topics             Topics            `yaml:"topics"`
+	Format             Format            `yaml:"format"`
+	Key                string            `yaml:"key" values:"user|ignored"`
+	Start              Start             `yaml:"start"`
+	Campaigns          []string          `yaml:"campaigns"` // globs; CampaignFiles expands them
+	State              State             `yaml:"state"`
+	Lanes              int               `yaml:"lanes"` // 0: one per partition, up to 48
+	SessionTimeout     campaign.Duration `yaml:"session_timeout"`
+	TransactionTimeout campaign.Duration `yaml:"transaction_timeout"`
+	OnStop             string            `yaml:"on_stop" values:"keep|leave"`
+	Memory             Size              `yaml:"memory"`
+	HTTP               HTTP              `yaml:"http"`
+	Log                Log               `yaml:"log"`
+	Timezone           string            `yaml:"timezone"` // an IANA name
+	AllowedLateness    campaign.Duration `yaml:"allowed_lateness"`
+	MaxFuture          campaign.Duration `yaml:"max_future"`
+	Settle             campaign.Duration `yaml:"settle"`
+	History            History           `yaml:"history"`
+	Limits             Limits            `yaml:"limits"`
+	Caps               []campaign.Cap    `yaml:"caps"`
+	OnGap              string            `yaml:"on_gap" values:"stop|skip"`
+	WatermarkSlack     campaign.Duration `yaml:"watermark_slack"`
+	Dedupe             campaign.Duration `yaml:"dedupe"`
+	Decisions          Decisions         `yaml:"decisions"`
+	DeliveriesAsEvents bool              `yaml:"deliveries_as_events"`
+	Registry           Registry          `yaml:"registry"`
+	TimezoneProperty   string            `yaml:"timezone_property"`
+	Console            Console           `yaml:"console"`
+	Endpoints          []Endpoint        `yaml:"endpoints"`
 }
 
 // Kafka says how to reach the brokers. A nil TLS is a plain connection, a nil SASL no authentication.
@@ -222,6 +222,14 @@ func (m *FormatMapping) check(d *document, n *node, path string) {
 			d.problem(p.value, join(path, p.key.text), "", "`%s`: expected a path of names joined by dots, such as user.id, or \".\" for the whole record", p.key.text)
 		}
 	}
+}
+
+// DeliveryEvents is the topic to which the ends of deliveries go as events: the first of events. "": they do not.
+func (c *Config) DeliveryEvents() string {
+	if !c.DeliveriesAsEvents || len(c.Topics.Events) == 0 {
+		return ""
+	}
+	return c.Topics.Events[0]
 }
 
 // Envelope is how event and profile records are read.

@@ -319,3 +319,20 @@ func TestText(t *testing.T) {
 		t.Errorf("%v", problems)
 	}
 }
+
+// TestDeliveriesAsEvents holds that events whose partition, or whose form, only the producer knows are refused.
+func TestDeliveriesAsEvents(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for text, want := range map[string]string{
+		"":                        "",
+		"key: ignored\n":          "needs `key: user`",
+		"format: segment\n":       "needs `format: tripline`",
+		"format: {event: name}\n": "needs `format: tripline`",
+	} {
+		write(t, "tripline.yaml", text+"topics: {events: [first, second]}\ndeliveries_as_events: true\n")
+		cfg, _, problems := Load("tripline.yaml", Options{})
+		if want == "" && (len(problems) > 0 || cfg.DeliveryEvents() != "first") || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Message, want)) {
+			t.Errorf("%q: %v, want %q", text, problems, want)
+		}
+	}
+}

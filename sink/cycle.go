@@ -219,6 +219,11 @@ func (l *laneRun) end(f *flight, r *result) error {
 		}
 		l.cycle.add(deadletter.Undelivered(l.sink.cfg.DeadLetters, from, &r.record))
 	}
+	if l.sink.cfg.Events != "" && f.trigger != nil && !f.erased.Load() { // an event would bring an erased user back
+		if e := r.record.Event(l.sink.cfg.Events, f.trigger); e != nil {
+			l.cycle.add(e)
+		}
+	}
 	return nil
 }
 

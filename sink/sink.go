@@ -26,6 +26,7 @@ type Config struct {
 	Group string // `group:` of tripline.yaml; the consumer group is <group>-sink
 
 	Triggers, Deliveries, DeadLetters string // topics
+	Events                            string // topic to which the ends of deliveries go as events, in Tripline's own form; "": they do not
 
 	Dedupe  int64  // ms: how long a trigger that has ended is known as such; 24 h
 	Version string // of Tripline, for the user-agent
@@ -331,8 +332,8 @@ func (s *Sink) missing(ctx context.Context) error {
 		return nil
 	}
 	missing := map[string]int{}
-	for _, name := range []string{s.cfg.Deliveries, s.cfg.DeadLetters} {
-		if !topics.Has(name) {
+	for _, name := range []string{s.cfg.Deliveries, s.cfg.DeadLetters, s.cfg.Events} {
+		if name != "" && !topics.Has(name) {
 			missing[name] = 0
 		}
 	}

@@ -68,7 +68,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	kafka := cfg.lane("sink", store, log.Named("lane"), registry)
 	kafka.Memory /= 4 // triggers are read beside what waits for room; what is fetched takes ten times as much when it is unpacked
 	kafka.Address = listener.Addr().String()
-	s, err := sink.New(sink.Config{Group: cfg.Group, Triggers: cfg.Topics.Triggers, Deliveries: cfg.Topics.Deliveries,
+	s, err := sink.New(sink.Config{Events: cfg.DeliveryEvents(), Group: cfg.Group, Triggers: cfg.Topics.Triggers, Deliveries: cfg.Topics.Deliveries,
 		DeadLetters: cfg.Topics.DeadLetters, Dedupe: int64(cfg.Dedupe), Version: version, Memory: int64(cfg.Memory) / 8, Lane: kafka}, plan)
 	if err != nil {
 		return err
