@@ -165,14 +165,19 @@ func (p *process) kill() {
 // stop ends the process as an operator would, and expects exit code 0.
 func (p *process) stop() {
 	p.t.Helper()
-	p.signal(syscall.SIGTERM)
+	p.stopBy(syscall.SIGTERM)
+}
+
+func (p *process) stopBy(s syscall.Signal) {
+	p.t.Helper()
+	p.signal(s)
 	select {
 	case <-p.ended:
 	case <-time.After(20 * time.Second):
-		p.t.Fatal("the process did not end after SIGTERM")
+		p.t.Fatalf("the process did not end after %v", s)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		p.t.Fatalf("exit code %d after SIGTERM", code)
+		p.t.Fatalf("exit code %d after %v", code, s)
 	}
 }
 
