@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +59,7 @@ without any, when it was emitted.`,
 		if err != nil {
 			return err
 		}
+		debug.SetMemoryLimit(int64(cfg.Memory))
 		r := &replay{cfg: cfg, asked: a, now: time.Now(), told: told{out: c.OutOrStdout(), json: output.word == "json", dry: dry}}
 		return r.run(c.Context(), c.ErrOrStderr())
 	}

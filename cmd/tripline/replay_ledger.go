@@ -35,6 +35,7 @@ func markOf(id string) mark {
 type standing struct {
 	time   int64 // ms: of its newest final record; without one when it was emitted
 	replay int32 // the highest number seen
+	ended  int32 // the highest with a final record
 	trying int32 // 1 + the replay whose newest record is a retry; 0: none
 	end    end
 	unread bool // the sink has not come to it, or to its newest replay
@@ -110,7 +111,7 @@ func (l *ledger) delivery(d *delivery.Record) {
 	if s.trying == int32(d.Replay)+1 {
 		s.trying = 0
 	}
-	s.time = d.Time
+	s.time, s.ended = d.Time, max(s.ended, int32(d.Replay))
 	if s.end = of; of == endDropped && d.Reason == erased {
 		s.end = endErased
 	}
@@ -195,7 +196,7 @@ func (l *ledger) judge(key mark, s *standing) (why string, wanted bool) {
 		return "", true
 	case s.end == endDelivered:
 		return delivered, true
-	case s.unread, l.waiting[key] != 0, l.noSink && s.trying > 0:
+	case s.unread, l.waiting[key] != 0, l.noSink && (s.trying > 0 || s.replay > s.ended):
 		return waiting, true
 	}
 	return "", true

@@ -83,6 +83,7 @@ func TestReplaySelects(t *testing.T) {
 		{"erased", "hook", "paid", "dropped erased"},
 		{"missing", "hook", "cart", ""},
 		{"replays", "hook", "cart", "failed, 1 retry"},
+		{"unsent", "hook", "unsent", "failed, 1 "},
 	} {
 		user, at := "u-"+of.id, int64(i)*60_000
 		put(s.trigger(of.id, user, of.campaign, of.endpoint, at, 0))
@@ -111,7 +112,7 @@ func TestReplaySelects(t *testing.T) {
 	file := filepath.Join(l.dir, "tripline.yaml")
 	at := func(ms int64) string { return time.UnixMilli(s.t0 + ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 	for _, c := range []struct{ flags, want, skipped string }{
-		{"--outcome failed", "again/2 fails/1 forced/4 old/1 other/1", "map[erased:1 waiting:1]"},
+		{"--outcome failed", "again/2 fails/1 forced/4 old/1 other/1", "map[erased:1 waiting:2]"},
 		{"--outcome failed --endpoint other", "other/1", "map[]"},
 		{"--outcome failed --campaign paid", "forced/4 other/1", "map[]"},
 		{"--outcome failed --since " + at(60_000) + " --until " + at(310_000), "again/2 forced/4", "map[]"},
@@ -125,10 +126,12 @@ func TestReplaySelects(t *testing.T) {
 		{"--trigger sent --force", "sent/1", "map[]"},
 		{"--trigger replays --force", "replays/2", "map[]"},
 		{"--trigger old", "old/1", "map[]"},
+		{"--campaign unsent", "", "map[waiting:1]"},
+		{"--campaign unsent --force", "unsent/2", "map[]"},
 		{"--trigger before --force", "", "map[erased:1]"},
 		{"--trigger erased --force", "", "map[erased:1]"},
 		{"--campaign cart --endpoint hook", "after/1 again/2 fails/1 missing/1 old/1", "map[delivered:1 erased:1 waiting:1]"},
-		{"--since " + at(500_000), "after/1 missing/1 old/1", "map[erased:1 waiting:1]"},
+		{"--since " + at(500_000), "after/1 missing/1 old/1", "map[erased:1 waiting:2]"},
 	} {
 		got := s.replay(file, "--dry-run "+c.flags)
 		var list []string

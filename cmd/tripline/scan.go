@@ -42,7 +42,8 @@ func (s scan) each(ctx context.Context, cfg *loaded, visit func(*kgo.Record) err
 
 // drain reads each partition from its start up to the offset before its end, and empties ends.
 func drain(ctx context.Context, cfg *loaded, left map[spot]int64, starts map[string]map[int32]kgo.Offset, visit func(*kgo.Record) error) error {
-	client, err := kgo.NewClient(append(cfg.client(), kgo.ConsumePartitions(starts), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
+	client, err := kgo.NewClient(append(cfg.client(), kgo.ConsumePartitions(starts), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(16<<20))...)
 	if err != nil {
 		return err
 	}
