@@ -174,7 +174,7 @@ func (l *laneRun) keep(f *flight, stage outbox.Stage, due int64) error {
 		l.cycle.bytes += len(f.raw)
 		l.sink.waits(f.row.Endpoint, 1)
 	}
-	f.part.book.Save(f.row, record)
+	f.part.book.Save(&f.row, record)
 	l.pass(f)
 	l.cycle.touch()
 	return l.bound(f.part, f.row.Endpoint)
@@ -261,7 +261,7 @@ func (l *laneRun) flight(p *part, d outbox.Delivery) *flight {
 
 // load reads the record of a flight that has a row.
 func (l *laneRun) load(f *flight) error {
-	raw, trace, err := f.part.book.Record(f.key)
+	raw, trace, err := f.part.book.Record(f.row)
 	if err != nil {
 		return err
 	}

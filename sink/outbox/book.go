@@ -100,7 +100,7 @@ func (b *Book) Delivery(key string) (d Delivery, found bool, err error) {
 	if !found || err != nil {
 		return Delivery{}, false, err
 	}
-	d, err = decodeDelivery(key, content)
+	d, err = decodeDelivery(key, content, true)
 	return d, err == nil, err
 }
 
@@ -110,15 +110,17 @@ func (b *Book) Gone(key string) bool {
 	return changed && r.Content == nil
 }
 
-// Record reads the trigger's record of a delivery that waits.
-func (b *Book) Record(key string) (record []byte, trace string, err error) {
-	content, _, err := b.get(recordKey(key))
-	if err != nil {
-		return nil, "", err
+// Record reads the trigger's record of a delivery that waits, as Delivery, Due or Pull returned it.
+func (b *Book) Record(d Delivery) (record []byte, trace string, err error) {
+	content := []byte(d.record)
+	if d.record == "" {
+		if content, _, err = b.get(recordKey(d.Key)); err != nil {
+			return nil, "", err
+		}
 	}
 	trace, record, ok := splitRecord(content)
 	if !ok {
-		return nil, "", fmt.Errorf("%w: the record of %q", errRow, key)
+		return nil, "", fmt.Errorf("%w: the record of %q", errRow, d.Key)
 	}
 	return record, trace, nil
 }
@@ -129,12 +131,20 @@ func (b *Book) Ended(key string) (bool, error) {
 	return found, err
 }
 
+// maxInline is how large (bytes) a record is that stands in its delivery's row: small ones cost one row for that, and large ones are not
+// written again at each attempt.
+const maxInline = 2 << 10
+
 // Save writes the row of a delivery that waits. record is its trigger's record if it has no row yet, else nil. One that is
 // queued goes to the end of its queue, unless it is there already.
-func (b *Book) Save(d Delivery, record []byte) {
+func (b *Book) Save(d *Delivery, record []byte) {
 	l := b.line(d.Endpoint)
 	if record != nil {
-		b.put(state.Row{Key: recordKey(d.Key), Content: appendRecord(nil, d.Trace, record)})
+		if content := appendRecord(nil, d.Trace, record); len(content) <= maxInline {
+			d.record = string(content)
+		} else {
+			b.put(state.Row{Key: recordKey(d.Key), Content: content})
+		}
 		l.waiting++
 		l.dirty = true
 	}
@@ -158,7 +168,9 @@ func (b *Book) Save(d Delivery, record []byte) {
 func (b *Book) End(d Delivery, waited bool, until int64) (freed *Delivery, err error) {
 	if waited {
 		b.put(state.Row{Key: waitingKey(d.Key)})
-		b.put(state.Row{Key: recordKey(d.Key)})
+		if d.record == "" {
+			b.put(state.Row{Key: recordKey(d.Key)})
+		}
 		l := b.line(d.Endpoint)
 		l.waiting--
 		l.dirty = true
@@ -289,7 +301,7 @@ func (b *Book) Walk(visit func(Delivery) error) error {
 		case r.ID[0] != waitingRow || r.Part != 0:
 			return nil
 		}
-		d, err := decodeDelivery(r.ID[1:], r.Content)
+		d, err := decodeDelivery(r.ID[1:], r.Content, false)
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@
 //	s<batch>       part 0: how many members of a batch have not left it; part 1: the keys of all
 //	t<endpoint,user> part 0: which deliveries of a user to an endpoint keep an order
 //	               part n: the key of one of them
-//	w<delivery>    part 0: a delivery that waits, with its timer; part 1: its trigger's record
+//	w<delivery>    part 0: a delivery that waits, with its timer and its trigger's record; part 1: that record where it is large
 //	x<delivery>    a delivery that has ended; its timer ends what is known of it
 //
 // A delivery's key is its trigger's id, or <id>.<n> for its n-th replay: ids have no dot in them.

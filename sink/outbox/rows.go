@@ -50,6 +50,8 @@ type Delivery struct {
 	Turn     uint32 // from 1: its place among its user's deliveries to its endpoint; 0: it keeps no order
 	Free     int64  // of one that has a turn: Clock of its endpoint when it came
 	Batch    string // with whose members it goes; "": alone
+
+	record string // of its trigger, as in a row of its own; "": it has such a row
 }
 
 // Key names a delivery: its trigger's id, and the number of its replay if that is not 0.
@@ -91,16 +93,20 @@ func (d *Delivery) append(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, n)
 	}
 	dst = appendText(appendText(appendText(dst, d.Campaign), d.Endpoint), d.User)
-	if d.Turn != 0 || d.Batch != "" {
+	if d.Turn != 0 || d.Batch != "" || d.record != "" {
 		dst = binary.AppendVarint(binary.AppendUvarint(dst, uint64(d.Turn)), d.Free)
 	}
-	if d.Batch != "" {
+	if d.Batch != "" || d.record != "" {
 		dst = appendText(dst, d.Batch)
+	}
+	if d.record != "" {
+		dst = appendText(dst, d.record)
 	}
 	return dst
 }
 
-func decodeDelivery(key string, content []byte) (d Delivery, err error) {
+// decodeDelivery reads a row, with the trigger's record where whole is set and that is in it.
+func decodeDelivery(key string, content []byte, whole bool) (d Delivery, err error) {
 	r := reader{rest: content}
 	r.format()
 	d.Key = key
@@ -112,6 +118,11 @@ func decodeDelivery(key string, content []byte) (d Delivery, err error) {
 	}
 	if len(r.rest) > 0 {
 		d.Batch = r.text()
+	}
+	if len(r.rest) > 0 {
+		if record := r.take(int(min(r.uvarint(), maxInline+1))); whole {
+			d.record = string(record)
+		}
 	}
 	return d, r.end(waitingRow, key)
 }

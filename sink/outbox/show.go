@@ -68,24 +68,38 @@ func Show(r state.Row) (*Shown, error) {
 		if r.Part == 0 {
 			return showDelivery(name, r.Content, due)
 		}
-		_, record, ok := splitRecord(r.Content)
-		if !ok || !json.Valid(record) {
-			return nil, fmt.Errorf("%w: the record of %q", errRow, name)
-		}
-		var whose struct {
-			User string `json:"user_id"`
-		}
-		_ = json.Unmarshal(record, &whose) // it is valid; another type is no user
-		return &Shown{Row: "waiting", Key: name, User: whose.User, Trigger: append(json.RawMessage(nil), record...)}, nil
+		shown := &Shown{Row: "waiting", Key: name}
+		return shown, shown.record(name, r.Content)
 	}
 	return nil, fmt.Errorf("%w: %q", errRow, r.ID)
 }
 
+// record shows the record of a delivery's trigger.
+func (s *Shown) record(key string, content []byte) error {
+	_, record, ok := splitRecord(content)
+	if !ok || !json.Valid(record) {
+		return fmt.Errorf("%w: the record of %q", errRow, key)
+	}
+	if s.User == "" {
+		var whose struct {
+			User string `json:"user_id"`
+		}
+		_ = json.Unmarshal(record, &whose) // it is valid; another type is no user
+		s.User = whose.User
+	}
+	s.Trigger = append(json.RawMessage(nil), record...)
+	return nil
+}
+
 func showDelivery(key string, content []byte, due string) (*Shown, error) {
-	d, err := decodeDelivery(key, content)
+	d, err := decodeDelivery(key, content, true)
 	if err != nil || int(d.Stage) >= len(stageNames) {
 		return nil, fmt.Errorf("%w: %q", errRow, key)
 	}
-	return &Shown{Row: "waiting", Key: d.Key, Campaign: d.Campaign, Endpoint: d.Endpoint, User: d.User, Offset: &d.Offset,
-		Stage: stageNames[d.Stage], Attempts: d.Attempts, Batch: d.Batch, Since: calendar.FormatTime(d.Since), Due: due}, nil
+	shown := &Shown{Row: "waiting", Key: d.Key, Campaign: d.Campaign, Endpoint: d.Endpoint, User: d.User, Offset: &d.Offset,
+		Stage: stageNames[d.Stage], Attempts: d.Attempts, Batch: d.Batch, Since: calendar.FormatTime(d.Since), Due: due}
+	if d.record != "" {
+		err = shown.record(key, []byte(d.record))
+	}
+	return shown, err
 }

@@ -125,7 +125,7 @@ func (b *Book) arm(endpoint, user string, t turns) error {
 		}
 		if d.Due == 0 {
 			d.Due = b.Expiry(&d)
-			b.Save(d, nil)
+			b.Save(&d, nil)
 		}
 		break
 	}
@@ -158,7 +158,7 @@ func (b *Book) leaveTurn(d Delivery) (freed *Delivery, err error) {
 		}
 		if first.Stage == Behind {
 			first.Stage, first.Due = Timed, 1
-			b.Save(first, nil)
+			b.Save(&first, nil)
 			freed = &first
 		}
 		break

@@ -48,7 +48,7 @@ func TestTurnsAgainstModel(t *testing.T) {
 					d.Stage, d.Due = Timed, 5
 				}
 				check(book.Join(&d))
-				book.Save(d, []byte("{}"))
+				book.Save(&d, []byte("{}"))
 				lines[user] = append(line, &open{d, d.Stage == Timed})
 			case kind < 6 && len(line) > 0: // the first that is behind goes ahead
 				d, found, err := book.Next("e", user)
@@ -62,7 +62,7 @@ func TestTurnsAgainstModel(t *testing.T) {
 						t.Fatalf("seed %d step %d: the next is due at %d", seed, step, d.Due)
 					}
 					d.Stage, d.Due = Timed, 7
-					book.Save(d, nil)
+					book.Save(&d, nil)
 					check(book.Passed(d))
 					line[i].gone = true
 				}
