@@ -42,6 +42,7 @@ func (s *suite) run(t *config.Test) []string {
 			}
 		}
 	})
+	line.Rest()
 	end := play(line, t, start)
 	if t.Until != nil {
 		end = t.Until.In(start)
@@ -49,6 +50,9 @@ func (s *suite) run(t *config.Test) []string {
 	line.Until(end)
 	got.line, got.end = line, end
 	var failures []string
+	if err := line.Err(); err != nil {
+		failures = append(failures, err.Error())
+	}
 	if t.Expect.Triggers != nil {
 		failures = append(failures, s.compareTriggers(t, start, &got)...)
 	}

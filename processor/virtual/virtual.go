@@ -3,6 +3,7 @@
 package virtual
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
@@ -18,20 +19,29 @@ type Line struct {
 	out   campaign.Output
 	emit  func(*campaign.Output)
 	now   int64
+	rests bool
+	err   error
 }
 
 // user is a User and when it is to be looked at.
 type user struct {
 	id     string
 	state  *campaign.User
-	due    int64 // 0: never
-	queued int64 // the earliest due moment under which it stands in the heap, not after due; 0: none
+	due    int64             // 0: never
+	queued int64             // the earliest due moment under which it stands in the heap, not after due; 0: none
+	parts  map[uint32][]byte // of a user who rests between steps
 }
 
 // New makes a line; emit is given what each step decided and must not keep it.
 func New(set *campaign.Set, emit func(*campaign.Output)) *Line {
 	return &Line{set: set, users: map[string]*user{}, emit: emit}
 }
+
+// Rest has users put into their rows between steps and opened again, as a restart does: what is decided must not depend on it.
+func (l *Line) Rest() { l.rests = true }
+
+// Err is the first thing that was wrong with rows.
+func (l *Line) Err() error { return l.err }
 
 // Event applies an event that arrives at arrival, in ms. The line keeps nothing of it.
 func (l *Line) Event(e *record.Event, arrival int64) {
@@ -73,7 +83,7 @@ func (l *Line) Until(now int64) {
 		default:
 			u.queued, l.now = 0, w.due
 			// One due moment at a time, so that all users' timers fire in the order of time.
-			u.state.Spare(l.set)
+			l.ready(u)
 			u.state.Passed(w.due+1, &l.out)
 			l.advance(u)
 		}
@@ -107,8 +117,33 @@ func (l *Line) find(id string) *user {
 		u = &user{id: id, state: state}
 		l.users[id] = u
 	}
-	u.state.Spare(l.set)
+	l.ready(u)
 	return u
+}
+
+// ready prepares a user for a step.
+func (l *Line) ready(u *user) {
+	u.state.Spare(l.set)
+	if !l.rests {
+		return
+	}
+	if u.parts == nil {
+		u.parts = map[uint32][]byte{}
+	}
+	u.state.Rows(func(part uint32, content []byte) {
+		if u.parts[part] = content; content == nil {
+			delete(u.parts, part)
+		}
+	})
+	state, err := l.set.Open(u.id, u.parts[0], func(n uint32) []byte { return u.parts[n] })
+	if err == nil {
+		err = u.state.Err()
+	}
+	if err != nil {
+		l.err = cmp.Or(l.err, err)
+		return
+	}
+	u.state = state
 }
 
 // advance emits what a step has decided, and notes when the user is to be looked at.
