@@ -133,6 +133,8 @@ func (r *Restorer) Finish(pos Position) error {
 			err = r.write(pos)
 		}
 		r.p.mu.Unlock()
+		// What only follows has no Apply, which would see to it.
+		err = errors.Join(err, r.p.store.flushOld(pos.WrittenAt))
 	}
 	return errors.Join(err, r.Abandon())
 }

@@ -449,6 +449,9 @@ func TestFollow(t *testing.T) {
 			t.Fatalf("due at %d: %v, %v", now, due, err)
 		}
 	}
+	if at := s.flushed.Load(); at < 100_000-flushInterval-100 {
+		t.Errorf("written to disk last at %d: a crash would leave the rest to the changelog", at)
+	}
 	if n := entries(); n > 20*len(users) {
 		t.Errorf("%d entries of %d timers", n, len(users))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -57,7 +58,7 @@ func TestLineState(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
 	defer receiver.Close()
 	l := newLine(t, 2, receiver.URL)
-	l.config = strings.Replace(l.config, "schedule: [1s, 1s", "schedule: [1h, 1h", 1)
+	l.config = strings.Replace(l.config, "schedule: [1s, 1s", "schedule: [1h, 1h", 1) + "on_stop: leave\n"
 	p, s := l.start("processor", "a"), l.start("sink", "a")
 	l.event("ann", "Cart", `{"cart":"c1","amount":80}`)
 	for range 3 {
@@ -69,9 +70,10 @@ func TestLineState(t *testing.T) {
 	if _, err := run(t, "state", "dump", "--config", filepath.Join(l.dir, "tripline-a.yaml")); err == nil || !strings.Contains(err.Error(), "--from changelog") {
 		t.Errorf("dump of a folder in use: %v", err)
 	}
-	if running := l.dump("--from", "changelog"); running.users["ann"] == nil {
-		t.Errorf("dump from the changelog beside the process: %s", running.text)
-	}
+	l.waitFor("an end of all watches, in the changelog of a running process", func() bool {
+		running := l.dump("--from", "changelog")
+		return running.users["ann"] != nil && !strings.Contains(running.text, `"due":`)
+	})
 	p.stop()
 	s.stop()
 
@@ -89,6 +91,11 @@ func TestLineState(t *testing.T) {
 	if sink := l.dump("--sink"); sink.rows["waiting"] == 0 || sink.text == l.dump("--sink", "--partition", "0").text {
 		t.Errorf("%v\n%s", sink.rows, sink.text)
 	}
+	// Another process goes on with the state: what it has written since is told, and is no difference.
+	p = l.start("processor", "b")
+	l.event("ann", "Paid", `{"cart":"c9","amount":99}`)
+	l.whole()
+	p.stop()
 	l.verified(disk)
 }
 
@@ -102,6 +109,9 @@ func (l *line) verified(before dumped) {
 			l.t.Errorf("verify %v: %v\n%s", args, err, out)
 		}
 	}
+	if out, err := run(l.t, "state", "verify", "--config", file, "--partition", fmt.Sprint(before.users["ann"]["partition"])); err != nil || strings.Contains(out, " 0 more written since") {
+		l.t.Errorf("verify where another has gone on: %v\n%s", err, out)
+	}
 	store, err := state.Open(state.Config{Dir: filepath.Join(l.dir, "state-a", "processor")})
 	if err != nil {
 		l.t.Fatal(err)
@@ -114,13 +124,13 @@ func (l *line) verified(before dumped) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	gone := ""
+	gone, changed := "", "" // of whom nothing can have changed since
 	for user, row := range before.users {
-		if row["partition"] == before.users["ann"]["partition"] && user != "ann" {
-			gone = user
+		if row["partition"] == before.users["ann"]["partition"] && user != "ann" && row["due"] == nil {
+			gone, changed = changed, user
 		}
 	}
-	rows := []state.Row{{Key: state.Key{ID: "ann"}, Content: head, Due: due + 1}, {Key: state.Key{ID: "added"}, Content: head}, {Key: state.Key{ID: gone}}}
+	rows := []state.Row{{Key: state.Key{ID: "ann"}, Content: head, Due: due + 1}, {Key: state.Key{ID: changed}, Content: head}, {Key: state.Key{ID: "added"}, Content: head}, {Key: state.Key{ID: gone}}}
 	if err := p.Apply(rows, p.Position()); err != nil {
 		l.t.Fatal(err)
 	}
@@ -138,7 +148,7 @@ func (l *line) verified(before dumped) {
 			found[d.Row] = d.What
 		}
 	}
-	if !maps.Equal(found, map[string]string{"ann": differing, "added": onlyLocal, gone: onlyChangelog}) {
+	if !maps.Equal(found, map[string]string{changed: differing, "added": onlyLocal, gone: onlyChangelog}) {
 		l.t.Errorf("found %v", found)
 	}
 	if out, err = run(l.t, "state", "verify", "--config", file, "--user", "added"); err == nil || !strings.Contains(out, `"added": only in the local store`) || strings.Contains(out, `"ann"`) {

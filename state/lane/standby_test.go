@@ -3,9 +3,13 @@
 package lane
 
 import (
+	"context"
+	"encoding/binary"
 	"maps"
+	"net"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -278,6 +282,57 @@ func TestStandbyThatMisses(t *testing.T) {
 		w.send(5, users...)
 		w.settle()
 		a.mustStop()
+		b.mustStop()
+	})
+}
+
+// sniffed is a connection of which the kinds of requests are noted.
+type sniffed struct {
+	net.Conn
+	kinds *sync.Map // kmsg.Key: struct{}
+}
+
+// Write takes one request, as the client writes them.
+func (s sniffed) Write(request []byte) (int, error) {
+	if len(request) >= 6 {
+		s.kinds.Store(kmsg.Key(binary.BigEndian.Uint16(request[4:])), struct{}{})
+	}
+	return s.Conn.Write(request)
+}
+
+// TestStandbyOnlyReads has a process that owns no lane and keeps a warm copy of the
+// only one: it begins no transaction and produces nothing, and runs no loop.
+func TestStandbyOnlyReads(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		a := w.launch(vfs.NewCrashableMem(), oneStandby)
+		a.lanes(1)
+		var kinds sync.Map
+		b := w.launch(vfs.NewCrashableMem(), oneStandby, func(p *process, cfg *Config) {
+			cfg.Client = w.options(func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := p.wire.DialContext(ctx, network, address)
+				return sniffed{conn, &kinds}, err
+			})
+		})
+		w.send(50, users...)
+		w.settle()
+		b.follows(1)
+		b.checkState()
+		time.Sleep(time.Minute)
+		if _, fetched := kinds.Load(kmsg.Fetch); !fetched || len(b.starts) != 0 {
+			t.Errorf("fetched: %t, lives: %v", fetched, b.starts)
+		}
+		for _, kind := range []kmsg.Key{kmsg.Produce, kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.OffsetCommit} {
+			if _, sent := kinds.Load(kind); sent {
+				t.Errorf("a warm copy sends %s", kind.Name())
+			}
+		}
+		a.crash()
+		b.lanes(1)
+		if _, fenced := kinds.Load(kmsg.InitProducerID); !fenced {
+			t.Error("the new owner did not fence the old one")
+		}
+		w.settle()
+		b.checkState()
 		b.mustStop()
 	})
 }
