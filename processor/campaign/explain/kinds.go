@@ -68,11 +68,12 @@ func (j *judge) actions(d *campaign.Actions) {
 	within := int64(*d.Within)
 	patterns := make([]pattern, len(d.All))
 	var newest *found
+	var same []string // as the newest event's pattern calls them
 	for i := range d.All {
 		patterns[i] = newPattern(&d.All[i], d.Same)
 		list, _ := patterns[i].all(j, math.MinInt64, j.moment)
 		if n := len(list); n > 0 && (newest == nil || newest.Position().Compare(list[n-1].Position()) < 0) {
-			newest = &list[n-1]
+			newest, same = &list[n-1], patterns[i].same
 		}
 	}
 	end, key := j.moment, ""
@@ -94,12 +95,16 @@ func (j *judge) actions(d *campaign.Actions) {
 			newest := earlier[len(earlier)-1]
 			why = "the newest " + p.name + " is of " + calendar.FormatTime(newest.Time) + tied(newest.Event, p.same)
 		}
-		because := did(fresh, why, p.name) + ", in the " + calendar.FormatDuration(within) + " up to " + calendar.FormatTime(end)
-		if used := len(list) - len(fresh); used > 0 {
-			because += fmt.Sprintf("; %d more took part in an earlier set", used)
-		}
+		window := ", in the " + calendar.FormatDuration(within) + " up to " + calendar.FormatTime(end)
 		if newest != nil {
-			because += tied(newest.Event, d.Same)
+			window += tied(newest.Event, same)
+		}
+		because := did(fresh, why, p.name) + window
+		switch used := len(list) - len(fresh); {
+		case used > 0 && len(fresh) == 0:
+			because = fmt.Sprintf("%d took part in an earlier set, and none came since", used) + window
+		case used > 0:
+			because += fmt.Sprintf("; %d more took part in an earlier set", used)
 		}
 		j.condition("did "+p.String()+p.times(), len(fresh) >= p.atLeast, because)
 		counted = counted && len(fresh) >= p.atLeast

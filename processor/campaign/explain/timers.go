@@ -80,11 +80,18 @@ func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
 	if d.ProfileProperty == "" {
 		p := newPattern(&campaign.Pattern{Event: d.Event, Where: d.Where, Alias: d.Alias}, d.Same)
 		list, why := p.all(j, math.MinInt64, j.moment)
+		if len(list) == 0 && d.IfPast == "fire" { // what came later may have set a moment before it
+			j.events = j.v.Events
+			list, why = p.all(j, math.MinInt64, math.MaxInt64)
+		}
 		if len(list) == 0 {
 			j.condition("did "+p.String(), false, j.afterwards(&p, d, did(list, why, p.name)))
 			return
 		}
 		j.condition("did "+p.String(), true, did(list, why, p.name))
+		if set := setting(d, list); len(set) > 0 {
+			list = set
+		}
 		if n := int64(d.Occurrence); n > 0 {
 			counts := int64(len(list)) >= n && !j.v.Cut || j.v.Matches >= n
 			if j.condition(fmt.Sprintf("there is a match number %d of this user", n), counts, fmt.Sprintf("%d so far", len(list))); !counts {
@@ -94,15 +101,12 @@ func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
 				list = list[:n]
 			}
 		}
-		set = list[len(list)-1].Event
+		set = j.aimed(d, list)
 		j.newest = set
 		raw, source = set.Properties.Get(d.Property), d.Property+" of "+set.Name+" of "+calendar.FormatTime(set.Time)
 	}
-	moment, ok := int64(0), set != nil && d.Property == ""
-	if ok {
-		moment = set.Time
-	} else {
-		moment, ok = calendar.ParseDate(raw, j.v.Zone)
+	moment, ok := j.aim(d, set)
+	if set == nil || d.Property != "" {
 		shown := "missing"
 		if !raw.IsNil() {
 			shown = string(raw.Append(nil))
@@ -110,12 +114,6 @@ func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
 		if j.condition(source+" is a date", ok, "it is "+shown); !ok {
 			return
 		}
-	}
-	if d.Offset != nil {
-		moment += int64(*d.Offset)
-	}
-	if d.At != nil {
-		moment = calendar.AtOrAfter(moment, calendar.TimeOfDay(*d.At), j.v.Zone)
 	}
 	for _, o := range j.v.Open {
 		if set == nil || o.Event != nil && o.Event.Position() == set.Position() {
@@ -139,6 +137,50 @@ func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
 		j.runs = "it waits for " + calendar.FormatTime(moment)
 	}
 	j.condition(text, moment <= j.moment, because)
+}
+
+// aim is the moment that an event, or the profile, sets.
+func (j *judge) aim(d *campaign.DateTimeProperty, set *history.Event) (moment int64, ok bool) {
+	switch {
+	case set == nil:
+		moment, ok = calendar.ParseDate(j.v.Profile.Get(d.ProfileProperty), j.v.Zone)
+	case d.Property == "":
+		moment, ok = set.Time, true
+	default:
+		moment, ok = calendar.ParseDate(set.Properties.Get(d.Property), j.v.Zone)
+	}
+	if d.Offset != nil {
+		moment += int64(*d.Offset)
+	}
+	if ok && d.At != nil {
+		moment = calendar.AtOrAfter(moment, calendar.TimeOfDay(*d.At), j.v.Zone)
+	}
+	return moment, ok
+}
+
+// setting are the events that have what sets a timer: others change nothing.
+func setting(d *campaign.DateTimeProperty, list []found) (out []found) {
+	for _, f := range list {
+		if d.Property == "" || !f.Properties.Get(d.Property).IsNil() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// aimed is the event whose timer is for the moment asked for; if none is, the newest. Under same a newer event takes the place of those before it.
+func (j *judge) aimed(d *campaign.DateTimeProperty, list []found) *history.Event {
+	seen := map[string]bool{}
+	for i := len(list) - 1; i >= 0; i-- {
+		if len(d.Same) > 0 && d.Occurrence == 0 && seen[list[i].key] {
+			continue
+		}
+		seen[list[i].key] = true
+		if m, ok := j.aim(d, list[i].Event); ok && m == j.moment {
+			return list[i].Event
+		}
+	}
+	return list[len(list)-1].Event
 }
 
 // afterwards is why, or that an event came only when the moment asked for was past.
