@@ -2,9 +2,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime"
@@ -17,6 +20,7 @@ import (
 var version = "dev"
 
 func main() {
+	log.SetOutput(libraryLog{os.Stderr})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
@@ -30,6 +34,21 @@ func main() {
 		fmt.Fprintln(os.Stderr, "tripline: "+err.Error())
 	}
 	os.Exit(1)
+}
+
+// libraryLog is where libraries log. net/http logs there what an endpoint sends beyond its answer, which may repeat secrets: of such a line
+// only the beginning is written.
+type libraryLog struct{ to io.Writer }
+
+func (l libraryLog) Write(line []byte) (int, error) {
+	told, _, more := bytes.Cut(line, []byte(" starting with "))
+	if more {
+		told = append(bytes.Clone(told), '\n')
+	}
+	if _, err := l.to.Write(told); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // errSilent ends a command with exit code 1 when all that is to be said has been printed.
