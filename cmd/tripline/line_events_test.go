@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tripline/tripline/config"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/delivery"
 )
@@ -68,4 +72,15 @@ func TestLineDeliveriesAsEvents(t *testing.T) {
 	}
 	p.stop()
 	s.stop()
+}
+
+// The sink must be permitted to write where deliveries become events.
+func TestTopicsOfDeliveryEvents(t *testing.T) {
+	cfg := &loaded{Config: config.Default()}
+	for _, as := range []bool{false, true} {
+		cfg.DeliveriesAsEvents = as
+		if of := cfg.topics()[0]; of.name != "events" || slices.Contains(of.needs, kmsg.ACLOperationWrite) != as {
+			t.Errorf("%v: %+v", as, of)
+		}
+	}
 }

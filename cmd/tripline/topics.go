@@ -27,7 +27,11 @@ func (cfg *loaded) topics() []topic {
 	reads := []kadm.ACLOperation{kmsg.ACLOperationRead}
 	var all []topic
 	for _, name := range cfg.Topics.Events {
-		all = append(all, topic{name: name, input: true, needs: reads, settings: map[string]*string{"message.timestamp.type": &appendTime}})
+		needs := reads
+		if name == cfg.DeliveryEvents() {
+			needs = append(needs, kmsg.ACLOperationWrite)
+		}
+		all = append(all, topic{name: name, input: true, needs: needs, settings: map[string]*string{"message.timestamp.type": &appendTime}})
 	}
 	if cfg.Topics.Profiles != "" {
 		all = append(all, topic{name: cfg.Topics.Profiles, input: true, needs: reads,
