@@ -39,7 +39,7 @@ func benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:    "bench",
 		Hidden: true,
-		Short:  "Measure the reference workload R1 and print it beside its bars",
+		Short:  "Measure the reference workloads R1 and R2 and print them beside their bars",
 		Example: `  tripline bench --events 500000
   go test -run '^$' -bench . ./processor/campaign | tripline bench --micro --kafka deploy/kafka/kafka`,
 		Args: cobra.NoArgs,
@@ -52,7 +52,7 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&o.users, "users", 0, "users; 0: 15 for 100 events, as R1 has")
 	f.IntVar(&o.runs, "runs", 1, "runs of each load; the table has the medians")
 	f.BoolVar(&o.ids, "ids", false, "events have an id, by which duplicates are found")
-	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf"}, "even, zipf")
+	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf", manyLoad}, "of R1 even and zipf; r2: a hundred campaigns")
 	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "sink", "waiting"}, "what is measured after the run itself, and of the sink")
 	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Apache Kafka to measure against, beside the embedded broker")
 	f.StringVar(&o.kafka, "kafka", "", "the script that starts Apache Kafka, where --brokers is empty")

@@ -64,6 +64,9 @@ func benchRun(ctx context.Context, o *benchOptions, t *benchTable, broker, broke
 
 // stages runs what follows the load, each on the state that the one before has left.
 func (b *benched) stages(ctx context.Context) error {
+	if b.kind == manyLoad {
+		return b.many(ctx)
+	}
 	if err := b.whole(ctx); err != nil {
 		return err
 	}
@@ -86,7 +89,11 @@ func (b *benched) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(b.dir, "campaigns.yaml"), []byte(benchCampaigns), 0o644); err != nil {
+	campaigns := benchCampaigns
+	if b.kind == manyLoad {
+		campaigns = manyCampaigns()
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "campaigns.yaml"), []byte(campaigns), 0o644); err != nil {
 		return err
 	}
 	file, err := b.configure("127.0.0.1:0", "keep")
@@ -112,19 +119,21 @@ func (b *benched) configure(listen, onStop string) (file string, err error) {
 	if err != nil {
 		return "", err
 	}
-	g := b.group
+	g, history := b.group, "history: {properties: referenced}\n"
+	if b.kind == manyLoad {
+		history = manyConfig
+	}
 	file = filepath.Join(b.dir, "tripline.yaml")
 	return file, os.WriteFile(file, fmt.Appendf(nil, `kafka: {brokers: %s}
 group: %s
 topics: {events: [%s-events], triggers: %s-triggers, decisions: %s-decisions, deliveries: %s-deliveries, dead_letters: %s-dead}
 campaigns: [campaigns.yaml]
 state: {dir: state}
-history: {properties: referenced}
-on_stop: %s
+%son_stop: %s
 http: {listen: %q}
 log: {level: warn}
 endpoints: [{name: hook, url: "http://127.0.0.1:9/hook", allow_private: true}]
-`, quoted, g, g, g, g, g, g, onStop, listen), 0o644)
+`, quoted, g, g, g, g, g, g, history, onStop, listen), 0o644)
 }
 
 // whole is R1 itself: from an empty folder until every event is applied and every watch has fired.

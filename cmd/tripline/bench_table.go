@@ -35,9 +35,13 @@ var (
 	rowRestart = benchRow{name: "warm restart to the first record", unit: "s", bar: 1, goal: 0.2}
 	rowKill    = benchRow{name: "SIGKILL to the first record", unit: "s", bar: 3, goal: 0.5}
 	rowWiped   = benchRow{name: "partitions wiped after SIGKILL", unit: ""}
-	rowStep    = benchRow{name: "one event, core only, CPU", unit: "µs", bar: 2}
-	rowAllocs  = benchRow{name: "one event, core only", unit: "allocs", bar: 5}
-	rowHistory = benchRow{name: "one event, core only, with 10,000 events of history against 10", unit: "×", bar: 2}
+	// R2's bar is what is left of R1's events for each second of CPU.
+	rowMany       = benchRow{name: "R2, events per second of CPU, relative to R1", unit: "%", bar: 60, more: true}
+	rowManyCPU    = benchRow{name: "R2 CPU of the processor", unit: "s/M"}
+	rowManyMemory = benchRow{name: "R2 peak memory", unit: "MiB", bar: 500}
+	rowStep       = benchRow{name: "one event, core only, CPU", unit: "µs", bar: 2}
+	rowAllocs     = benchRow{name: "one event, core only", unit: "allocs", bar: 5}
+	rowHistory    = benchRow{name: "one event, core only, with 10,000 events of history against 10", unit: "×", bar: 2}
 
 	rowBacktest    = benchRow{name: "tripline backtest from a file", unit: "k/s", bar: 500, more: true}
 	rowBacktestCPU = benchRow{name: "tripline backtest from a file, CPU", unit: "µs", bar: 4} // of two cores, at its bar
