@@ -101,7 +101,7 @@ type decider struct {
 	head                []byte         // of the set that comes
 	set                 *campaign.Set
 	users               map[string]map[uint32][]byte
-	at, arrival         int64
+	arrival             int64
 	triggers, decisions []string
 }
 
