@@ -162,7 +162,10 @@ func (c *cycle) recall() error {
 		return err
 	}
 	set, err := c.p.cfg.Compile(text)
-	if err == nil && set.Version() != last.Version {
+	switch {
+	case err == nil && set.Version() == mine.Version():
+		return nil // another version of Tripline gave the same campaigns another version
+	case err == nil && set.Version() != last.Version:
 		err = fmt.Errorf("they are version %s here, and were %s", set.Version(), last.Version)
 	}
 	if err != nil {
