@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -376,4 +377,20 @@ func (p *process) settled(t *testing.T, text string, differs bool) *process {
 		}
 	}
 	return p
+}
+
+// A set whose first cycle fails is taken up when the lane is taken anew: that was not a takeover.
+func TestFollowAborted(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.make("first", each("a", "Launch"))
+		w.make("second", each("b", "Launch"))
+		p := w.launch(vfs.NewCrashableMem(), with(w, "first")).settled(t, "first", false)
+		fault := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Count: 1})
+		p.follow("second")
+		p.settled(t, "second", false)
+		if fault.Hits() != 1 || p.logs.FilterMessage("lane is taken anew").Len() == 0 {
+			t.Errorf("%d ends failed", fault.Hits())
+		}
+		p.stop()
+	})
 }
