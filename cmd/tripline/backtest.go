@@ -34,7 +34,10 @@ tripline.yaml names are run.
 
 With --since the events are read from their topics; what users did before that is not known to the campaigns. With --from they come
 from a file of one event record a line, in order of arrival. The arrival of a line is the largest time up to and including it, so
-a line with a smaller time than an earlier one is a late event.`,
+a line with a smaller time than an earlier one is a late event.
+
+However many users there are, memory holds a small part of them; a temporary file (in TMPDIR) holds what all of them do, and takes
+about as much room as the input.`,
 		Example: `  tripline backtest campaigns/abandoned-cart.yaml --since 30d
   tripline backtest new.yaml --against old.yaml --from events.ndjson
   zcat events.gz | tripline backtest campaigns/*.yaml --from - --triggers triggers.ndjson`,

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -77,7 +78,7 @@ func (s *spool) flush() (err error) {
 		begins := s.size
 		for _, c := range of.chunks {
 			if _, err := s.file.WriteAt(c, s.size); err != nil {
-				return err
+				return fmt.Errorf("%w; TMPDIR may name a folder with more room: as much as the input takes", err)
 			}
 			s.size += int64(len(c))
 			s.held -= chunkBytes
