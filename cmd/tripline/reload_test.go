@@ -61,3 +61,17 @@ func TestReload(t *testing.T) {
 	}
 	p.kill()
 }
+
+// The versions that files have had are told from the one that they have now, over restarts; going back to one makes it the last.
+func TestVersions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "campaigns")
+	for i, one := range []struct{ version, before string }{{"a", ""}, {"a", ""}, {"b", "a"}, {"c", "a b"}, {"a", "b c"}, {"d", "b c a"}} {
+		v := newVersions(file) // of a process that starts
+		if got := strings.Join(v.before(one.version), " "); got != one.before {
+			t.Errorf("%d: before %s there were %q, expected %q", i, one.version, got, one.before)
+		}
+		if err := v.add(one.version); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
