@@ -53,7 +53,7 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&o.runs, "runs", 1, "runs of each load; the table has the medians")
 	f.BoolVar(&o.ids, "ids", false, "events have an id, by which duplicates are found")
 	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf", manyLoad}, "of R1 even and zipf; r2: a hundred campaigns")
-	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "sink", "waiting"}, "what is measured after the run itself, and of the sink")
+	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "sink", "waiting", "isolation"}, "what is measured after the run itself, and of the sink")
 	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Apache Kafka to measure against, beside the embedded broker")
 	f.StringVar(&o.kafka, "kafka", "", "the script that starts Apache Kafka, where --brokers is empty")
 	f.BoolVar(&o.noKfake, "no-embedded", false, "without the embedded broker")
@@ -130,12 +130,19 @@ func bench(ctx context.Context, o *benchOptions, in io.Reader, out, progress io.
 			return err
 		}
 	}
-	for _, stage := range []string{"sink", "waiting"} {
+	for _, stage := range []string{"sink", "waiting", "isolation"} {
 		for range o.runs {
-			if !o.noKfake && slices.Contains(o.stages, stage) {
-				if err := benchSink(ctx, o, t, stage == "waiting", progress); err != nil {
-					return fmt.Errorf("%s: %w", stage, err)
+			if o.noKfake || !slices.Contains(o.stages, stage) {
+				continue
+			}
+			measure := benchIsolation
+			if stage != "isolation" {
+				measure = func(ctx context.Context, o *benchOptions, t *benchTable, progress io.Writer) error {
+					return benchSink(ctx, o, t, stage == "waiting", progress)
 				}
+			}
+			if err := measure(ctx, o, t, progress); err != nil {
+				return fmt.Errorf("%s: %w", stage, err)
 			}
 		}
 	}

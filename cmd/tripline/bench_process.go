@@ -169,6 +169,16 @@ func (p *benchProcess) lanes() ([]benchLane, error) {
 	return page.Detail.Lanes, err
 }
 
+// ready reports whether the process says that all its lanes run.
+func (p *benchProcess) ready() bool {
+	r, err := http.Get(p.pages + "/readyz")
+	if err != nil {
+		return false
+	}
+	r.Body.Close()
+	return r.StatusCode == http.StatusOK
+}
+
 func (p *benchProcess) get(page string) (io.ReadCloser, error) {
 	r, err := http.Get(p.pages + page)
 	if err != nil {

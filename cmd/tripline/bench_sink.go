@@ -95,34 +95,22 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 		return err
 	}
 	b := &benched{o: o, t: t, broker: "embedded", dir: filepath.Join(o.dir, "sink"+strings.TrimPrefix(page, "/")), brokers: []string{address}}
-	port, err := freePort()
+	file, pages, err := b.sinkFiles([]string{"http://" + to + page})
 	if err != nil {
 		return err
 	}
-	file, err := b.sinkFiles(fmt.Sprintf("127.0.0.1:%d", port), "http://"+to+page)
+	cfg, err := b.sinkTopics(ctx, file)
 	if err != nil {
 		return err
 	}
-	if err := b.triggers(ctx, file, n); err != nil {
+	if err := b.triggers(ctx, cfg.Topics.Triggers, n); err != nil {
 		return err
 	}
-	args := []string{"sink", "--config", file}
-	if o.profile != "" {
-		args = []string{"bench", "sink", "--config", file, "--profile", o.profile}
-	}
-	p := &benchProcess{b: b, cmd: exec.CommandContext(ctx, os.Args[0], args...), pages: fmt.Sprintf("http://127.0.0.1:%d", port),
-		log: filepath.Join(b.dir, "log"), ended: make(chan struct{})}
-	log, err := os.Create(p.log)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	p.cmd.Stdout, p.cmd.Stderr = log, log
 	others := cpuOf(broker) + cpuOf(receiver)
-	if err := p.cmd.Start(); err != nil {
+	p, err := b.startSink(ctx, file, pages)
+	if err != nil {
 		return err
 	}
-	go func() { _ = p.cmd.Wait(); close(p.ended) }() // how it ended, until says
 	defer p.end()
 	done, began := "tripline_sink_deliveries_total", time.Time{}
 	if hang {
@@ -154,49 +142,88 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 	return nil
 }
 
-// sinkFiles writes a tripline.yaml with the shipped defaults, but for one endpoint, which signs.
-func (b *benched) sinkFiles(listen, url string) (file string, err error) {
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return "", err
+// startSink starts a sink as a process of its own.
+func (b *benched) startSink(ctx context.Context, file, pages string) (*benchProcess, error) {
+	args := []string{"sink", "--config", file}
+	if b.o.profile != "" {
+		args = []string{"bench", "sink", "--config", file, "--profile", b.o.profile}
 	}
-	const text = "name: bench\ntrigger: {single_action: {event: A}}\ndeliver: {endpoint: hook}\n"
-	if err := os.WriteFile(filepath.Join(b.dir, "campaigns.yaml"), []byte(text), 0o644); err != nil {
-		return "", err
+	p := &benchProcess{b: b, cmd: exec.CommandContext(ctx, os.Args[0], args...), pages: "http://" + pages,
+		log: filepath.Join(b.dir, "log"), ended: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
 	}
-	file = filepath.Join(b.dir, "tripline.yaml")
-	return file, os.WriteFile(file, fmt.Appendf(nil, `kafka: {brokers: [%q]}
-campaigns: [campaigns.yaml]
-state: {dir: state}
-http: {listen: %q}
-endpoints: [{name: hook, url: %q, allow_private: true, signing: {secrets: [whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=]}}]
-`, b.brokers[0], listen, url), 0o644)
+	defer log.Close() // the process has its own
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = p.cmd.Wait(); close(p.ended) }() // how it ended, until says
+	return p, nil
 }
 
-// triggers makes the topics and fills one with n triggers of 400 bytes, of as many users as R1 has for so many events.
-func (b *benched) triggers(ctx context.Context, file string, n int) error {
+// sinkFiles writes a tripline.yaml with the shipped defaults, but for endpoints, which sign: hook0 and so on, each with a campaign of
+// its own, bench0 and so on. pages is the address of the sink's pages.
+func (b *benched) sinkFiles(urls []string) (file, pages string, err error) {
+	port, err := freePort()
+	if err != nil {
+		return "", "", err
+	}
+	pages = fmt.Sprintf("127.0.0.1:%d", port)
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+		return "", "", err
+	}
+	var campaigns []byte
+	out := fmt.Appendf(nil, "kafka: {brokers: [%q]}\ncampaigns: [campaigns.yaml]\nstate: {dir: state}\nhttp: {listen: %q}\nendpoints:\n", b.brokers[0], pages)
+	for i, url := range urls {
+		campaigns = fmt.Appendf(campaigns, "---\nname: bench%d\ntrigger: {single_action: {event: A}}\ndeliver: {endpoint: hook%d}\n", i, i)
+		out = fmt.Appendf(out, "- {name: hook%d, url: %q, allow_private: true, signing: {secrets: [whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=]}}\n", i, url)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "campaigns.yaml"), campaigns, 0o644); err != nil {
+		return "", "", err
+	}
+	file = filepath.Join(b.dir, "tripline.yaml")
+	return file, pages, os.WriteFile(file, out, 0o644)
+}
+
+// sinkTopics makes the topics of a configuration.
+func (b *benched) sinkTopics(ctx context.Context, file string) (*config.Config, error) {
 	cfg, _, problems := config.Load(file, options())
 	if err := problems.Err(); err != nil {
-		return err
+		return nil, err
 	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if _, err := admin.CreateTopic(ctx, benchPartitions, -1, nil, cfg.Topics.Events[0]); err != nil {
+		return nil, err
+	}
+	return cfg, createTopics(ctx, admin, &loaded{Config: cfg}, benchPartitions, -1, io.Discard)
+}
+
+// benchTrigger is a trigger of 400 bytes, the i-th, for an endpoint by its number.
+func benchTrigger(topic string, i int, user string, endpoint int) *kgo.Record {
+	properties := value.Properties{{Name: "sku", Value: value.OfString("A-17")}, {Name: "name", Value: value.OfString(strings.Repeat("n", 90))}}
+	now := time.Now().UnixMilli()
+	trigger := record.Trigger{ID: fmt.Sprintf("trg_%027d", i), Campaign: "bench" + strconv.Itoa(endpoint), Version: "0123456789ab", Category: "single_action", User: user,
+		Time: now, Endpoint: "hook" + strconv.Itoa(endpoint), Events: []record.Happening{{Name: "A", Time: now, Properties: properties}}}
+	return &kgo.Record{Topic: topic, Key: []byte(user), Value: trigger.Append(nil, now)}
+}
+
+// triggers fills a topic with n triggers, of as many users as R1 has for so many events.
+func (b *benched) triggers(ctx context.Context, topic string, n int) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
-	if _, err := admin.CreateTopic(ctx, benchPartitions, -1, nil, cfg.Topics.Events[0]); err != nil {
-		return err
-	}
-	if err := createTopics(ctx, admin, &loaded{Config: cfg}, benchPartitions, -1, io.Discard); err != nil {
-		return err
-	}
-	properties := value.Properties{{Name: "sku", Value: value.OfString("A-17")}, {Name: "name", Value: value.OfString(strings.Repeat("n", 90))}}
 	var failed error
 	for i := range n {
-		now := time.Now().UnixMilli()
-		trigger := record.Trigger{ID: fmt.Sprintf("trg_%027d", i), Campaign: "bench", Version: "0123456789ab", Category: "single_action", User: fmt.Sprintf("user-%d", i*7919%max(1, n*15/100)),
-			Time: now, Endpoint: "hook", Events: []record.Happening{{Name: "A", Time: now, Properties: properties}}}
-		client.Produce(ctx, &kgo.Record{Topic: cfg.Topics.Triggers, Key: []byte(trigger.User), Value: trigger.Append(nil, now)}, func(_ *kgo.Record, err error) {
+		client.Produce(ctx, benchTrigger(topic, i, fmt.Sprintf("user-%d", i*7919%max(1, n*15/100)), 0), func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed = err
 			}
