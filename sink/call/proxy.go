@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"golang.org/x/net/proxy"
@@ -87,10 +88,12 @@ func (h *proxyHop) address() string { return net.JoinHostPort(h.host, h.port) }
 // forwards says that the proxy is asked for plain requests in the absolute form, rather than for tunnels.
 func (h *proxyHop) forwards() bool { return h.scheme != "socks5" }
 
-// failed is how what goes wrong at a proxy is told.
+// failed is how what goes wrong at a proxy is told. A connection's deadline is the context's, and may be noticed first.
 func (h *proxyHop) failed(ctx context.Context, reason string, err error) error {
 	if ctx.Err() != nil {
 		err = ctx.Err()
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = context.DeadlineExceeded
 	}
 	return &phaseError{reason, fmt.Errorf("the proxy %s: %w", h.address(), err)}
 }
