@@ -36,7 +36,7 @@ func (o *output) String() string {
 func startDev(t *testing.T, dir string, port, receiver int) (*process, *output, *output) {
 	t.Helper()
 	var out, errors output
-	p := &process{t: t, cmd: exec.Command(os.Args[0], "dev", "--dir", dir, "--port", fmt.Sprint(port), "--receiver-port", fmt.Sprint(receiver),
+	p := &process{t: newReasons(t), cmd: exec.Command(os.Args[0], "dev", "--dir", dir, "--port", fmt.Sprint(port), "--receiver-port", fmt.Sprint(receiver),
 		"--processor-listen", "127.0.0.1:0", "--sink-listen", "127.0.0.1:0"), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "TRIPLINE_TEST_COMMAND=1")
 	p.cmd.Stdout, p.cmd.Stderr = &out, &errors

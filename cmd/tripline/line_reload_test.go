@@ -69,7 +69,7 @@ func (l *line) decidedAgain() (triggers, decisions []string, sets int) {
 	changelog, input := l.read(l.group+"-processor-changelog"), l.read(l.cfg.Topics.Events[0])
 	now := time.Now().UnixMilli()
 	for number := range int32(6) {
-		m := decider{t: l.t, users: map[string]map[uint32][]byte{}}
+		m := decider{t: l.t.T, users: map[string]map[uint32][]byte{}}
 		for _, r := range input {
 			if r.Partition == number {
 				m.input = append(m.input, r)

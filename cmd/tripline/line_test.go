@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // line is one test's topics, configuration and processes.
 type line struct {
-	t       *testing.T
+	t       *reasons
 	dir     string
 	brokers []string
 	cfg     *loaded
@@ -69,7 +69,7 @@ deliver: {endpoint: hook}
 
 func newLine(t *testing.T, partitions int, hook string) *line {
 	t.Helper()
-	l := &line{t: t, dir: t.TempDir(), group: fmt.Sprintf("t%x", rand.Uint64())}
+	l := &line{t: newReasons(t), dir: t.TempDir(), group: fmt.Sprintf("t%x", rand.Uint64())}
 	if named := os.Getenv("KAFKA_BROKERS"); named != "" {
 		l.brokers = strings.Split(named, ",")
 	} else {
@@ -123,7 +123,7 @@ func (l *line) write(name, text string) {
 
 // process is a running tripline command.
 type process struct {
-	t      *testing.T
+	t      *reasons
 	cmd    *exec.Cmd
 	output *output
 	ended  chan struct{}
@@ -207,13 +207,27 @@ func (l *line) event(user, name, properties string) {
 	}
 }
 
-// read returns all committed records of a topic, each partition in order.
-func (l *line) read(topic string) (all []*kgo.Record) {
+// read returns all committed records of a topic, each partition in order. Brokers that come and go may keep it waiting for a while.
+func (l *line) read(topic string) []*kgo.Record {
 	l.t.Helper()
-	admin := kadm.NewClient(l.client)
-	ends, err := admin.ListCommittedOffsets(l.t.Context(), topic)
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		all, err := l.readOnce(topic)
+		if err == nil {
+			return all
+		}
+		if time.Since(began) > time.Minute {
+			l.t.Fatalf("read %s: %v", topic, err)
+		}
+	}
+}
+
+func (l *line) readOnce(topic string) (all []*kgo.Record, err error) {
+	ends, err := kadm.NewClient(l.client).ListCommittedOffsets(l.t.Context(), topic)
 	if err != nil {
-		l.t.Fatal(err)
+		return nil, err
+	}
+	if err := ends.Error(); err != nil {
+		return nil, err
 	}
 	left := map[int32]int64{}
 	at := map[int32]kgo.Offset{}
@@ -224,12 +238,12 @@ func (l *line) read(topic string) (all []*kgo.Record) {
 		}
 	})
 	if len(left) == 0 {
-		return nil
+		return nil, nil
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(l.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
-		l.t.Fatal(err)
+		return nil, err
 	}
 	defer client.Close()
 	for len(left) > 0 {
@@ -237,7 +251,7 @@ func (l *line) read(topic string) (all []*kgo.Record) {
 		fetches := client.PollFetches(ctx)
 		cancel()
 		if err := fetches.Err0(); err != nil {
-			l.t.Fatalf("read %s: %v; still to read: %v", topic, err, left)
+			return nil, fmt.Errorf("%w; still to read: %v", err, left)
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			for _, r := range p.Records {
@@ -253,7 +267,7 @@ func (l *line) read(topic string) (all []*kgo.Record) {
 			}
 		})
 	}
-	return all
+	return all, nil
 }
 
 // model is one pure run over the input in offset order, up to now.
