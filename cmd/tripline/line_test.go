@@ -174,6 +174,9 @@ func (p *process) stopBy(s syscall.Signal) {
 	select {
 	case <-p.ended:
 	case <-time.After(20 * time.Second):
+		p.signal(syscall.SIGQUIT) // it says where it stands
+		<-p.ended
+		p.t.Logf("%s", p.output)
 		p.t.Fatalf("the process did not end after %v", s)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
