@@ -214,7 +214,7 @@ func (s *step) atLeaving(q *qualification) verdict {
 	if d.QuietHours != nil {
 		if end, ok := c.quiet.Holds(q.left, s.user.zone); ok {
 			if d.QuietHours.Then != drop {
-				return verdict{until: end + s.set.rules.AllowedLateness}
+				return verdict{until: s.afterQuiet(c, end)}
 			}
 			return verdict{reason: quiet, detail: "until " + calendar.FormatTime(end) + " (" + s.user.zone.String() + ")"}
 		}
@@ -231,6 +231,16 @@ func (s *step) atLeaving(q *qualification) verdict {
 		return verdict{reason: controlGroup, detail: d.ControlGroup.String()}
 	}
 	return verdict{reason: leaves}
+}
+
+// afterQuiet is when a trigger leaves that quiet hours hold until end: allowed_lateness later, and where that lies in quiet hours again,
+// with those.
+func (s *step) afterQuiet(c *campaign, end int64) (due int64) {
+	due = end + s.set.rules.AllowedLateness
+	for on := true; on; end, on = c.quiet.Holds(due, s.user.zone) {
+		due = max(due, end)
+	}
+	return due
 }
 
 func (d *Schedule) contains(ms int64) bool {

@@ -150,7 +150,11 @@ func (u *user) leaving(p parting) (reason string, until int64) {
 		if end, quiet := c.Quiet.around(p.left, u.zone()); quiet && c.Quiet.Drop {
 			return "quiet_hours", 0
 		} else if quiet {
-			return "", end + u.rules.AllowedLateness
+			leaves := end + u.rules.AllowedLateness
+			for again, quiet := c.Quiet.around(leaves, u.zone()); quiet; again, quiet = c.Quiet.around(leaves, u.zone()) {
+				leaves = again // what has waited long enough leaves when these end, too
+			}
+			return "", leaves
 		}
 	}
 	if p.waited != nil && c.Audience != nil && !holds(c.Audience, u.scopeAt(p.q, p.left)) {

@@ -32,7 +32,8 @@
 // Waiting and measuring
 //
 //   - The ends of `delay` and of quiet hours are deadlines as others: what waits is due `allowed_lateness` later. A wait
-//     whose due moment is not after the finding is none.
+//     whose due moment is not after the finding is none. Where the quiet hours are on again when what they held has waited
+//     `allowed_lateness`, it leaves at their end: it waits that much longer once.
 //   - An exit event counts also where it had arrived before the campaign was found to qualify, and where the trigger
 //     would have left at once.
 //   - When it leaves after a wait, an audience is judged as of that moment: `now()`, and the history up to it.
