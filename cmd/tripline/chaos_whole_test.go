@@ -175,7 +175,7 @@ func (w *chaos) undelivered() string {
 			finals[d.TriggerID]++
 		}
 	}
-	received := map[string]bool{}
+	received, owed := map[string]bool{}, map[string]bool{}
 	for _, h := range w.hooks {
 		h.mu.Lock()
 		for id := range h.seen {
@@ -191,6 +191,10 @@ func (w *chaos) undelivered() string {
 		if err != nil {
 			return err.Error()
 		}
+		if owed[t.ID] { // a profile's date that was set to the same moment once more: one id, one delivery
+			continue
+		}
+		owed[t.ID] = true
 		if n := finals[t.ID]; n != 1 || !last[t.ID].Final() {
 			return fmt.Sprintf("%d final deliveries of trigger %s, the last of all: %+v", n, t.ID, last[t.ID])
 		}
@@ -222,7 +226,9 @@ func (w *chaos) disorder() string {
 		if err != nil || t.Endpoint != "b" {
 			continue
 		}
-		for _, d := range records[t.ID] {
+		mine := records[t.ID]
+		delete(records, t.ID) // one id may come twice, and is delivered once
+		for _, d := range mine {
 			if began := d.Time - d.Latency; d.Sent && began < ended[t.User] && !d.OutOfOrder {
 				return fmt.Sprintf("attempt %d of %s began at %d, and the one before it ended at %d", d.Attempt, t.ID, began, ended[t.User])
 			}
