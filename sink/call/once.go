@@ -1,7 +1,6 @@
 package call
 
 import (
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,20 +10,15 @@ import (
 )
 
 // errOnce ends an attempt that net/http would make again.
-var errOnce = fmt.Errorf("the connection was closed instead of an answer: %w", io.ErrUnexpectedEOF)
+var errOnce = fmt.Errorf("the receiver broke off instead of answering: %w", io.ErrUnexpectedEOF)
 
 // once is a request that is sent at most once. When a connection that was kept open is closed instead of an answer, net/http sends a GET, and
-// whatever has an Idempotency-Key, again, and the first request is in nobody's record. It asks for the body once more before, and gets
-// none if the head has gone out. What HTTP/2 sends again, the receiver has said not to have looked at.
+// whatever has an Idempotency-Key, again; over HTTP/2 any request that is refused, reset for a breach of the protocol, or beyond the last that
+// a connection which ends has taken, up to seven times. The first request is in nobody's record then. It asks for the body once more before,
+// and gets none if the head has gone out.
 func once(req *http.Request) *http.Request {
-	var sent, h2 atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GotConn: func(of httptrace.GotConnInfo) {
-			c, ok := of.Conn.(*tls.Conn)
-			h2.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
-		},
-		WroteHeaders: func() { sent.Store(true) },
-	}
+	var sent atomic.Bool
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
 	body := req.GetBody
 	if req.Body == nil || req.Body == http.NoBody { // of none it does not ask
@@ -32,7 +26,7 @@ func once(req *http.Request) *http.Request {
 		req.Body, _ = body()
 	}
 	req.GetBody = func() (io.ReadCloser, error) {
-		if sent.Load() && !h2.Load() || body == nil {
+		if sent.Load() || body == nil {
 			return nil, errOnce
 		}
 		return body()
