@@ -40,6 +40,10 @@ func TestNothingIsSentTwiceOverHTTP2(t *testing.T) {
 			}
 			c.Close()
 		}
+		told := one(t, asking(t, url, Config{AllowPrivate: true, TLS: TLS{CA: ca}}), url)
+		if n := seen.Load(); n != 1 || told.Reason != "token" {
+			t.Errorf("%s: asked %d times for a token, then %+v", name, n, told)
+		}
 	}
 }
 

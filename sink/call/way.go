@@ -12,13 +12,14 @@ import (
 	"github.com/tripline/tripline/sink/policy"
 )
 
-// way is how requests go out: by the transport, and where a proxy forwards plain requests, in the form that it takes.
+// way is how requests go out, each once: by the transport, and where a proxy forwards plain requests, in the form that it takes.
 type way struct {
 	transport *http.Transport
 	dialer    *dialer
 }
 
 func (w *way) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = once(req)
 	p := w.dialer.proxy
 	if p == nil || !p.forwards() || req.URL.Scheme != "http" {
 		return w.transport.RoundTrip(req)
@@ -99,7 +100,7 @@ func (a *attempts) send(req *http.Request) (*http.Response, error) {
 		}
 		req.Header.Set("Authorization", header)
 	}
-	return a.way.RoundTrip(once(req))
+	return a.way.RoundTrip(req)
 }
 
 // ending is a body whose end is that of its request.
