@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/record"
 )
 
 // actions qualifies at the event that completes a set. It keeps no partial sets: a user's history holds the events, and
@@ -278,3 +279,59 @@ func (k *singleAction) event(s *step, st *standing, e *history.Event) {
 }
 
 func (k *singleAction) fire(*step, *standing, *timer) {}
+
+// What has qualified under a trigger that is changed. A set of actions leaves no trace, or only the last of each combination does; so a
+// ledger has the trigger itself, and who is rebuilt goes once more through their history under it.
+
+// Former is a trigger in whose place another one stands.
+type Former struct {
+	Number  uint64   `json:"number,omitempty"` // of the set that brought it
+	Blind   bool     `json:"blind,omitempty"`  // it saw only what came since
+	Actions *Actions `json:"actions"`
+}
+
+// passes is the trigger of an entry for that of the next one; nil: it is of another kind, or not known.
+func (e *Entry) passes() *Former {
+	if e.Actions == nil {
+		return nil
+	}
+	return &Former{Number: max(e.Born, e.Rebuilt), Blind: e.Rebuilt == 0 && e.Born > 0, Actions: e.Actions}
+}
+
+// formerOf is a campaign with the trigger that c had.
+func (s *Set) formerOf(c *campaign, f *Former) *campaign {
+	if f == nil {
+		return nil
+	}
+	d := *c.def
+	d.Trigger = Trigger{Actions: f.Actions}
+	had := *c
+	of := &compiler{def: &d, used: newUsage(s.rules)}
+	had.def, had.kind = &d, of.actions(f.Actions)
+	if len(of.problems) > 0 {
+		return nil // an expression of another version of Tripline
+	}
+	return &had
+}
+
+// completed are the sets that the trigger before has completed for a user whose row was written under the set of a number: those of
+// events that came after it.
+func (u *User) completed(e *Entry, number uint64) (sets []judgment) {
+	if e.former == nil || number < e.Former.Number {
+		return nil
+	}
+	v := &User{set: u.set.only(e.former), id: u.id, log: &history.Log{}, zone: u.zone, apart: &sets}
+	since := u.upTo(e.Former.Number)
+	var out Output
+	for _, ev := range u.arrivals(e.former.kind.names()) {
+		if ev.Seq <= since && e.Former.Blind {
+			continue
+		}
+		v.log.Resume(ev.Seq)
+		v.Event(&record.Event{ID: ev.ID, User: u.id, Name: ev.Name, Time: ev.Time, Properties: ev.Properties}, max(v.now, ev.Time), &out)
+		if ev.Seq <= since {
+			sets = sets[:0]
+		}
+	}
+	return sets
+}

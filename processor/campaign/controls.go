@@ -50,7 +50,12 @@ func (q *qualification) newest() *history.Event {
 
 // qualify notes a qualification, which the end of the step judges.
 func (s *step) qualify(st *standing, q qualification) {
-	if q.c = st.c; s.user.apart || st.hasJudged(&q) {
+	q.c = st.c
+	if judged := s.user.apart; judged != nil {
+		*judged = append(*judged, q.judgment())
+		return
+	}
+	if st.hasJudged(&q) {
 		return
 	}
 	s.out.Counts.campaign(q.c).Qualified++

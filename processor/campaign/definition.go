@@ -3,6 +3,7 @@ package campaign
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -324,6 +325,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	*d = Duration(ms)
 	return err
 }
+
+// UnmarshalJSON reads milliseconds, as a ledger has them.
+func (d *Duration) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, (*int64)(d)) }
 
 // Time is a moment in milliseconds since the epoch, written as RFC 3339.
 type Time int64

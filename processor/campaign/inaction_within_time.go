@@ -160,3 +160,10 @@ func hasWatch(watches []*history.Event, e *history.Event) bool {
 	}
 	return false
 }
+
+// lateKind is a kind whose moments may become true when they are past, by what comes late.
+type lateKind interface{ mayBeLate() }
+
+func (k *actions) mayBeLate()            {}
+func (k *inaction) mayBeLate()           {}
+func (k *inactionWithinTime) mayBeLate() {}

@@ -21,8 +21,8 @@ import (
 //   - occurrence counts the matches that history holds.
 //   - What was past when it came and is still settling at the change is past, unless the former trigger had that moment open, too: it
 //     may have fired.
-//   - A late event can make a moment true that an earlier trigger has judged. Of looks, of watches under ignore, of the last set of
-//     each combination and of what waits it is known that they were; they do not qualify again.
+//   - A late event can make a moment true that an earlier trigger has judged. Of looks, of watches under ignore, of sets (see actions.go)
+//     and of what waits it is known that they were; they do not qualify again.
 //   - A campaign that came without backfill does not see, in its trigger, what came before it; its audience does.
 
 // Ledger tells which sets of campaigns have been in force one after the other, as far as users that were written under an earlier one
@@ -39,10 +39,16 @@ type Entry struct {
 	Born    uint64 `json:"born,omitempty"`    // the number of the set that brought the campaign; 0: it has been there from the first
 	Rebuilt uint64 `json:"rebuilt,omitempty"` // of the last set for which what is open is made from history; 0: there is none
 	At      int64  `json:"at,omitempty"`      // stream time when that set came, ms: what was due before is not made up for
+
+	Actions *Actions `json:"actions,omitempty"` // the trigger, where it is of this kind
+	Former  *Former  `json:"former,omitempty"`  // what stood in its place until that set; nil: no such trigger
+
 	blind   uint64 // the set that brought a campaign that sees only what comes; 0: it sees all
+	brought uint64 // the set that brought the trigger
+	former  *campaign
 }
 
-// unseen says which events came before a set that brought campaigns that see only what comes.
+// unseen says which events came before a set.
 type unseen struct {
 	number uint64 // of that set
 	seq    uint64 // of the last of them
@@ -55,7 +61,7 @@ func (s *Set) Succeed(before *Ledger, stream int64) *Ledger {
 		next.Number = before.Number + 1
 	}
 	for _, c := range s.campaigns {
-		e := Entry{Name: c.def.Name, Trigger: c.trigger}
+		e := Entry{Name: c.def.Name, Trigger: c.trigger, Actions: c.def.Trigger.Actions}
 		old, known := before.entry(e.Name)
 		switch {
 		case before == nil:
@@ -65,9 +71,9 @@ func (s *Set) Succeed(before *Ledger, stream int64) *Ledger {
 				e.Rebuilt, e.At = next.Number, stream
 			}
 		default:
-			e.Born, e.Rebuilt, e.At = old.Born, old.Rebuilt, old.At
+			e.Born, e.Rebuilt, e.At, e.Former = old.Born, old.Rebuilt, old.At, old.Former
 			if old.Trigger != c.trigger {
-				e.Rebuilt, e.At = next.Number, stream
+				e.Rebuilt, e.At, e.Former = next.Number, stream, old.passes()
 			}
 		}
 		next.Campaigns = append(next.Campaigns, e)
@@ -110,6 +116,8 @@ func (s *Set) Under(l *Ledger, rebuilt uint64) *Set {
 		} else {
 			under.entries[i].blind = e.Born
 		}
+		under.entries[i].brought = max(e.Born, e.Rebuilt)
+		under.entries[i].former = under.formerOf(c, e.Former)
 	}
 	return &under
 }
@@ -139,25 +147,35 @@ func (u *User) sees(c *campaign, e *history.Event) bool {
 	if len(u.unseen) == 0 || u.set.entries == nil {
 		return true
 	}
-	for _, n := range u.unseen {
-		if n.number == u.set.entries[c.index].blind {
-			return e.Seq > n.seq
-		}
-	}
-	return true
+	return e.Seq > u.upTo(u.set.entries[c.index].blind)
 }
 
-// overlook notes which events those campaigns do not see that came after the set of a number and see only what comes.
+// upTo is the last event that came before the set of a number; 0: none, or it is not asked for.
+func (u *User) upTo(number uint64) (seq uint64) {
+	for _, n := range u.unseen {
+		if n.number == number {
+			return n.seq
+		}
+	}
+	return 0
+}
+
+// overlook notes of sets after that of a number which events came before, where a campaign does not see them, or its next trigger will
+// ask.
 func (u *User) overlook(number uint64) {
 	u.unseen = slices.DeleteFunc(u.unseen, func(n unseen) bool {
-		return !slices.ContainsFunc(u.set.entries, func(e Entry) bool { return e.blind == n.number })
+		return !slices.ContainsFunc(u.set.entries, func(e Entry) bool { return e.asks(n.number) || e.former != nil && e.Former.Number == n.number })
 	})
 	for _, e := range u.set.entries {
-		n := unseen{number: e.blind, seq: u.log.Arrivals()}
-		if n.number > number && n.seq > 0 && !slices.Contains(u.unseen, n) {
+		n := unseen{number: e.brought, seq: u.log.Arrivals()}
+		if n.number > number && n.seq > 0 && e.asks(n.number) && !slices.Contains(u.unseen, n) {
 			u.unseen = append(u.unseen, n)
 		}
 	}
+}
+
+func (e *Entry) asks(number uint64) bool {
+	return e.blind == number || e.Actions != nil && e.brought == number
 }
 
 // catchUp brings a user, written under the set of a number, to the set in force: of the campaigns whose trigger has changed, and of
@@ -174,14 +192,15 @@ func (u *User) catchUp(number uint64, due int64) {
 			e = u.set.entries[c.index]
 		}
 		if e.Rebuilt > number || known && st.under != c.trigger {
-			u.rebuild(c, max(u.now, min(e.At, due)))
+			u.rebuild(c, max(u.now, min(e.At, due)), u.completed(&e, number))
 		}
 	}
 }
 
 // rebuild makes what is open in a campaign as if its trigger had always stood there: the user's history is gone through in the order in
-// which it came. What was due before a moment is past and does not qualify any more; what has left, or waits, is kept.
-func (u *User) rebuild(c *campaign, at int64) {
+// which it came. What was due before a moment is past and does not qualify any more; what has left, or waits, is kept. sets have qualified
+// under the trigger before.
+func (u *User) rebuild(c *campaign, at int64, sets []judgment) {
 	was, known := u.standing(c)
 	if !known {
 		was = &standing{c: c}
@@ -190,9 +209,7 @@ func (u *User) rebuild(c *campaign, at int64) {
 	if again := u.again(c, was, at); again != nil {
 		now.count, now.newest, now.open, now.floors, now.marks = again.count, again.newest, again.open, again.floors, again.marks
 	}
-	if _, late := c.kind.(lateKind); late {
-		now.judged = was.allJudged(at - u.set.rules.MaxAge)
-	}
+	now.judged = was.allJudged(sets, at-u.set.rules.MaxAge)
 	if known && was.under == c.trigger && bytes.Equal(was.append(nil), now.append(nil)) || !known && now.empty() {
 		return
 	}
@@ -207,18 +224,11 @@ func (u *User) rebuild(c *campaign, at int64) {
 	}
 }
 
-// lateKind is a kind whose moments may become true when they are past, by what comes late.
-type lateKind interface{ mayBeLate() }
-
-func (k *actions) mayBeLate()            {}
-func (k *inaction) mayBeLate()           {}
-func (k *inactionWithinTime) mayBeLate() {}
-
 // again is where a user stands in a campaign after all that is known of them; nil: nowhere. When their events came is not kept, but in
 // which order: each that the trigger listens to is taken to have come with the largest time of them so far, or at the change, and the
 // profile to have been there before.
 func (u *User) again(c *campaign, was *standing, at int64) *standing {
-	v := &User{set: u.set.only(c), id: u.id, profile: u.profile, log: &history.Log{}, apart: true}
+	v := &User{set: u.set.only(c), id: u.id, profile: u.profile, log: &history.Log{}, apart: new([]judgment)}
 	v.zone, _ = u.zoneAt(beginning)
 	var out Output
 	if k, ok := c.kind.(profileKind); ok {
@@ -327,12 +337,9 @@ type judgment struct {
 	seq    uint64
 }
 
-// allJudged is what is known of the moments that have qualified: by looks, by watches of which others depend, by sets, and what waits.
-func (st *standing) allJudged(oldest int64) []judgment {
-	list := slices.Clone(st.judged)
-	for _, f := range st.floors {
-		list = append(list, judgment{f.at.Time, f.at.Seq})
-	}
+// allJudged is what is known of the moments that have qualified: by sets, by looks, by watches of which others depend, and what waits.
+func (st *standing) allJudged(sets []judgment, oldest int64) []judgment {
+	list := append(slices.Clone(st.judged), sets...)
 	for _, m := range st.marks {
 		list = append(list, judgment{m.moment, m.newest.Seq}, judgment{m.moment, 0})
 	}
@@ -351,11 +358,16 @@ func (st *standing) hasJudged(q *qualification) bool {
 	if len(st.judged) == 0 {
 		return false
 	}
+	_, late := st.c.kind.(lateKind)
+	return late && slices.Contains(st.judged, q.judgment())
+}
+
+func (q *qualification) judgment() judgment {
 	j := judgment{moment: q.moment}
-	if _, looks := st.c.kind.(*inaction); !looks && q.newest() != nil {
+	if _, looks := q.c.kind.(*inaction); !looks && q.newest() != nil {
 		j.seq = q.newest().Seq
 	}
-	return slices.Contains(st.judged, j)
+	return j
 }
 
 // order sorts the standings by campaign: names may have come and gone since the row was written.
@@ -367,20 +379,6 @@ func (s *Set) order(u *User) {
 	}
 }
 
-func appendUnseen(dst []byte, list []unseen) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(list)))
-	for _, n := range list {
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, n.number), n.seq)
-	}
-	return dst
-}
-
-func (r *reader) unseen(u *User) {
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		u.unseen = append(u.unseen, unseen{number: r.Unsigned(), seq: r.Unsigned()})
-	}
-}
-
 func appendJudged(dst []byte, list []judgment) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(list)))
 	for _, j := range list {
@@ -389,8 +387,11 @@ func appendJudged(dst []byte, list []judgment) []byte {
 	return dst
 }
 
-func (r *reader) judged(st *standing) {
+func (r *reader) judged(st *standing, now int64) {
+	oldest := now - r.set.rules.MaxAge // of older ones, there is no history
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		st.judged = append(st.judged, judgment{moment: r.Signed(), seq: r.Unsigned()})
+		if j := (judgment{moment: r.Signed(), seq: r.Unsigned()}); j.moment >= oldest {
+			st.judged = append(st.judged, j)
+		}
 	}
 }

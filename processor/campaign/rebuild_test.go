@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -73,7 +74,10 @@ func (l *life) change(stream int64, defs ...campaign.Definition) {
 		l.passed(stream)
 	}
 	set := mustCompile(l.t, l.rules, defs...)
-	l.ledger = set.Succeed(l.ledger, stream*minute)
+	text, err := json.Marshal(set.Succeed(l.ledger, stream*minute))
+	if l.ledger = new(campaign.Ledger); err != nil || json.Unmarshal(text, l.ledger) != nil {
+		l.t.Fatal("a ledger outlives a restart", err)
+	}
 	l.set = set.Under(l.ledger, 0)
 }
 
@@ -156,6 +160,94 @@ func TestJudgedLook(t *testing.T) {
 	l.event(100, "C") // the look at 120 sees a newer one
 	l.passed(130)
 	l.expect("w 120")
+}
+
+func pair(name string, reuse bool, within int64, least int) campaign.Definition {
+	return a(name, campaign.Trigger{Actions: &campaign.Actions{All: []campaign.Pattern{{Event: "A"}, {Event: "B", AtLeast: &least}}, Within: minutes(within), Reuse: reuse}})
+}
+
+// A set that has triggered does not trigger again when a late event completes one with the same newest event under the new trigger: neither
+// under reuse nor where it is not the last one, and also where the trigger was of another kind in between.
+func TestSetsTriggerOnce(t *testing.T) {
+	for _, reuse := range []bool{false, true} {
+		for _, between := range []bool{false, true} {
+			l := newLife(t, pair("w", reuse, 5, 1))
+			for _, at := range []int64{10, 20, 30} {
+				l.event(at, "A")
+				l.event(at+1, "B")
+			}
+			l.expect("w 11", "w 21", "w 31")
+			if between {
+				l.change(32, a("w", whenever("C")))
+				l.event(33, "C")
+				l.expect("w 33")
+			}
+			l.change(35, pair("w", true, 5, 2))
+			for _, at := range []int64{10, 20, 30} {
+				l.late(40, at, "B")
+			}
+			l.expect()
+			l.event(41, "A")
+			l.event(41, "B")
+			l.event(42, "B")
+			l.expect("w 42")
+			l.change(50, pair("w", true, 5, 3))
+			for _, at := range []int64{10, 41} {
+				l.late(55, at, "B")
+			}
+			l.expect()
+		}
+	}
+}
+
+// What has qualified is known as long as history is.
+func TestJudgedAreForgotten(t *testing.T) {
+	size := func(passed int64) (n int) {
+		l := newLife(t, pair("w", true, 5, 1))
+		l.rules.MaxAge = 100 * minute
+		for at := int64(10); at < 60; at++ {
+			l.event(at, "A")
+			l.event(at, "B")
+		}
+		l.change(61, pair("w", false, 5, 2))
+		l.event(passed, "X")
+		l.event(passed, "X") // written anew
+		return len(l.rows[0])
+	}
+	if then, after := size(70), size(3000); after > then/2 {
+		t.Errorf("%d bytes, and when all that was past history's age %d", then, after)
+	}
+}
+
+// What would have qualified under a trigger had it stood there, and has not, is not taken for what has.
+func TestSetsThatNeverTriggered(t *testing.T) {
+	begin := func(defs ...campaign.Definition) *life {
+		l := newLife(t, defs...)
+		l.event(10, "A")
+		return l
+	}
+	second := func(l *life) {
+		t.Helper()
+		l.change(31, pair("w", true, 60, 2))
+		l.late(40, 15, "B")
+		l.expect("w 20")
+	}
+	l := begin(a("w", whenever("C")))
+	l.event(20, "B")
+	l.change(30, pair("w", true, 60, 1)) // nobody did anything under this one
+	second(l)
+	l = begin(a("w", whenever("C")))
+	l.event(20, "B")
+	l.change(30, pair("w", true, 60, 1))
+	l.event(30, "X") // nothing that it listens to
+	second(l)
+	l = begin(a("other", whenever("C")))
+	l.change(15, pair("w", false, 60, 1)) // sees only what comes
+	l.event(20, "B")
+	l.event(21, "A")
+	l.expect("w 21")
+	l.event(22, "B")
+	second(l)
 }
 
 // A campaign that has gone and comes back is a new one: nothing is open, and reentry knows no trigger.

@@ -78,7 +78,7 @@ func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte
 func (r *reader) stands(u *User) {
 	hash, trigger := r.Fixed(), r.Fixed()
 	st := u.room.standing()
-	r.standing(st)
+	r.standing(st, u.now)
 	st.c, st.under, r.due = r.set.byHash[hash], trigger, min(r.due, st.firstDue())
 	switch {
 	case st.c == nil || r.set.came(st.c, r.number): // the campaign is gone: its open state is dropped
@@ -269,7 +269,7 @@ func (r *reader) zones(u *User) {
 	}
 }
 
-func (r *reader) standing(st *standing) {
+func (r *reader) standing(st *standing, now int64) {
 	st.count, st.newest = r.Signed(), r.Position()
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		flags := r.Byte()
@@ -299,7 +299,7 @@ func (r *reader) standing(st *standing) {
 		st.goals = append(st.goals, w)
 	}
 	if !r.old {
-		r.judged(st)
+		r.judged(st, now)
 	}
 }
 
@@ -374,4 +374,18 @@ func (st *standing) take(from *standing) {
 	st.open, st.floors, st.marks = append(st.open[:0], from.open...), append(st.floors[:0], from.floors...), append(st.marks[:0], from.marks...)
 	st.left, st.held, st.goals = append(st.left[:0], from.left...), append(st.held[:0], from.held...), append(st.goals[:0], from.goals...)
 	st.judged, st.under = append(st.judged[:0], from.judged...), from.under
+}
+
+func appendUnseen(dst []byte, list []unseen) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for _, n := range list {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, n.number), n.seq)
+	}
+	return dst
+}
+
+func (r *reader) unseen(u *User) {
+	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+		u.unseen = append(u.unseen, unseen{number: r.Unsigned(), seq: r.Unsigned()})
+	}
 }

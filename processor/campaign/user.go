@@ -27,8 +27,8 @@ type User struct {
 	ever      []memory    // in order of name
 	standings []*standing // in order of campaign; only those that hold something
 	now       int64       // ms; what was due before has fired
-	unseen    []unseen    // for each set whose campaigns do not see all of the log
-	apart     bool        // a user that only tells where another one stands: qualifies for nothing
+	unseen    []unseen    // for each set of which it is asked what came before
+	apart     *[]judgment // if not nil: the user only tells where another one stands, and what qualifies only goes there
 	dirty     bool        // the head differs from what Rows gave last
 	written   int         // bytes of that head
 	next      int64       // what Due answers, if aimed: no step has begun since it was asked
@@ -324,7 +324,7 @@ func (u *User) Size() int {
 	size := userSize + u.room.Size() + cap(u.sent)*16 + len(u.profile)*propertySize + u.log.Size() + cap(u.ever)*markSize
 	size += len(u.room.standings) * standingSize
 	for _, st := range u.standings {
-		size += standingSize + timerSize*cap(st.open) + markSize*(cap(st.floors)+cap(st.marks)+cap(st.left)+cap(st.goals))
+		size += standingSize + timerSize*cap(st.open) + markSize*(cap(st.floors)+cap(st.marks)+cap(st.left)+cap(st.goals)+cap(st.judged))
 		for i := range st.held {
 			size += 3*markSize + len(st.held[i].identity) + 8*len(st.held[i].events)
 		}

@@ -46,9 +46,7 @@ func (u *user) change(ch Change) {
 		case old[i].bare().YAML() != c.bare().YAML():
 			was := memories[c.Name]
 			m.triggers, m.waiting, m.goals = was.triggers, was.waiting, was.goals
-			if c.late() {
-				m.before = old[i].allJudged(was)
-			}
+			m.before = old[i].allJudged(was)
 			u.rebuild(c, m, u.timers(old[i], was), at)
 		default:
 			m = memories[c.Name]
@@ -68,9 +66,6 @@ func (c Campaign) allJudged(m *memory) map[judged]bool {
 	}
 	for _, j := range m.passed {
 		all[j] = true
-	}
-	for _, e := range m.used {
-		all[judged{e.Time, e.seq}] = true
 	}
 	for _, w := range m.waiting {
 		if n := len(w.q.events); n > 0 {
@@ -127,7 +122,10 @@ func (u *user) rebuild(c Campaign, m *memory, open []qualification, at int64) {
 		}
 		v.qualify(alone, q, at)
 	}
-	m.left, m.revealed, m.used, m.matches, m.aims, m.passed = own.left, own.revealed, own.used, own.matches, own.aims, own.passed
+	m.left, m.revealed, m.used, m.matches, m.aims = own.left, own.revealed, own.used, own.matches, own.aims
+	if c.Actions == nil {
+		m.passed = own.passed
+	}
 }
 
 // expired is the next timer whose moment is past, and that has not left only as it settles. What was open before, too, may leave.
@@ -150,6 +148,10 @@ func GenerateChanging(seed uint64, kind string) Case {
 			d.step = min(gap, hour)
 		}
 	}
+	crowded := kind == "actions" && d.chance(50)
+	if crowded {
+		d.crowded(&c)
+	}
 	campaigns, all := c.Campaigns, slices.Clone(c.Campaigns)
 	stream := int64(0)
 	at := 0
@@ -162,11 +164,35 @@ func GenerateChanging(seed uint64, kind string) Case {
 		stream = max(stream, until-int64(d.IntN(4))*d.step)
 		// Of looks the core does not know before their moment whether they will qualify; that they are open is not seen here.
 		looks := slices.ContainsFunc(campaigns, func(c Campaign) bool { return c.Inaction != nil })
-		campaigns = d.changed(campaigns, all)
+		if crowded && d.chance(80) {
+			campaigns = []Campaign{{Name: "c-1", Actions: d.edited(*cmp.Or(campaigns[0].Actions, c.Campaigns[0].Actions))}}
+		} else {
+			campaigns = d.changed(campaigns, all)
+		}
 		all = append(all, campaigns...)
 		c.Changes = append(c.Changes, Change{Before: at, Stream: stream, Left: !looks && d.chance(20), Campaigns: campaigns})
 	}
+	d.delay(c.Inputs, c.Changes[0].Before)
 	return c
+}
+
+// crowded has a case's events complete many sets of one campaign.
+func (d dice) crowded(c *Case) {
+	c.Campaigns = []Campaign{{Name: "c-1", Actions: &Actions{All: []Pattern{{Event: "A"}, {Event: "B"}}, Within: d.steps(12), InOrder: d.chance(40), Reuse: d.chance(60)}}}
+	for i := range c.Inputs {
+		if in := &c.Inputs[i]; in.Kind == "event" {
+			in.Name = pick(d, "A", "B")
+		}
+	}
+}
+
+// delay has events after a change take their place among those before.
+func (d dice) delay(inputs []Input, change int) {
+	for i := change; i < len(inputs) && i > 0; i++ {
+		if in, of := &inputs[i], inputs[d.IntN(i)]; in.Kind == "event" && of.Kind == "event" && d.chance(50) {
+			in.Time = min(in.Time, of.Time+int64(d.IntN(3)-1)*d.step)
+		}
+	}
 }
 
 // changed makes other campaigns of some.
@@ -182,6 +208,8 @@ func (d dice) changed(campaigns, all []Campaign) (list []Campaign) {
 		switch {
 		case roll < 10:
 			continue // it is gone
+		case roll < 30 && c.Actions != nil:
+			c.Actions = d.edited(*c.Actions)
 		case roll < 60:
 			other := Campaign{}
 			d.trigger(&other, kind)
@@ -213,6 +241,22 @@ func (d dice) changed(campaigns, all []Campaign) (list []Campaign) {
 		list = append(list, c)
 	}
 	return list
+}
+
+// edited is much the same trigger: what qualified under the one may do so under the other, for a late event that comes to it.
+func (d dice) edited(k Actions) *Actions {
+	k.All = slices.Clone(k.All)
+	p := &k.All[d.IntN(len(k.All))]
+	switch d.IntN(4) {
+	case 0:
+		k.Within = d.steps(12)
+	case 1:
+		k.InOrder = !k.InOrder
+	default:
+		p.AtLeast = pick(d, 2, 3)
+	}
+	k.Reuse = d.chance(60)
+	return &k
 }
 
 func (ch Change) String() string {

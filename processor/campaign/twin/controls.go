@@ -41,10 +41,10 @@ func (u *user) qualify(c Campaign, q qualification, left int64) {
 	m := u.memories[c.Name]
 	if !m.left[q.instance] {
 		m.left[q.instance] = true
-		if c.Inaction != nil || c.InactionWithinTime != nil && c.InactionWithinTime.OnRepeat == "ignore" {
+		if c.Actions != nil || c.Inaction != nil || c.InactionWithinTime != nil && c.InactionWithinTime.OnRepeat == "ignore" {
 			m.passed = append(m.passed, c.judged(q))
 		}
-		if m.before[c.judged(q)] {
+		if c.late() && m.before[c.judged(q)] {
 			return
 		}
 		u.letGo = append(u.letGo, parting{campaign: c, q: q, left: left})
@@ -96,6 +96,7 @@ func (u *user) judge(p parting) {
 		return
 	}
 	if c.Goal != nil {
+		m.goals = slices.DeleteFunc(m.goals, func(g pursuit) bool { return c.lapsed(g, p.left, u.rules.AllowedLateness) })
 		m.goals = append(m.goals, pursuit{left: p.left, group: group})
 	}
 }
@@ -245,7 +246,12 @@ func (u *user) follow(e event) {
 // reached: "the first matching event within that time after a trigger left …; only events that arrive afterwards count".
 func (c Campaign) reached(p pursuit, e event, lateness int64) bool {
 	until := p.left + c.Goal.Within
-	return p.left <= e.Time && e.Time <= until && e.Arrival <= until+lateness+cmp.Or(c.StaleAfter, day) && c.Goal.Pattern.matches(e)
+	return p.left <= e.Time && e.Time <= until && !c.lapsed(p, e.Arrival, lateness) && c.Goal.Pattern.matches(e)
+}
+
+// lapsed says that no event that arrives now or later reaches a goal.
+func (c Campaign) lapsed(p pursuit, now, lateness int64) bool {
+	return now > p.left+c.Goal.Within+lateness+cmp.Or(c.StaleAfter, day)
 }
 
 // take notes a trigger's moment: "the moments of the user's earlier triggers of this campaign that have left or still wait, and of those

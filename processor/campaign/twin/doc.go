@@ -41,7 +41,8 @@
 //   - caps count one for a qualification that leaves. Leaving is the arrival or the due moment, also where the event's
 //     time is ahead of it; the same for goal.
 //   - A goal counts events with a time from the leaving to `within` after it, both included. One that arrives later than
-//     that by more than `allowed_lateness` + `stale_after` is not acted upon.
+//     that by more than `allowed_lateness` + `stale_after` is not acted upon; a goal given up so when another trigger leaves stays given
+//     up under a longer `stale_after`.
 //
 // Changing campaigns
 //
@@ -51,8 +52,7 @@
 //     the stream time was, or the user's last record came. What is past and settles leaves only if the former trigger had the same
 //     moment open.
 //   - "What has already triggered for the same moment": of looks the moment counts, of others the moment and the newest event, and what
-//     was suppressed has been judged as well. Known are looks, watches under ignore, what waits, and of actions without reuse
-//     the last set of each combination.
+//     was suppressed has been judged as well. Known are looks, watches under ignore, what waits, and the sets of actions.
 //   - A new campaign without backfill "sees only what comes": in its trigger and exits; its audience sees all.
 //   - reentry knows moments from when the campaign has it; goals of a campaign that has none any more are given up; caps with tags count the
 //     triggers of campaigns that have the tags now.
