@@ -84,7 +84,7 @@ func (r *Restorer) Add(key, value []byte, offset int64) error {
 			return r.err
 		}
 	}
-	r.rows.add(key, value)
+	r.rows.set(key, value)
 	return nil
 }
 

@@ -3,13 +3,14 @@ package state
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -24,36 +25,91 @@ type sorter struct {
 	name  string // of the sorter within dir
 	limit int    // bytes in memory
 
-	chunks [][]byte // records, oldest first: lengths, key, value
-	size   int      // bytes of them
+	chunks [][]byte // records: lengths, key, value and room for a longer one
+	size   int      // bytes of them, and of what finds them
 	index  []recordRef
+	seen   []uint64 // by hash of a key, or behind that: the hash, and 1 + where in index the key is; 0: free
 	runs   []string // oldest first
 }
 
-// recordRef finds a record: its chunk, and where in it. rank is 8 bytes of its
-// key, so that most comparisons need not look at the record.
+// recordRef finds a record: its chunk, and where in it. rank is 7 bytes of its
+// key and how many there were, so that most comparisons need not look at the
+// record.
 type recordRef struct {
 	rank      uint64
 	chunk, at uint32
 }
 
 const (
-	// lengthSize is the size of a record's lengths: key and value, 4 bytes each.
-	lengthSize = 8
+	// lengthSize is the size of a record's lengths: key, value, and what room
+	// the value has, 4 bytes each. Runs have the first two.
+	lengthSize, runLengths = 12, 8
+	// recordCost is about what a record takes beside key and value.
+	recordCost = lengthSize + 16 + 32
 	// chunkSize is what memory for records is taken by.
 	chunkSize = 1 << 20
 )
 
-// chunkPool has memory for records that is not in use.
-var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+var (
+	// chunkPool has memory for records that is not in use.
+	chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+	seenSeed  = maphash.MakeSeed()
+)
 
 // fits says that a record can be added without going over the limit.
 func (s *sorter) fits(key, value []byte) bool {
-	return len(s.index) == 0 || s.size+lengthSize+len(key)+len(value) <= s.limit
+	return len(s.index) == 0 || s.size+recordCost+len(key)+len(value)+len(value)/4 <= s.limit
 }
 
-func (s *sorter) add(key, value []byte) {
-	size := lengthSize + len(key) + len(value)
+// set takes a record in, in place of the one of that key.
+func (s *sorter) set(key, value []byte) {
+	if 2*len(s.index) >= len(s.seen) {
+		s.widen()
+	}
+	hash := maphash.Bytes(seenSeed, key) &^ (1<<32 - 1)
+	at := s.slot(hash)
+	for ; s.seen[at] != 0; at = (at + 1) & (len(s.seen) - 1) {
+		if s.seen[at]>>32 != hash>>32 {
+			continue
+		}
+		ref := &s.index[uint32(s.seen[at])-1]
+		record := s.chunks[ref.chunk][ref.at:]
+		if end := lengthSize + binary.LittleEndian.Uint32(record); string(record[lengthSize:end]) != string(key) {
+			continue
+		} else if len(value) <= int(binary.LittleEndian.Uint32(record[8:])) {
+			binary.LittleEndian.PutUint32(record[4:], uint32(len(value)))
+			copy(record[end:], value)
+		} else { // it will grow again
+			*ref = s.place(key, value, len(value)+len(value)/4)
+		}
+		return
+	}
+	s.seen[at] = hash | uint64(len(s.index)+1)
+	s.index = append(s.index, s.place(key, value, len(value)))
+}
+
+// slot is where in seen a hash belongs: its size is a power of two.
+func (s *sorter) slot(hash uint64) int { return int(hash>>32) & (len(s.seen) - 1) }
+
+// widen gives seen room for twice as many.
+func (s *sorter) widen() {
+	was := s.seen
+	s.seen = make([]uint64, max(1024, 2*len(was)))
+	for _, entry := range was {
+		if entry == 0 {
+			continue
+		}
+		at := s.slot(entry)
+		for s.seen[at] != 0 {
+			at = (at + 1) & (len(s.seen) - 1)
+		}
+		s.seen[at] = entry
+	}
+}
+
+// place writes a record whose value has so much room.
+func (s *sorter) place(key, value []byte, room int) recordRef {
+	size := lengthSize + len(key) + room
 	last := len(s.chunks) - 1
 	if last < 0 || cap(s.chunks[last])-len(s.chunks[last]) < size {
 		chunk := chunkPool.Get().(*[chunkSize]byte)[:0]
@@ -64,21 +120,25 @@ func (s *sorter) add(key, value []byte) {
 		last++
 	}
 	chunk := s.chunks[last]
-	s.index = append(s.index, recordRef{chunk: uint32(last), at: uint32(len(chunk))})
-	chunk = binary.LittleEndian.AppendUint32(chunk, uint32(len(key)))
-	chunk = binary.LittleEndian.AppendUint32(chunk, uint32(len(value)))
-	s.chunks[last] = append(append(chunk, key...), value...)
-	s.size += size
+	ref := recordRef{chunk: uint32(last), at: uint32(len(chunk))}
+	for _, n := range []int{len(key), len(value), room} {
+		chunk = binary.LittleEndian.AppendUint32(chunk, uint32(n))
+	}
+	chunk = append(append(chunk, key...), value...)
+	s.chunks[last] = chunk[:len(chunk)+room-len(value)]
+	s.size += recordCost + len(key) + room
+	return ref
 }
 
-// put is add, with room made in a file where it is needed.
+// put takes in a record whose key no other has, with room made in a file where
+// it is needed.
 func (s *sorter) put(key, value []byte) error {
 	if !s.fits(key, value) {
 		if err := s.spill(); err != nil {
 			return err
 		}
 	}
-	s.add(key, value)
+	s.index = append(s.index, s.place(key, value, len(value)))
 	return nil
 }
 
@@ -101,67 +161,62 @@ func (s *sorter) free() {
 		}
 	}
 	clear(s.chunks)
+	clear(s.seen)
 	s.chunks, s.index, s.size = s.chunks[:0], s.index[:0], 0
 }
 
-// sort puts what is in memory in order of key, the newest of equal keys alone.
-func (s *sorter) sort() {
-	sortRefs(s.index, s.key)
-	kept := s.index[:0]
-	for i, ref := range s.index {
-		if i+1 < len(s.index) && s.index[i+1].rank == ref.rank && bytes.Equal(s.key(ref), s.key(s.index[i+1])) {
-			continue
-		}
-		kept = append(kept, ref)
-	}
-	s.index = kept
+// sortRefs sorts by key.
+func sortRefs(refs []recordRef, key func(recordRef) []byte) {
+	sortBehind(refs, make([]recordRef, len(refs)), 0, key)
 }
 
-// sortRefs sorts by key and leaves equals in their order.
-func sortRefs[K string | []byte](refs []recordRef, key func(recordRef) K) {
-	if len(refs) == 0 {
+// sortBehind sorts records whose keys are alike up to shared. other is as long.
+func sortBehind(refs, other []recordRef, shared int, key func(recordRef) []byte) {
+	if len(refs) < 2 {
 		return
 	}
 	// IDs often begin alike: the rank is taken behind what all keys share.
 	first := key(refs[0])
-	shared := len(first)
+	common := len(first)
 	for _, ref := range refs[1:] {
 		k := key(ref)
-		shared = min(shared, len(k))
-		for string(k[:shared]) != string(first[:shared]) {
-			shared--
+		for common = min(common, len(k)); !bytes.Equal(k[shared:common], first[shared:common]); {
+			common--
 		}
 	}
 	for i := range refs {
-		refs[i].rank = rank(key(refs[i])[shared:])
+		refs[i].rank = rank(key(refs[i])[common:])
 	}
-	sortByRank(refs)
-	for i := 0; i < len(refs); {
-		end := i + 1
+	sortByRank(refs, other)
+	for i, end := 0, 1; i < len(refs); i, end = end, end+1 {
 		for end < len(refs) && refs[end].rank == refs[i].rank {
 			end++
 		}
-		if end > i+1 {
-			slices.SortStableFunc(refs[i:end], func(a, b recordRef) int {
-				return strings.Compare(string(key(a)), string(key(b)))
-			})
+		if byte(refs[i].rank) > rankBytes {
+			sortBehind(refs[i:end], other[i:end], common+rankBytes, key)
 		}
-		i = end
 	}
 }
 
-// rank is the first 8 bytes of key as a number, in the order of keys.
-func rank[K string | []byte](key K) (n uint64) {
-	for i := range min(8, len(key)) {
+// rankBytes is how much of a key its rank holds.
+const rankBytes = 7
+
+// rank is the first bytes of key as a number, in the order of keys. It ends with
+// how many bytes these are, one more where others follow.
+func rank(key []byte) (n uint64) {
+	for i := range min(rankBytes, len(key)) {
 		n |= uint64(key[i]) << (56 - 8*i)
 	}
-	return n
+	return n | uint64(min(rankBytes+1, len(key)))
 }
 
-// sortByRank sorts by rank and leaves equals in their order: a radix sort by
-// byte, without the bytes in which all ranks are the same.
-func sortByRank(refs []recordRef) {
-	other := make([]recordRef, len(refs))
+// sortByRank sorts by rank: where there are many a radix sort by byte, without
+// the bytes in which all ranks are the same.
+func sortByRank(refs, other []recordRef) {
+	if len(refs) < 128 {
+		slices.SortFunc(refs, func(a, b recordRef) int { return cmp.Compare(a.rank, b.rank) })
+		return
+	}
 	from, to := refs, other
 	for shift := 0; shift < 64; shift += 8 {
 		var starts [256]int
@@ -189,7 +244,7 @@ func sortByRank(refs []recordRef) {
 
 // spill writes what is in memory to a new run.
 func (s *sorter) spill() (err error) {
-	s.sort()
+	sortRefs(s.index, s.key)
 	if err := s.fs.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
@@ -202,7 +257,9 @@ func (s *sorter) spill() (err error) {
 	w := bufio.NewWriterSize(f, 256<<10)
 	for _, ref := range s.index {
 		key, value := s.record(ref)
-		w.Write(s.chunks[ref.chunk][ref.at:][:lengthSize+len(key)+len(value)]) // Flush returns its error
+		for _, part := range [][]byte{s.chunks[ref.chunk][ref.at:][:runLengths], key, value} {
+			w.Write(part) // Flush returns its error
+		}
 	}
 	s.free()
 	return errors.Join(w.Flush(), f.Close())
@@ -211,7 +268,7 @@ func (s *sorter) spill() (err error) {
 // each calls visit for every key in order, with its newest value. Both are valid
 // only during the call.
 func (s *sorter) each(visit func(key, value []byte) error) error {
-	s.sort()
+	sortRefs(s.index, s.key)
 	if len(s.runs) == 0 {
 		for _, ref := range s.index {
 			if err := visit(s.record(ref)); err != nil {
@@ -231,27 +288,25 @@ func (s *sorter) merge(visit func(key, value []byte) error) (err error) {
 			err = errors.Join(err, src.close())
 		}
 	}()
+	begin := func(src *source) error {
+		ok, err := src.next()
+		if ok {
+			sources = append(sources, src)
+			return nil
+		}
+		return errors.Join(err, src.close())
+	}
 	for i, name := range s.runs {
 		f, err := s.fs.Open(name)
+		if err == nil {
+			err = begin(&source{age: len(s.runs) - i, file: f, r: bufio.NewReaderSize(f, 256<<10)})
+		}
 		if err != nil {
 			return err
 		}
-		sources = append(sources, &source{age: len(s.runs) - i, file: f, r: bufio.NewReaderSize(f, 256<<10)})
 	}
-	sources = append(sources, &source{memory: s})
-	for i := 0; i < len(sources); {
-		ok, err := sources[i].next()
-		if err != nil {
-			return err
-		}
-		if i++; !ok {
-			i--
-			err = sources[i].close()
-			sources = slices.Delete(sources, i, i+1)
-		}
-		if err != nil {
-			return err
-		}
+	if err := begin(&source{memory: s}); err != nil {
+		return err
 	}
 	heap.Init(&sources)
 	var last []byte
@@ -298,7 +353,7 @@ func (s *source) next() (ok bool, err error) {
 		s.read++
 		return true, nil
 	}
-	var lengths [lengthSize]byte
+	var lengths [runLengths]byte
 	if _, err := io.ReadFull(s.r, lengths[:]); err != nil {
 		if errors.Is(err, io.EOF) {
 			return false, nil

@@ -525,3 +525,58 @@ func TestShares(t *testing.T) {
 		t.Errorf("two that are used, and one that follows: %v", got)
 	}
 }
+
+// Keys that begin alike are put in order without much looking at them, also beside some that begin otherwise.
+func TestSortRefs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	keys := []string{"", "\x00", "\x00\x00", "\x00set", "user", "user-00", "user-000", "user-00\x00", "user-00\x00\x00", strings.Repeat("user-", 50)}
+	for range 10_000 {
+		keys = append(keys, fmt.Sprintf("user-%07d", rng.IntN(1e7)), string(benchContent(rng, 8))[:rng.IntN(8)])
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	refs, looked := make([]recordRef, len(keys)), 0
+	for i, at := range rng.Perm(len(keys)) {
+		refs[i].at = uint32(at)
+	}
+	sortRefs(refs, func(ref recordRef) []byte { looked++; return []byte(keys[ref.at]) })
+	for i, ref := range refs {
+		if int(ref.at) != i {
+			t.Fatalf("%q at %d in place of %q", keys[ref.at], i, keys[i])
+		}
+	}
+	if looked > 6*len(keys) {
+		t.Fatalf("%d keys were looked at %d times", len(keys), looked)
+	}
+}
+
+// A restore keeps the newest version of a row alone: what older ones took is used again.
+func TestRestoreVersions(t *testing.T) {
+	s := open(t, vfs.NewMem(), 1<<20)
+	defer s.Close()
+	p := partition(t, s, 0)
+	m := &model{rows: map[Key]Row{}, position: Position{WrittenAt: 1}}
+	r, added := p.Restore(), 0
+	for i := range 40_000 {
+		row := Row{Key: Key{ID: fmt.Sprintf("user-%d", i%1000)}, Content: bytes.Repeat([]byte{byte(i)}, 300+i*7919%200)}
+		if i%11 == 0 {
+			row.Content = nil
+		}
+		if m.rows[row.Key] = row; row.Content == nil {
+			delete(m.rows, row.Key)
+		}
+		p.Changelog(row, func(key, value []byte) {
+			added += len(key) + len(value)
+			if err := r.Add(key, value, int64(i)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if added < 4*r.rows.limit || len(r.rows.runs) > 0 {
+		t.Fatalf("%d bytes with a limit of %d: %d runs", added, r.rows.limit, len(r.rows.runs))
+	}
+	if err := r.Finish(m.position); err != nil {
+		t.Fatal(err)
+	}
+	m.compare(t, p)
+}

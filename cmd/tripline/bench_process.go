@@ -97,24 +97,31 @@ func (p *benchProcess) failed(err error) error {
 	return fmt.Errorf("%w; it said:\n%s", err, said[max(0, len(said)-2000):])
 }
 
-// until looks at the process every so often until done says so, and returns what it saw last.
-func (p *benchProcess) until(ctx context.Context, every time.Duration, done func(sample) bool) (sample, error) {
-	for began := time.Now(); ; {
-		m, err := p.sample()
-		if err == nil && done(m) {
-			return m, nil
-		}
+// until looks at the process's metrics every so often until done says so, and returns what it saw last.
+func (p *benchProcess) until(ctx context.Context, every time.Duration, done func(sample) bool) (m sample, err error) {
+	err = p.wait(ctx, every, func() bool {
+		seen, err := p.sample()
+		m = seen
+		return err == nil && done(m)
+	})
+	return m, err
+}
+
+// wait asks every so often until the answer is yes.
+func (p *benchProcess) wait(ctx context.Context, every time.Duration, done func() bool) error {
+	for began := time.Now(); !done(); {
 		if time.Since(began) > 10*time.Minute {
-			return nil, p.failed(errors.New("the processor is not done after ten minutes"))
+			return p.failed(errors.New("the processor is not done after ten minutes"))
 		}
 		select {
 		case <-p.ended:
-			return nil, p.failed(errors.New("the processor has ended"))
+			return p.failed(errors.New("the processor has ended"))
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(every):
 		}
 	}
+	return nil
 }
 
 // drained waits until the process has decided nothing for a second.
@@ -132,7 +139,7 @@ func (p *benchProcess) drained(ctx context.Context) error {
 
 // restored waits until every lane runs, and returns how many rows that took from the moment the first one was taken.
 func (p *benchProcess) restored(ctx context.Context, began *time.Time) (rows float64, err error) {
-	_, err = p.until(ctx, 5*time.Millisecond, func(sample) bool {
+	err = p.wait(ctx, 5*time.Millisecond, func() bool {
 		lanes, err := p.lanes()
 		if err != nil || len(lanes) == 0 {
 			return false

@@ -231,7 +231,11 @@ func (b *benched) restore(ctx context.Context) error {
 	if err := os.RemoveAll(filepath.Join(b.dir, "state")); err != nil {
 		return err
 	}
-	p, err := b.start(ctx, "keep", "")
+	profile := b.o.profile
+	if profile != "" {
+		profile = filepath.Join(profile, "restore")
+	}
+	p, err := b.start(ctx, "keep", profile)
 	if err != nil {
 		return err
 	}
