@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
@@ -37,6 +38,22 @@ type world struct {
 	partitions                int32
 	client                    *kgo.Client         // the test's own
 	wrap                      func(vfs.FS) vfs.FS // a process's disk; nil: as it is
+	sent                      sent                // by processes
+}
+
+// sent are the kinds of requests that clients have sent: a hook of them.
+type sent struct {
+	mu    sync.Mutex
+	kinds map[kmsg.Key]bool
+}
+
+func (s *sent) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kinds == nil {
+		s.kinds = make(map[kmsg.Key]bool)
+	}
+	s.kinds[kmsg.Key(key)] = true
 }
 
 func (w *world) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
@@ -159,7 +176,7 @@ func (w *world) launch(disk *vfs.MemFS, change ...func(*process, *Config)) *proc
 	core, logs := observer.New(zapcore.InfoLevel)
 	p.logs = logs
 	log := zaptest.NewLogger(w.t, zaptest.Level(zapcore.WarnLevel)).WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, core) }))
-	cfg := Config{Group: w.group, Topics: []string{w.in}, Changelog: w.changelog, Client: w.options(p.wire.DialContext), Store: store, Log: log}
+	cfg := Config{Group: w.group, Topics: []string{w.in}, Changelog: w.changelog, Client: append(w.options(p.wire.DialContext), kgo.WithHooks(&w.sent)), Store: store, Log: log}
 	for _, c := range change {
 		c(p, &cfg)
 	}

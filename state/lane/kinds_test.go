@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,49 +15,54 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// kinds are all the requests that a group sends.
+// kinds are all the requests that a group sends; inWorld fails a test whose processes send another.
 var kinds = []kmsg.Key{
 	kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.OffsetFetch, kmsg.OffsetCommit,
 	kmsg.InitProducerID, kmsg.Produce, kmsg.EndTxn, kmsg.Fetch, kmsg.ListOffsets, kmsg.CreateTopics, kmsg.DescribeConfigs,
+	kmsg.OffsetForLeaderEpoch, // where a leader has moved
+	kmsg.LeaveGroup,           // with on_stop: leave
+	kmsg.AddPartitionsToTxn,   // to brokers before 4.0
 }
 
-// manner is one way in which a request may fail, for a few requests in a row.
+// manner is one way in which a request may fail, for a few requests in a row. It
+// tells how many have met it.
 type manner struct {
 	name string
-	meet func(w *bubble, p *process, key kmsg.Key)
+	meet func(w *bubble, p *process, key kmsg.Key) (hits func() int)
 }
 
 var manners = []manner{
-	{"no answer", func(w *bubble, _ *process, key kmsg.Key) {
-		w.times(key, 2, func() (error, bool) { return nil, true })
+	{"no answer", func(w *bubble, _ *process, key kmsg.Key) func() int {
+		return w.times(key, 2, func() (error, bool) { return nil, true })
 	}},
-	{"cut before", func(w *bubble, _ *process, key kmsg.Key) {
-		w.times(key, 3, func() (error, bool) { return errors.New("cut"), true })
+	{"cut before", func(w *bubble, _ *process, key kmsg.Key) func() int {
+		return w.times(key, 3, func() (error, bool) { return errors.New("cut"), true })
 	}},
-	{"cut after", func(w *bubble, p *process, key kmsg.Key) {
-		w.times(key, 3, func() (error, bool) { p.wire.drop(); return nil, false })
+	{"cut after", func(w *bubble, p *process, key kmsg.Key) func() int {
+		return w.times(key, 3, func() (error, bool) { p.wire.drop(); return nil, false })
 	}},
-	{"refused", func(w *bubble, _ *process, key kmsg.Key) {
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.UnknownServerError, Count: 3})
-	}},
-	{"coordinator moved", func(w *bubble, _ *process, key kmsg.Key) {
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotCoordinator, Count: 3})
-	}},
-	{"leader moved", func(w *bubble, _ *process, key kmsg.Key) {
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotLeaderForPartition, Count: 3})
-	}},
-	{"applied, answered with an error", func(w *bubble, _ *process, key kmsg.Key) {
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.RequestTimedOut, Count: 3})
-	}},
+	{"refused", answered(kerr.UnknownServerError)},
+	{"coordinator moved", answered(kerr.NotCoordinator)},
+	{"leader moved", answered(kerr.NotLeaderForPartition)},
+	{"applied, answered with an error", answered(kerr.RequestTimedOut)},
+}
+
+// answered is the manner of requests that are answered with an error.
+func answered(with *kerr.Error) func(*bubble, *process, kmsg.Key) func() int {
+	return func(w *bubble, _ *process, key kmsg.Key) func() int {
+		return w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: with, Count: 3}).Hits
+	}
 }
 
 // times lets the next n requests of a kind meet what do says: an error cuts the
 // connection, no error and handled leaves them without an answer.
-func (w *bubble) times(key kmsg.Key, n int, do func() (err error, handled bool)) {
+func (w *bubble) times(key kmsg.Key, n int, do func() (err error, handled bool)) (hits func() int) {
+	var met atomic.Int64
 	w.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
-		if n--; n > 0 {
+		if met.Add(1) < int64(n) {
 			w.cluster.KeepControl()
 		} else {
 			w.cluster.DropControl()
@@ -64,27 +70,44 @@ func (w *bubble) times(key kmsg.Key, n int, do func() (err error, handled bool))
 		err, handled := do()
 		return nil, err, handled
 	})
+	return func() int { return int(met.Load()) }
 }
 
-// TestEachKind lets each kind of request fail in each manner, at the start and
-// under load. After it all is as if nothing had been, and within 30 s.
+// TestEachKind lets each kind of request fail in each manner, at the start, under
+// load and at the end. After it all is as if nothing had been, and within 30 s.
 func TestEachKind(t *testing.T) {
 	for _, key := range kinds {
+		var opts []kfake.Opt
+		if key == kmsg.AddPartitionsToTxn {
+			opts = append(opts, kfake.MaxVersions(kversion.V3_9_0()))
+		}
 		for _, m := range manners {
 			t.Run(fmt.Sprintf("%s/%s", key.Name(), strings.ReplaceAll(m.name, " ", "-")), func(t *testing.T) {
-				inWorld(t, 2, func(t *testing.T, w *bubble) {
-					w.send(5, users...)
-					p := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) { m.meet(w, p, key) })
-					p.untilStarted(m)
-					w.settle()
-					m.meet(w, p, key)
-					w.send(5, users...)
-					w.settle()
-					p.checkState()
-					p.mustStop()
-				})
+				inWorld(t, 2, func(t *testing.T, w *bubble) { w.failing(key, m) }, opts...)
 			})
 		}
+	}
+}
+
+func (w *bubble) failing(key kmsg.Key, m manner) {
+	w.send(5, users...)
+	var hits []func() int
+	p := w.launch(vfs.NewCrashableMem(), func(p *process, cfg *Config) {
+		cfg.Leave = key == kmsg.LeaveGroup
+		hits = append(hits, m.meet(w, p, key))
+	})
+	p.untilStarted(m)
+	w.settle()
+	hits = append(hits, m.meet(w, p, key))
+	if key == kmsg.OffsetForLeaderEpoch {
+		w.cluster.ShufflePartitionLeaders()
+	}
+	w.send(5, users...)
+	w.settle()
+	p.checkState()
+	p.mustStop()
+	if hits[0]()+hits[1]() == 0 {
+		w.t.Error("no request has met it")
 	}
 }
 
