@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,8 +111,8 @@ func TestAbortDropsAll(t *testing.T) {
 	}
 }
 
-// TestZombie lets a process miss its session in the middle of a cycle, and commit
-// that cycle when another has its lanes.
+// TestZombie lets a process miss its session in the middle of a cycle without its
+// noticing, and commit that cycle when another has its lanes.
 func TestZombie(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *bubble) {
 		reached, resume := make(chan struct{}), make(chan struct{})
@@ -129,13 +130,21 @@ func TestZombie(t *testing.T) {
 		a.lanes(1)
 		w.send(5, users...)
 		<-reached
-		a.wire.cut()
+		var silent atomic.Bool // not cut off: it would drop its lanes at once
+		silent.Store(true)
+		w.cluster.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			return nil, nil, silent.Load() && *req.(*kmsg.HeartbeatRequest).InstanceID == a.group.instance
+		})
 		b := w.launch(vfs.NewCrashableMem(), func(_ *process, cfg *Config) { cfg.Lanes = 1 })
 		b.lanes(1)
-		w.send(5, users...)
-		w.settle()
-		a.wire.heal()
+		if len(a.group.Status()) != 1 {
+			t.Error("the zombie knows that it is one")
+		}
 		close(resume)
+		time.Sleep(time.Second)
+		silent.Store(false)
+		w.settle()
 		time.Sleep(10 * time.Second)
 		w.send(5, users...)
 		w.settle()
@@ -169,7 +178,8 @@ func TestTakenInACycle(t *testing.T) {
 		restored := false
 		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			w.cluster.KeepControl()
-			if req.(*kmsg.ListOffsetsRequest).Topics[0].Topic == w.in && !restored {
+			// The group's client asks for the input too, as any consumer.
+			if asked := req.(*kmsg.ListOffsetsRequest); asked.Topics[0].Topic == w.in && asked.ReplicaID == asDebugging && !restored {
 				restored = true
 				close(resume)
 				w.cluster.SleepControl(func() { <-resumed })
@@ -242,7 +252,7 @@ func TestUnusableDisk(t *testing.T) {
 		old := p.disk
 		p.mustStop()
 		atFirst := copyOf(old)
-		hole := copyOf(old)
+		hole, hidden := copyOf(old), copyOf(old)
 
 		p = w.launch(old)
 		w.send(5, users...)
@@ -273,6 +283,16 @@ func TestUnusableDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(hole, 1, "a disk that ends before the changelog begins").mustStop()
+		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			asked := req.(*kmsg.ListOffsetsRequest)
+			if asked.Topics[0].Topic != w.changelog || asked.Topics[0].Partitions[0].Timestamp != atStart {
+				return nil, nil, false
+			}
+			w.cluster.DropControl()
+			return listed(asked, 0), nil, true
+		})
+		expect(hidden, 2, "a disk of that age, and a changelog whose beginning is gone when it is read").mustStop()
 
 		if err := w.cluster.DeleteTopic(w.changelog); err != nil {
 			t.Fatal(err)

@@ -42,3 +42,44 @@ func TestChangelogCompacts(t *testing.T) {
 		}
 	})
 }
+
+// TestRestoreToTheLogEnd has a broker whose last stable offset trails the log end after fencing, as it does while the
+// marker's write is still being taken in: a restore that stopped there would do the last cycle again.
+func TestRestoreToTheLogEnd(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		w.send(5, users...)
+		p := w.launch(vfs.NewCrashableMem())
+		w.settle()
+		stable := w.cluster.PartitionInfo(w.changelog, 0).HighWatermark
+		w.send(5, users...)
+		w.settle()
+		p.mustStop()
+		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			asked := req.(*kmsg.ListOffsetsRequest)
+			if asked.Topics[0].Topic != w.changelog || asked.IsolationLevel == 0 {
+				return nil, nil, false
+			}
+			return listed(asked, stable), nil, true
+		})
+		p = w.launch(vfs.NewCrashableMem())
+		p.lanes(1)
+		p.checkState()
+		w.settle()
+		p.mustStop()
+	})
+}
+
+// listed answers a question about one topic with an offset.
+func listed(asked *kmsg.ListOffsetsRequest, offset int64) kmsg.Response {
+	resp := asked.ResponseKind().(*kmsg.ListOffsetsResponse)
+	topic := kmsg.NewListOffsetsResponseTopic()
+	topic.Topic = asked.Topics[0].Topic
+	for _, p := range asked.Topics[0].Partitions {
+		answer := kmsg.NewListOffsetsResponseTopicPartition()
+		answer.Partition, answer.Offset = p.Partition, offset
+		topic.Partitions = append(topic.Partitions, answer)
+	}
+	resp.Topics = append(resp.Topics, topic)
+	return resp
+}

@@ -1,0 +1,125 @@
+//go:build synctests
+
+package processor
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tripline/tripline/state"
+)
+
+// A leader whose follower hangs tells consumers an old high watermark for seconds, while records that it has appended wait behind it.
+// What they ended does not fire.
+func TestWatermarkBehindTheLogEnd(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		p := w.launch(vfs.NewCrashableMem())
+		w.send(event("events", "ann", "Cart"))
+		time.Sleep(30 * time.Second)
+		var frozen atomic.Bool
+		frozen.Store(true)
+		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			asked := req.(*kmsg.ListOffsetsRequest)
+			if !frozen.Load() || asked.ReplicaID != -1 || asked.Topics[0].Topic != "events" {
+				return nil, nil, false
+			}
+			return listed(asked, 1, -1), nil, true
+		})
+		on := w.slow("events")
+		w.send(event("events", "ann", "Paid"))
+		time.Sleep(time.Minute)
+		frozen.Store(false)
+		w.expect("ann")
+		on()
+		time.Sleep(10 * time.Second)
+		w.whole()
+		w.expect("ann")
+		p.stop()
+	})
+}
+
+// listed answers a question about one topic's log with an offset and a time in ms.
+func listed(asked *kmsg.ListOffsetsRequest, offset, ms int64) kmsg.Response {
+	resp := asked.ResponseKind().(*kmsg.ListOffsetsResponse)
+	topic := kmsg.NewListOffsetsResponseTopic()
+	topic.Topic = asked.Topics[0].Topic
+	for _, p := range asked.Topics[0].Partitions {
+		answer := kmsg.NewListOffsetsResponseTopicPartition()
+		answer.Partition, answer.Offset, answer.Timestamp = p.Partition, offset, ms
+		topic.Partitions = append(topic.Partitions, answer)
+	}
+	resp.Topics = append(resp.Topics, topic)
+	return resp
+}
+
+// advances are by how many records of events each committed cycle has moved the position, from the changelog.
+func (w *world) advances() (by []int64) {
+	w.t.Helper()
+	last := int64(0)
+	for _, r := range w.read("g-processor-changelog") {
+		if at, err := state.DecodePosition(r.Value); err == nil && len(r.Key) == 1 {
+			by = append(by, at.Inputs["events"]-last)
+			last = at.Inputs["events"]
+		}
+	}
+	return by
+}
+
+// An open transaction holds up all who read committed records: a cycle ends at so many records, at so many bytes, and
+// after so long, however much comes.
+func TestCyclesAreBounded(t *testing.T) {
+	padded := fmt.Sprintf(`{"event":"Launch","properties":{"note":%q}}`, strings.Repeat("x", 10<<10))
+	for name, send := range map[string]func(w *world){
+		"records": func(w *world) {
+			var records []*kgo.Record
+			for i := range 3 * cycleRecords {
+				records = append(records, event("events", people[i%8], "Other"))
+			}
+			w.send(records...)
+		},
+		"bytes": func(w *world) {
+			var records []*kgo.Record
+			for i := range 3 * cycleBytes / len(padded) {
+				records = append(records, &kgo.Record{Topic: "events", Key: fmt.Append(nil, "u", i), Value: []byte(padded)})
+			}
+			w.send(records...)
+		},
+		"time": func(w *world) {
+			for range 2000 {
+				w.send(event("events", "ann", "Other"))
+				time.Sleep(500 * time.Microsecond)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				disk := w.launch(vfs.NewCrashableMem()).stop() // which makes the changelog
+				if name != "time" {
+					send(w)
+				}
+				p := w.launch(disk)
+				time.Sleep(5 * time.Second)
+				if name == "time" {
+					send(w)
+				}
+				time.Sleep(5 * time.Second)
+				most := map[string]int64{"records": cycleRecords, "bytes": int64(2 * cycleBytes / len(padded)), "time": 2 * int64(cycleTime/(500*time.Microsecond))}[name]
+				for _, n := range w.advances() {
+					if n > most {
+						t.Errorf("a cycle of %d records", n)
+					}
+				}
+				w.whole()
+				p.stop()
+			})
+		})
+	}
+}
