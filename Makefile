@@ -10,10 +10,11 @@ run: build
 build:
 	$(GO) build -ldflags "-X main.version=$(VERSION)" -o tripline ./cmd/tripline
 
-# Every test that needs only Go. RACE= turns the race detector off where there is no C compiler.
+# Every test that needs only Go. RACE= turns the race detector off where there is no C compiler. Those of processes mostly wait, so
+# more of them run at once than there are cores.
 RACE ?= $(shell $(GO) env CGO_ENABLED | sed -n 's/^1$$/-race/p')
 test:
-	$(GO) test $(RACE) -shuffle=on -tags synctests ./...
+	$(GO) test $(RACE) -shuffle=on -parallel 6 -tags synctests ./...
 
 # The end-to-end suite against Apache Kafka: KAFKA_BROKERS, or one that is started from its Maven artifacts.
 test-kafka:

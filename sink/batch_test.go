@@ -122,11 +122,11 @@ func TestBatchKeepsItsMembers(t *testing.T) {
 		w.until("it is sent", func() bool { return len(ops.requests()) == 1 })
 		p = w.launch(p.crash(), plan)
 		w.send(one(3, "b")...)
-		w.until("both are retried", func() bool { time.Sleep(time.Second); return len(w.deliveries()) == 6 })
+		w.until("both are retried", func() bool { time.Sleep(10 * time.Second); return len(w.deliveries()) == 6 })
 		ops.change(status(500))
 		p.crash()
 		p = w.launch(nil, plan)
-		w.until("all", func() bool { time.Sleep(time.Second); return w.finals()["failed"] == 6 })
+		w.until("all", func() bool { time.Sleep(10 * time.Second); return w.finals()["failed"] == 6 })
 		ids := map[string]string{}
 		for _, g := range ops.requests() {
 			if body, ok := ids[g.id]; ok && body != g.body {

@@ -263,14 +263,15 @@ func short(records []delivery.Record) string {
 	return text
 }
 
-// until waits until something holds, for at most an hour of the bubble's time.
+// until waits until something holds, for at most an hour of the bubble's time. The longer it waits the more seldom it
+// looks, for a look may read whole topics.
 func (w *world) until(what string, holds func() bool) {
 	w.t.Helper()
-	for range 36_000 {
+	for began := time.Now(); time.Since(began) < time.Hour; {
 		if holds() {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(max(100*time.Millisecond, time.Since(began)/20))
 	}
 	w.t.Fatalf("%s: not within an hour", what)
 }

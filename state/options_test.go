@@ -14,7 +14,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("cache %d, memtables %d, format %s, no log: %t", o.CacheSize, o.MemTableSize, o.FormatMajorVersion, o.DisableWAL)
 	}
 	for i := range o.Levels {
-		if o.Levels[i].FilterPolicy == nil {
+		if o.Levels[i].FilterPolicy == pebble.NoFilterPolicy {
 			t.Errorf("level %d has no filter", i)
 		}
 	}

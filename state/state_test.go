@@ -20,6 +20,8 @@ import (
 // before, in memory, on disk, and after a restart.
 func TestFirstLook(t *testing.T) {
 	const timers, cycle = 50_000, 1000
+	defer func(used int) { usedTimers = used }(usedTimers)
+	usedTimers = timers / 5
 	mem := vfs.NewMem()
 	s := open(t, mem, 0)
 	p := partition(t, s, 0)
@@ -86,6 +88,18 @@ func TestFirstLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("on disk", 1)
+	// What is used up is deleted, in a few ranges.
+	left := 0
+	it, err := p.timerIter(newTimerIndex().bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		left++
+	}
+	if err := it.Close(); err != nil || left > timers/5+2 {
+		t.Errorf("%d entries are left of %d, %v", left, timers, err)
+	}
 	// One that is set below all these does not bring them back.
 	if err := errors.Join(p.Apply([]Row{{Key: Key{ID: "early"}, Due: 3, Content: []byte("x")}}, at(0)), s.Flush()); err != nil {
 		t.Fatal(err)

@@ -128,6 +128,7 @@ users, against cart: 1 in both, 1 gained, 1 lost
 
 // What a backtest reads from the topics gives the very records that a processor has written.
 func TestLineBacktestSince(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 3, "")
 	p := l.start("processor", "a")
 	l.load(2, func(int) {})

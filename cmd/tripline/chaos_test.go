@@ -32,7 +32,7 @@ import (
 )
 
 var (
-	chaosSeeds = flag.Int("seeds", 5, "how many seeds TestChaos runs")
+	chaosSeeds = flag.Int("seeds", 2, "how many seeds TestChaos runs")
 	chaosFrom  = flag.Uint64("from", 1, "the first of them")
 )
 
@@ -44,6 +44,7 @@ var (
 // A seed decides the campaigns, the load, and what fault comes when. How goroutines interleave within one instant of fake
 // time is the Go scheduler's, so that a seed that failed may need a few runs to fail again.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	for n := range *chaosSeeds {
 		seed := *chaosFrom + uint64(n)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

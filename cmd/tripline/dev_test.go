@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -51,13 +52,17 @@ func startDev(t *testing.T, dir string, port, receiver int) (*process, *output, 
 	return p, &out, &errors
 }
 
+// unusedPort is none of those that the system gives away: tests run side by side.
 func unusedPort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20_000 + rand.IntN(10_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func await(t *testing.T, out *output, want string) {
@@ -71,6 +76,7 @@ func await(t *testing.T, out *output, want string) {
 
 // dev delivers, goes on after a kill, lets no second process into its folder, and says nothing that frightens.
 func TestDev(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "dev")
 	port, receiver := unusedPort(t), unusedPort(t)
 	for i := range 3 {

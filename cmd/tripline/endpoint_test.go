@@ -18,6 +18,7 @@ import (
 
 // The endpoint commands work where no sink runs, and the sink that starts then does what they said.
 func TestLineEndpointCommands(t *testing.T) {
+	t.Parallel()
 	_, url := newReceiver(t, 0)
 	l := newLine(t, 2, url)
 	file := filepath.Join(l.dir, "tripline.yaml")

@@ -31,6 +31,7 @@ deliver: {endpoint: hook}
 
 // With deliveries_as_events a campaign watches how others' webhooks end. What it delivers itself is no such event, so that nothing goes round.
 func TestLineDeliveriesAsEvents(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if strings.Contains(req.Header.Get("X-User"), "ann") {
 			w.WriteHeader(http.StatusBadRequest)

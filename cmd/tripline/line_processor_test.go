@@ -2,8 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +23,7 @@ func (l *line) load(bursts int, do func(burst int)) {
 }
 
 func TestLineProcessorKilled(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 6, "")
 	p := l.start("processor", "a")
 	l.load(6, func(burst int) {
@@ -37,6 +38,7 @@ func TestLineProcessorKilled(t *testing.T) {
 }
 
 func TestLineTwoProcessors(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 6, "")
 	a, b := l.start("processor", "a"), l.start("processor", "b")
 	l.load(4, func(burst int) {
@@ -54,6 +56,7 @@ func TestLineTwoProcessors(t *testing.T) {
 }
 
 func TestLineEmptiedState(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 4, "")
 	p := l.start("processor", "a")
 	l.load(2, func(int) {})
@@ -70,6 +73,7 @@ func TestLineEmptiedState(t *testing.T) {
 
 // A processor that stands still while the event that ends a watch comes in must not fire it when it goes on.
 func TestLineStoppedAndContinued(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 2, "")
 	p := l.start("processor", "a")
 	l.event("warm", "Paid", `{"amount":100}`)
@@ -96,15 +100,11 @@ func TestLineStoppedAndContinued(t *testing.T) {
 
 // A processor that keeps warm copies of another's lanes goes on with them when that is lost, and reads only what came last.
 func TestLineStandby(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 4, "")
 	l.config = strings.Replace(l.config, "dir: state}", "dir: state, standbys: 1}", 1)
 	a := l.start("processor", "a")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", unusedPort(t))
 	l.config = strings.Replace(l.config, "127.0.0.1:0", address, 1)
 	b := l.start("processor", "b")
 	ready := func() readyDetail {

@@ -81,6 +81,7 @@ func (l *line) finals() (finals map[string][]string, attempts map[string]int) {
 }
 
 func TestLineSinkKilledInMidRetry(t *testing.T) {
+	t.Parallel()
 	r, url := newReceiver(t, 2)
 	l := newLine(t, 4, url)
 	l.sign()
@@ -96,9 +97,10 @@ func TestLineSinkKilledInMidRetry(t *testing.T) {
 		s.kill()
 		s = l.start("sink", "s")
 	}
-	want, _ := l.committed()
+	var want []string
 	var finals map[string][]string
 	for began := time.Now(); time.Since(began) < 60*time.Second; time.Sleep(300 * time.Millisecond) {
+		want, _ = l.committed() // timers may still fire
 		if finals, _ = l.finals(); len(finals) == len(want) {
 			break
 		}
@@ -137,6 +139,7 @@ func (l *line) sign() {
 
 // Ctrl-C ends a service with code 0 while an endpoint hangs.
 func TestLineSinkStopsWhileAnEndpointHangs(t *testing.T) {
+	t.Parallel()
 	began := make(chan struct{}, 1000)
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {

@@ -58,6 +58,7 @@ func (h *holding) flying() map[string]int {
 // Two sinks share the work. One that is killed in mid-attempt, with its disk gone, loses nothing: what was in flight there is made again with
 // the same id, nothing else is, and each trigger has one final record.
 func TestLineTwoSinks(t *testing.T) {
+	t.Parallel()
 	h := &holding{seen: map[string]int{}, inFlight: map[string]int{}, release: make(chan struct{})}
 	close(h.release)
 	server := httptest.NewServer(h)

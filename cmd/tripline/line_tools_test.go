@@ -15,6 +15,7 @@ import (
 
 // The running processor says where a user stands, found through its group; and a trigger is followed through the topics.
 func TestLineWhyAndTrace(t *testing.T) {
+	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer receiver.Close()
 	l := newLine(t, 3, receiver.URL)

@@ -175,6 +175,7 @@ func (l *line) replay(file, flags string) *replayReport {
 }
 
 func TestReplayRefuses(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 1, "")
 	file := filepath.Join(l.dir, "tripline.yaml")
 	for flags, want := range map[string]string{
@@ -238,6 +239,7 @@ func (h *hooks) replays(id string) (numbers []string) {
 // A replay is delivered by the sinks that run, with the same id and body; what was delivered or waits is left out, also when neither its
 // trigger nor its delivery record is there any more.
 func TestLineReplay(t *testing.T) {
+	t.Parallel()
 	h := &hooks{status: http.StatusBadRequest, bodies: map[string][]string{}}
 	server := httptest.NewServer(h)
 	defer server.Close()

@@ -55,6 +55,7 @@ func (l *line) dump(args ...string) dumped {
 // What a processor and a sink keep is printed from the folder and from the changelog, and is the same; verify says so, and finds
 // every row that is not.
 func TestLineState(t *testing.T) {
+	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
 	defer receiver.Close()
 	l := newLine(t, 2, receiver.URL)
@@ -157,6 +158,7 @@ func (l *line) verified(before dumped) {
 }
 
 func TestStateRefuses(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 1, "")
 	p := l.start("processor", "a") // which writes the configuration, too
 	l.event("ann", "Cart", `{"cart":"c1","amount":80}`)

@@ -10,11 +10,15 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
+
+// large is an RSA key: one is enough, as it takes long to find.
+var large = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // newKey makes a key for an algorithm; of RSA, with so many bits.
 func newKey(t *testing.T, alg string, bits int) crypto.Signer {
@@ -23,6 +27,10 @@ func newKey(t *testing.T, alg string, bits int) crypto.Signer {
 	var err error
 	switch alg[:2] {
 	case "RS":
+		if bits == 2048 {
+			key, err = large()
+			break
+		}
 		key, err = rsa.GenerateKey(rand.Reader, bits)
 	case "ES":
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -158,44 +158,54 @@ func TestZombie(t *testing.T) {
 }
 
 // TestTakenInACycle gives a lane to a new owner while the old one, which has not
-// heard of it, is about to commit. It does so when the new owner has restored.
+// heard of it, is about to commit. It does so just before the new owner fences it,
+// who restores that cycle then, or when the new owner has restored.
 func TestTakenInACycle(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *bubble) {
-		reached, resume, resumed := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		calls := 0
-		a := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
-			p.beforeCommit = func(_ *Lane, c Cycle) {
-				if calls++; calls == 1 {
-					close(reached)
-					<-resume
-					time.AfterFunc(time.Second, func() { close(resumed) })
+	// The group's client asks for the input as any consumer.
+	restored := func(req kmsg.Request, in string) bool {
+		asked, ok := req.(*kmsg.ListOffsetsRequest)
+		return ok && asked.Topics[0].Topic == in && asked.ReplicaID == asDebugging
+	}
+	fencing := func(req kmsg.Request, _ string) bool { return req.Key() == int16(kmsg.InitProducerID) }
+	for name, when := range map[string]func(kmsg.Request, string) bool{"restored": restored, "fencing": fencing} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *bubble) {
+				reached, resume, resumed := make(chan struct{}), make(chan struct{}), make(chan struct{})
+				calls := 0
+				a := w.launch(vfs.NewCrashableMem(), func(p *process, _ *Config) {
+					p.beforeCommit = func(_ *Lane, c Cycle) {
+						if calls++; calls == 1 {
+							close(reached)
+							<-resume
+							time.AfterFunc(time.Second, func() { close(resumed) })
+						}
+					}
+				})
+				a.lanes(1)
+				w.send(5, users...)
+				<-reached
+				met := false
+				w.cluster.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
+					w.cluster.KeepControl()
+					if !met && when(req, w.in) {
+						met = true
+						close(resume)
+						w.cluster.SleepControl(func() { <-resumed })
+					}
+					return nil, nil, false
+				})
+				b := w.launch(copyOf(a.disk)) // of the same name, so that it gets the place at once
+				b.lanes(1)
+				w.settle()
+				b.checkState()
+				if b.starts[0] != 1 || calls != 1 {
+					t.Errorf("the old owner took the lane back: %d cycles of it, %d starts of the new one", calls, b.starts[0])
 				}
-			}
+				a.stop()
+				b.mustStop()
+			})
 		})
-		a.lanes(1)
-		w.send(5, users...)
-		<-reached
-		restored := false
-		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.cluster.KeepControl()
-			// The group's client asks for the input too, as any consumer.
-			if asked := req.(*kmsg.ListOffsetsRequest); asked.Topics[0].Topic == w.in && asked.ReplicaID == asDebugging && !restored {
-				restored = true
-				close(resume)
-				w.cluster.SleepControl(func() { <-resumed })
-			}
-			return nil, nil, false
-		})
-		b := w.launch(copyOf(a.disk)) // of the same name, so that it gets the place at once
-		b.lanes(1)
-		w.settle()
-		b.checkState()
-		if b.starts[0] != 1 || calls != 1 {
-			t.Errorf("the old owner took the lane back: %d cycles of it, %d starts of the new one", calls, b.starts[0])
-		}
-		a.stop()
-		b.mustStop()
-	})
+	}
 }
 
 // TestDisks restarts a process with the disk it had, without one, and with one

@@ -35,7 +35,7 @@ func TestChangelogCompacts(t *testing.T) {
 		p.mustStop()
 		settings := w.cluster.TopicInfo(w.changelog).Configs
 		for name, want := range map[string]string{"cleanup.policy": "compact", "segment.bytes": "67108864", "max.compaction.lag.ms": "21600000",
-			"message.timestamp.type": "LogAppendTime"} {
+			"min.cleanable.dirty.ratio": "0.2", "delete.retention.ms": "86400000", "message.timestamp.type": "LogAppendTime"} {
 			if got := settings[name]; got == nil || *got != want {
 				t.Errorf("%s is %v, not %s", name, got, want)
 			}
