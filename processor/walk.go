@@ -67,13 +67,13 @@ func (c *cycle) stride(in *input) error {
 	}
 	n := 0
 	var behind []string
-	err := in.part.State.Heads(w.After, func(id string, head []byte) bool {
+	err := in.part.State.Heads(w.After, func(id string, head []byte) (wanted, more bool) {
 		w.After = id
-		if id != SetID && in.users[id] == nil && in.set.Behind(head) {
+		if wanted = id != SetID && in.users[id] == nil && in.set.Behind(head); wanted {
 			behind = append(behind, id)
 		}
 		n++
-		return n < walkUsers
+		return wanted, n < walkUsers
 	})
 	if err != nil {
 		return err

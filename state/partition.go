@@ -299,9 +299,12 @@ func (p *Partition) Records(visit func(k Key, piece uint32, value []byte) error)
 	return nil
 }
 
-// Heads calls visit for the heads behind an ID, in order, until it returns false: those that Flush has written, as they are in Pebble. Of a
-// head in several pieces content is the first. Content is valid only during the call.
-func (p *Partition) Heads(after string, visit func(id string, content []byte) bool) (err error) {
+// Heads calls visit for the heads behind an ID, in order, as long as there is to be more: those that Flush has written, as they are in Pebble.
+// Of a head in several pieces content is the first. Content is valid only during the call, in which the partition may not be used. A head
+// that is wanted will be read next, which costs little then.
+func (p *Partition) Heads(after string, visit func(id string, content []byte) (wanted, more bool)) (err error) {
+	p.mu.Lock() // what is not in memory now is in the iterator as it is
+	defer p.mu.Unlock()
 	it, err := p.store.db.NewIter(p.span(kindRow))
 	if err != nil {
 		return explain(p.store.cfg.Dir, err)
@@ -330,10 +333,11 @@ func (p *Partition) Heads(after string, visit func(id string, content []byte) bo
 		if err != nil {
 			return p.rowError(k, err)
 		}
-		if !visit(k.ID, s.content) {
-			return nil
+		wanted, more := visit(k.ID, s.content)
+		if _, known := p.rows.find(k); wanted && !known && s.pieces == 1 {
+			p.shelve(k, s)
 		}
-		ok = it.Next()
+		ok = more && it.Next()
 	}
 	return nil
 }

@@ -493,18 +493,48 @@ func TestHeads(t *testing.T) {
 	after, found := "", []string{}
 	for range 20 { // two at a time
 		n := 0
-		if err := p.Heads(after, func(id string, content []byte) bool {
+		if err := p.Heads(after, func(id string, content []byte) (wanted, more bool) {
 			if id == "c" && len(content) != pieceSize || id != "c" && string(content) != "head of "+id {
 				t.Errorf("%q has %.20q, %d bytes", id, content, len(content))
 			}
 			after, found, n = id, append(found, id), n+1
-			return n < 2
+			return false, n < 2
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if want := append(slices.Clone(ids[:6]), "c", ids[6]); !slices.Equal(found, want) {
 		t.Errorf("%q, expected %q", found, want)
+	}
+}
+
+// A head that is wanted is in memory when it is read; one that is there already stays what it is.
+func TestWantedHeads(t *testing.T) {
+	fs := vfs.NewMem()
+	s := open(t, fs, 0)
+	old := []Row{{Key: Key{ID: "a"}, Content: []byte("old")}, {Key: Key{ID: "b"}, Content: []byte("old"), Due: 7}, {Key: Key{ID: "c"}, Content: []byte("old")}}
+	if err := errors.Join(partition(t, s, 3).Apply(old, Position{WrittenAt: 1}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, fs, 0)
+	defer s.Close()
+	p := partition(t, s, 3)
+	if err := p.Apply([]Row{{Key: Key{ID: "a"}, Content: []byte("new")}}, Position{WrittenAt: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Heads("", func(id string, content []byte) (wanted, more bool) { return id != "c", true }); err != nil {
+		t.Fatal(err)
+	}
+	for id, known := range map[string]bool{"a": true, "b": true, "c": false} {
+		if _, ok := p.rows.find(Key{ID: id}); ok != known {
+			t.Errorf("%s is in memory: %v", id, ok)
+		}
+	}
+	if content, _, _, err := p.Head("a"); string(content) != "new" || err != nil {
+		t.Errorf("a is %q, %v", content, err)
+	}
+	if content, due, _, err := p.Head("b"); string(content) != "old" || due != 7 || err != nil {
+		t.Errorf("b is %q, due %d, %v", content, due, err)
 	}
 }
 

@@ -298,8 +298,8 @@ func (e *Entry) passes() *Former {
 	return &Former{Number: max(e.Born, e.Rebuilt), Blind: e.Rebuilt == 0 && e.Born > 0, Actions: e.Actions}
 }
 
-// formerOf is a campaign with the trigger that c had.
-func (s *Set) formerOf(c *campaign, f *Former) *campaign {
+// formerOf is the set with only c as it was under its former trigger; nil: that is not known.
+func (s *Set) formerOf(c *campaign, f *Former) *Set {
 	if f == nil {
 		return nil
 	}
@@ -311,7 +311,7 @@ func (s *Set) formerOf(c *campaign, f *Former) *campaign {
 	if len(of.problems) > 0 {
 		return nil // an expression of another version of Tripline
 	}
-	return &had
+	return s.only(&had)
 }
 
 // completed are the sets that the trigger before has completed for a user whose row was written under the set of a number: those of
@@ -320,10 +320,13 @@ func (u *User) completed(e *Entry, number uint64) (sets []judgment) {
 	if e.former == nil || number < e.Former.Number {
 		return nil
 	}
-	v := &User{set: u.set.only(e.former), id: u.id, log: &history.Log{}, zone: u.zone, apart: &sets}
-	since := u.upTo(e.Former.Number)
+	events, since := u.arrivals(e.former.campaigns[0].kind.names()), u.upTo(e.Former.Number)
+	if len(events) == 0 || events[len(events)-1].Seq <= since {
+		return nil
+	}
+	v := &User{set: e.former, id: u.id, log: &history.Log{}, zone: u.zone, apart: &sets}
 	var out Output
-	for _, ev := range u.arrivals(e.former.kind.names()) {
+	for _, ev := range events {
 		if ev.Seq <= since && e.Former.Blind {
 			continue
 		}

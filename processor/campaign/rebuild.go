@@ -45,7 +45,8 @@ type Entry struct {
 
 	blind   uint64 // the set that brought a campaign that sees only what comes; 0: it sees all
 	brought uint64 // the set that brought the trigger
-	former  *campaign
+	alone   *Set   // of the campaign, and
+	former  *Set   // of what had the former trigger
 }
 
 // unseen says which events came before a set.
@@ -117,7 +118,9 @@ func (s *Set) Under(l *Ledger, rebuilt uint64) *Set {
 			under.entries[i].blind = e.Born
 		}
 		under.entries[i].brought = max(e.Born, e.Rebuilt)
-		under.entries[i].former = under.formerOf(c, e.Former)
+		if at := &under.entries[i]; at.Rebuilt > 0 {
+			at.alone, at.former = under.only(c), under.formerOf(c, e.Former)
+		}
 	}
 	return &under
 }
@@ -228,7 +231,11 @@ func (u *User) rebuild(c *campaign, at int64, sets []judgment) {
 // which order: each that the trigger listens to is taken to have come with the largest time of them so far, or at the change, and the
 // profile to have been there before.
 func (u *User) again(c *campaign, was *standing, at int64) *standing {
-	v := &User{set: u.set.only(c), id: u.id, profile: u.profile, log: &history.Log{}, apart: new([]judgment)}
+	events := u.arrivals(c.kind.names())
+	if _, ok := c.kind.(profileKind); len(events) == 0 && !ok {
+		return nil
+	}
+	v := &User{set: u.set.alone(c), id: u.id, profile: u.profile, log: &history.Log{}, apart: new([]judgment)}
 	v.zone, _ = u.zoneAt(beginning)
 	var out Output
 	if k, ok := c.kind.(profileKind); ok {
@@ -239,7 +246,7 @@ func (u *User) again(c *campaign, was *standing, at int64) *standing {
 		}
 	}
 	arrival := int64(math.MinInt64)
-	for _, e := range u.arrivals(c.kind.names()) {
+	for _, e := range events {
 		arrival = max(arrival, min(e.Time, at))
 		v.move(c, u, arrival, &out)
 		v.log.Resume(e.Seq)
@@ -277,6 +284,14 @@ func (v *User) move(c *campaign, u *User, arrival int64, out *Output) {
 
 // beginning is before every moment.
 const beginning = math.MinInt64 / 4
+
+// alone is the set with only c.
+func (s *Set) alone(c *campaign) *Set {
+	if s.entries != nil && s.entries[c.index].alone != nil {
+		return s.entries[c.index].alone
+	}
+	return s.only(c)
+}
 
 // only is the set with one campaign, of which nothing but the trigger counts.
 func (s *Set) only(c *campaign) *Set {

@@ -349,3 +349,31 @@ func TestRebuiltFromLess(t *testing.T) {
 	l.event(7, "A")
 	l.expect("third 7") // two are known
 }
+
+// BenchmarkRebuild opens a user with one event, for whom a trigger has changed.
+func BenchmarkRebuild(b *testing.B) {
+	rules := campaign.Rules{MaxAge: 30 * 24 * 60 * minute, TimezoneProperty: "timezone", MaxFuture: 5 * minute, Settle: minute}
+	for name, sets := range map[string][2][]campaign.Definition{
+		"sets":  {{pair("p", false, 60, 1), a("w", afterWithout("A", "B", 600))}, {pair("p", false, 120, 1), a("w", afterWithout("A", "B", 600))}},
+		"watch": {{pair("p", false, 60, 1), a("w", afterWithout("A", "B", 600))}, {pair("p", false, 60, 1), a("w", afterWithout("A", "B", 700))}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			set := mustCompile(b, rules, sets[0]...)
+			ledger := set.Succeed(nil, 0)
+			kept := rows{}
+			u := kept.open(b, set.Under(ledger, 0))
+			var out campaign.Output
+			u.Event(&record.Event{Name: "A", Time: 1_760_000_000_000}, 1_760_000_000_000, &out)
+			kept.keep(u)
+			next := mustCompile(b, rules, sets[1]...)
+			ledger = next.Succeed(ledger, 1_760_000_000_000)
+			set = next.Under(ledger, 0)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := set.Reopen(u, "ann", kept[0], nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
