@@ -17,7 +17,7 @@ import (
 	"github.com/tripline/tripline/state/lane"
 )
 
-// Config is what a Processor needs. Topics of Lane are EventTopics and, if there is one, ProfileTopic.
+// Config is what a Processor needs. Topics and Outputs of Lane follow from the topics here.
 type Config struct {
 	Lane         lane.Config
 	Set          *campaign.Set // of this process's files; Follow gives another
@@ -74,7 +74,7 @@ func New(cfg Config) (*Processor, error) {
 	if cfg.Users == 0 {
 		cfg.Users = 32 << 20
 	}
-	cfg.Lane.Topics = cfg.EventTopics
+	cfg.Lane.Topics, cfg.Lane.Outputs = cfg.EventTopics, []string{cfg.Triggers, cfg.Decisions, cfg.DeadLetters}
 	if cfg.ProfileTopic != "" {
 		cfg.Lane.Topics = append(append([]string{}, cfg.EventTopics...), cfg.ProfileTopic)
 	}

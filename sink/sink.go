@@ -32,7 +32,7 @@ type Config struct {
 	Version string // of Tripline, for the user-agent
 	Memory  int64  // bytes of triggers that wait in memory, over all endpoints, about; 64 MiB
 
-	// Lane has what the sink leaves to its lanes: Client, Store, Log, Metrics, Lanes, timeouts. Its Group, Topics, Changelog
+	// Lane has what the sink leaves to its lanes: Client, Store, Log, Metrics, Lanes, timeouts. Its Group, Topics, Outputs, Changelog
 	// and StopTimeout are set by New.
 	Lane lane.Config
 
@@ -81,7 +81,7 @@ func New(cfg Config, plan *Plan) (*Sink, error) {
 	}
 	cfg.Lane.Group = cfg.Group + "-sink"
 	cfg.Lane.Changelog = cfg.Group + "-sink-changelog"
-	cfg.Lane.Topics = []string{cfg.Triggers}
+	cfg.Lane.Topics, cfg.Lane.Outputs = []string{cfg.Triggers}, []string{cfg.Deliveries, cfg.DeadLetters, cfg.Events}
 	cfg.Lane.StopTimeout = stopTime
 	s := &Sink{cfg: cfg, log: cfg.Lane.Log.Named("sink"), agent: "tripline/" + cfg.Version,
 		outlets: map[string]*outlet{}, lanes: map[*laneRun]bool{}, known: map[string]string{}}

@@ -24,6 +24,7 @@ type Config struct {
 	Group     string   // consumer group, and the prefix of transactional ids
 	Topics    []string // input topics; all must have the same number of partitions
 	Changelog string   // compacted topic of the state; created when missing
+	Outputs   []string // other topics that cycles write to; "" is none
 	Lanes     int      // 0: one per partition, at most 48
 
 	// Start is where a partition without a position begins: "earliest" (the
@@ -157,16 +158,21 @@ func (cfg *Config) common() []kgo.Opt {
 	return opts
 }
 
-// laneClient makes the client of one life of a lane: its transactional producer
-// and the consumer of its input. It opens nothing yet.
-func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
-	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/4/int64(lanes))))
-	return cfg.client(
+// writer makes a client with a lane's transactional id.
+func (cfg *Config) writer(number int32, opts ...kgo.Opt) (*kgo.Client, error) {
+	return cfg.client(append(opts,
 		kgo.TransactionalID(fmt.Sprintf("%s-%d", cfg.Group, number)),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
 		kgo.RecordDeliveryTimeout(cfg.TransactionTimeout),
 		kgo.ProduceRequestTimeout(min(10*time.Second, cfg.TransactionTimeout)),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(0))...)
+}
+
+// laneClient makes the client of one life of a lane: its transactional producer
+// and the consumer of its input. It opens nothing yet.
+func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
+	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/4/int64(lanes))))
+	return cfg.writer(number,
 		kgo.RecordPartitioner(partitioner{cfg.Changelog}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),

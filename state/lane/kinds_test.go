@@ -21,7 +21,7 @@ import (
 // kinds are all the requests that a group sends; inWorld fails a test whose processes send another.
 var kinds = []kmsg.Key{
 	kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.OffsetFetch, kmsg.OffsetCommit,
-	kmsg.InitProducerID, kmsg.Produce, kmsg.EndTxn, kmsg.Fetch, kmsg.ListOffsets, kmsg.CreateTopics, kmsg.DescribeConfigs,
+	kmsg.InitProducerID, kmsg.Produce, kmsg.EndTxn, kmsg.Fetch, kmsg.ListOffsets, kmsg.CreateTopics, kmsg.DescribeConfigs, kmsg.DescribeProducers,
 	kmsg.OffsetForLeaderEpoch, // where a leader has moved
 	kmsg.LeaveGroup,           // with on_stop: leave
 	kmsg.AddPartitionsToTxn,   // to brokers before 4.0

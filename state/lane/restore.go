@@ -33,8 +33,9 @@ type replay struct {
 	group   *Group
 	lane    int32
 	standby bool
-	places  chan struct{}      // one for each partition that is read at a time
-	told    func(now Progress) // called as it goes on
+	places  chan struct{}                   // one for each partition that is read at a time
+	told    func(now Progress)              // called as it goes on
+	stalled func(ctx context.Context) error // called when it has not gone on for stalledAfter; nil: nothing is
 
 	progress Progress
 	left     map[int32]int64 // by partition
@@ -250,7 +251,11 @@ func (t *tail) read(ctx context.Context) error {
 		if err := t.add(fetches); err != nil {
 			return err
 		}
-		t.report(time.Now())
+		if stalled := t.report(time.Now()); stalled && t.stalled != nil {
+			if err := t.stalled(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	t.progress.Rate, t.progress.Estimate = 0, 0
 	t.told(t.progress)
@@ -309,12 +314,13 @@ func (t *tail) others() (left int64) {
 	return left
 }
 
-func (t *tail) report(now time.Time) {
+// report says how far it is, and whether that has not changed for long.
+func (t *tail) report(now time.Time) (stalled bool) {
 	if t.next == t.end {
-		return
+		return false
 	}
 	place := []zap.Field{zap.Int32("lane", t.lane), zap.Int32("partition", t.number), zap.Bool("standby", t.standby)}
-	if now.Sub(t.moved) >= stalledAfter {
+	if stalled = now.Sub(t.moved) >= stalledAfter; stalled {
 		t.group.log.Warn("the changelog's end cannot be reached: nothing has come for a while; is a broker down, or a transaction open?",
 			append(place, zap.Int64("offset", t.next), zap.Int64("end", t.end), zap.Duration("waited", now.Sub(t.moved)))...)
 		t.moved, t.reported = now, now
@@ -322,9 +328,10 @@ func (t *tail) report(now time.Time) {
 		t.told(t.progress)
 	}
 	if now.Sub(t.reported) < reportEvery {
-		return
+		return stalled
 	}
 	t.reported = now
 	t.group.log.Info("restoring", append(place, zap.Int64("records", t.records), zap.Int64("bytes", t.bytes), zap.Int64("left", t.end-t.next),
 		zap.Float64("records_per_second", t.progress.Rate), zap.Duration("estimate", t.progress.Estimate))...)
+	return stalled
 }

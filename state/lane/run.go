@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
@@ -221,6 +222,9 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 	if err := fence(ctx, client); err != nil {
 		return 0, err
 	}
+	if err := g.sweep(ctx, client, r.number); err != nil {
+		return 0, err
+	}
 	l := &Lane{number: r.number, group: g, client: client, next: make(map[spot]int64)}
 	for _, number := range partitionsOf([]int32{r.number}, g.layout.lanes, g.layout.partitions) {
 		p, err := g.cfg.Store.Partition(number)
@@ -231,6 +235,7 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 	}
 	r.phase(restoring, nil)
 	r.replay.group, r.replay.lane, r.replay.places, r.replay.told = g, r.number, g.restores, r.progress
+	r.replay.stalled = func(ctx context.Context) error { return g.sweep(ctx, client, r.number) }
 	if err := r.replay.restore(ctx, client, l.partitions); err != nil {
 		return 0, err
 	}
@@ -276,7 +281,8 @@ func (r *run) release(client *kgo.Client) {
 
 // fence takes the lane's transactional id over: what its old owner left open is
 // ended, and what it still sends is refused. The coordinator answers only when
-// that is so, and the transaction's markers are written.
+// that is so, and the transaction's markers are written, but for those that sweep
+// looks for.
 func fence(ctx context.Context, client *kgo.Client) error {
 	within, cancel := context.WithTimeout(ctx, fenceTimeout)
 	defer cancel()
@@ -291,6 +297,51 @@ func fence(ctx context.Context, client *kgo.Client) error {
 		return fmt.Errorf("take the transactional id over: %w", err)
 	}
 	return &troubleError{fmt.Errorf("take the transactional id over: %w", err)}
+}
+
+// sweep ends what fencing has left open of the lane's own transactions. Where a
+// partition has no leader for the moment in which a transaction ends, the
+// coordinator takes it for deleted and writes no marker there (seen of Kafka
+// 4.3.1 after a pause of its only broker): whoever reads what is committed would
+// stand still in front of it for good. Only a marker of the same producer ends
+// it, so a transaction of one record for each such place is begun and aborted.
+// That fences the lane, which is trouble: it is taken anew. Where the broker does
+// not tell what is open (before 2.8, or without the right to read), nothing is.
+func (g *Group) sweep(ctx context.Context, client *kgo.Client, lane int32) error {
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	id, _, err := client.ProducerID(ctx)
+	if err != nil {
+		return &troubleError{err}
+	}
+	asked := make(kadm.TopicsSet)
+	for _, topic := range append([]string{g.cfg.Changelog}, g.cfg.Outputs...) {
+		if topic != "" { // as far as they have the lane's numbers: there its users are
+			asked.Add(topic, partitionsOf([]int32{lane}, g.layout.lanes, g.layout.partitions)...)
+		}
+	}
+	told, _ := kadm.NewClient(client).DescribeProducers(ctx, asked) // what is not told is asked for again when the restore stalls
+	var open []*kgo.Record
+	told.EachProducer(func(p kadm.DescribedProducer) {
+		if p.ProducerID == id && p.CurrentTxnStartOffset >= 0 {
+			open = append(open, &kgo.Record{Topic: p.Topic, Partition: p.Partition, Key: []byte("aborted")})
+		}
+	})
+	if len(open) == 0 {
+		return nil
+	}
+	writer, err := g.cfg.writer(lane, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	defer writer.Close()
+	if err = writer.BeginTransaction(); err == nil {
+		err = errors.Join(writer.ProduceSync(ctx, open...).FirstErr(), writer.EndTransaction(ctx, kgo.TryAbort))
+	}
+	if err != nil {
+		return &troubleError{fmt.Errorf("end a transaction that was left open: %w", err)}
+	}
+	return &troubleError{fmt.Errorf("a transaction was left open, and is ended, in %s-%d", open[0].Topic, open[0].Partition)}
 }
 
 // troubleError is what Poll, Commit and Ends return for what may pass: the lane
