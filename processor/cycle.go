@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
@@ -34,6 +35,7 @@ type cycle struct {
 	shown   time.Time       // last look at the gauges
 	ready   bool            // records were left that could have been applied
 	schema  <-chan struct{} // closed when a schema has come that records wait for; nil: none is asked for
+	waiting string          // for what the schema registry does not give; "": nothing
 	left    time.Time       // since when a look at the timers has always left some that were due; zero: it did not
 	more    bool            // timers that were due were left
 	turn    int             // whose input is first
@@ -148,7 +150,7 @@ func (c *cycle) apply(until time.Time) error {
 	for i := range c.inputs {
 		in := c.inputs[(c.turn+i)%len(c.inputs)]
 		for !c.ready {
-			r, ok := in.next(c.p.cfg.Registry)
+			r, ok := in.next(&c.p.reader)
 			if !ok {
 				break
 			}
@@ -169,7 +171,30 @@ func (c *cycle) apply(until time.Time) error {
 	if c.ready {
 		c.turn++
 	}
+	c.waits()
 	return nil
+}
+
+// waits tells when the lane begins and ends to wait for a schema registry that does not answer.
+func (c *cycle) waits() {
+	text := ""
+	for _, in := range c.inputs {
+		if in.held == nil || text != "" {
+			continue
+		}
+		if text = c.p.reader.Waits(in.held); text != "" && c.waiting == "" {
+			c.p.cfg.Log.Warn("the lane waits for the schema registry", zap.Int32("lane", c.lane.Number()), zap.String("topic", in.held.Topic),
+				zap.Int32("partition", in.held.Partition), zap.Int64("offset", in.held.Offset), zap.String("for", text))
+		}
+	}
+	if text == c.waiting {
+		return
+	}
+	if text == "" {
+		c.p.cfg.Log.Info("the lane goes on: the schema registry has answered", zap.Int32("lane", c.lane.Number()))
+	}
+	c.waiting = text
+	c.p.tell(c.lane.Number(), c.told())
 }
 
 // open finds a user for a step. The first step of a cycle counts the row that it will write.

@@ -28,6 +28,7 @@ type input struct {
 	stream  int64           // stream time, ms; 0: not known yet
 	moved   bool            // a position moved since the last commit
 	schema  <-chan struct{} // closed when the answer is there that the next record waits for; nil: none is asked for
+	held    *kgo.Record     // the next record, if it waits for a schema
 }
 
 // queue is one topic's share of an input.
@@ -117,8 +118,8 @@ func (in *input) settle(q *queue) {
 // next takes the record that comes next: the smallest Kafka timestamp of the topics' first ones, of equals that of the
 // topic named first. A topic with nothing fetched is waited for, unless it is known to have nothing that was there
 // before the candidate; and a record is whose schema the registry has not given yet.
-func (in *input) next(schemas *registry.Registry) (r queued, ok bool) {
-	in.schema = nil
+func (in *input) next(reader *registry.Reader) (r queued, ok bool) {
+	in.schema, in.held = nil, nil
 	var first *queue
 	for _, q := range in.topics {
 		if !q.drained() && (first == nil || q.records[q.head].Timestamp.Before(first.records[first.head].Timestamp)) {
@@ -134,7 +135,8 @@ func (in *input) next(schemas *registry.Registry) (r queued, ok bool) {
 			return queued{}, false
 		}
 	}
-	if ok, in.schema = schemas.Ready(r.Value); !ok {
+	if ok, in.schema = reader.Ready(r.Record); !ok {
+		in.held = r.Record
 		return queued{}, false
 	}
 	first.records[first.head] = queued{}

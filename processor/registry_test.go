@@ -75,13 +75,13 @@ func TestRegistry(t *testing.T) {
 	inWorld(t, 4, func(t *testing.T, w *world) {
 		s := w.registry()
 		s.down.Store(true)
-		core, logs := observer.New(zap.WarnLevel)
+		core, logs := observer.New(zap.InfoLevel)
 		r, err := registry.New(registry.Config{URL: "http://localhost:8081", Dial: w.network.DialContext, Log: zap.New(core)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		p := w.launch(vfs.NewCrashableMem(), func(cfg *Config) { cfg.Registry, cfg.Lane.Lanes = r, 2 })
+		p := w.launch(vfs.NewCrashableMem(), func(cfg *Config) { cfg.Registry, cfg.Lane.Lanes, cfg.Log = r, 2, zap.New(core) })
 		time.Sleep(5 * time.Second)
 		w.send(inAvro(t, 1, "ann", "Cart", nil), event("events", "eve", "Cart"))
 		time.Sleep(30 * time.Second)
@@ -96,8 +96,23 @@ func TestRegistry(t *testing.T) {
 		if n := logs.FilterMessageSnippet("does not answer").Len(); n == 0 {
 			t.Error("nothing is logged")
 		}
+		waits := func() (list []string) {
+			for _, set := range p.Sets() {
+				if set.Waits != "" {
+					list = append(list, set.Waits)
+				}
+			}
+			return list
+		}
+		if got := waits(); len(got) != 1 || !strings.Contains(got[0], "schema 1: the schema registry at http://localhost:8081 does not answer") {
+			t.Errorf("waited for: %q", got)
+		}
 		s.down.Store(false)
 		time.Sleep(15 * time.Second)
+		begun, over := logs.FilterMessage("the lane waits for the schema registry").Len(), logs.FilterMessageSnippet("the lane goes on").Len()
+		if got := waits(); len(got) != 0 || begun != 1 || over != 1 {
+			t.Errorf("when it answers: %q; logged %d and %d times", got, begun, over)
+		}
 		asked := s.asked.Load()
 		w.send(inAvro(t, 1, "cid", "Cart", map[string]any{"amount": int64(9007199254740993)}), inAvro(t, 77, "dan", "Cart", nil))
 		time.Sleep(90 * time.Second)
@@ -144,7 +159,7 @@ func TestRegistryLate(t *testing.T) {
 			t.Errorf("a trigger after %s", late)
 		}
 		p.stop()
-		if err := r.Await(context.Background(), inAvro(t, 1, "ann", "Launch", nil).Value); err != nil {
+		if err := (&registry.Reader{Registry: r}).Await(context.Background(), inAvro(t, 1, "ann", "Launch", nil)); err != nil {
 			t.Error(err)
 		}
 	})

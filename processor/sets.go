@@ -66,8 +66,9 @@ func ReadSet(part *state.Partition) (*Recorded, error) {
 // LaneSet is what is in force in a lane that runs here.
 type LaneSet struct {
 	Version    string
-	Differs    bool // from this process's own files
-	Rebuilding bool // users are still being rebuilt
+	Differs    bool   // from this process's own files
+	Rebuilding bool   // users are still being rebuilt
+	Waits      string // what of the schema registry is waited for; "": nothing
 }
 
 // Sets tells what is in force in the lanes that run here, by lane.
@@ -194,7 +195,7 @@ func (c *cycle) use(set *campaign.Set, mine *own) {
 }
 
 func (c *cycle) told() *LaneSet {
-	return &LaneSet{Version: c.set.Version(), Rebuilding: c.rebuilding()}
+	return &LaneSet{Version: c.set.Version(), Rebuilding: c.rebuilding(), Waits: c.waiting}
 }
 
 // notYet says whether a set that has users rebuilt is to wait: until those are rebuilt that another one asked for, or else it would depend on

@@ -115,7 +115,7 @@ const topicInputs = 1000
 
 // read takes one record as the processor does; what it would make a dead letter is counted.
 func (r *rehearsal) read(ctx context.Context, k *kgo.Record, in *input) (ok bool, err error) {
-	if err := r.plan.records.Registry.Await(ctx, k.Value); err != nil {
+	if err := r.plan.records.Await(ctx, k); err != nil {
 		return false, err
 	}
 	var bad *record.Rejection

@@ -20,6 +20,7 @@ type laneDetail struct {
 	Campaigns  string `json:"campaigns_version,omitempty"` // of the set in force, which the changelog has
 	Differ     bool   `json:"campaigns_differ,omitempty"`  // from those of this process's files
 	Rebuilding bool   `json:"rebuilding,omitempty"`        // users, since a trigger changed
+	Waits      string `json:"waits,omitempty"`             // for a schema of the registry, which does not answer
 }
 
 // readyDetail is what /readyz shows of a service.
@@ -44,7 +45,7 @@ func lanesReady(of laneHolder, version string, sets map[int32]processor.LaneSet)
 	for _, l := range of.Status() {
 		ready = ready && l.Phase == "running"
 		shown, set := detailOf(l.Lane, l.Phase, l.Err, l.Progress), sets[l.Lane]
-		shown.Campaigns, shown.Differ, shown.Rebuilding = set.Version, set.Differs, set.Rebuilding
+		shown.Campaigns, shown.Differ, shown.Rebuilding, shown.Waits = set.Version, set.Differs, set.Rebuilding, set.Waits
 		detail.Differ = detail.Differ || set.Differs
 		detail.Lanes = append(detail.Lanes, shown)
 	}

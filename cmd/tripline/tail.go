@@ -123,7 +123,7 @@ func (t *tail) next(ctx context.Context, r *kgo.Record) error {
 		t.print(r, "")
 		return nil
 	}
-	if err := t.records.Registry.Await(ctx, r.Value); err != nil {
+	if err := t.records.Await(ctx, r); err != nil {
 		return err
 	}
 	text, bad, err := t.records.JSON(r)

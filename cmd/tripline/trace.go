@@ -113,7 +113,7 @@ func (t *trace) events(ctx context.Context) error {
 		}
 		defer records.Registry.Close()
 		err = scan{topics: t.cfg.Topics.Events, key: t.key(), since: since}.each(ctx, t.cfg, func(r *kgo.Record) error {
-			if err := records.Registry.Await(ctx, r.Value); err != nil {
+			if err := records.Await(ctx, r); err != nil {
 				return err
 			}
 			e, bad, err := records.Event(r)
@@ -139,9 +139,9 @@ func (t *trace) events(ctx context.Context) error {
 	return nil
 }
 
-// key is the key of the user's records, where records are partitioned by it.
+// key is the key of the user's records, where records are partitioned by it; one that is written with a schema is another.
 func (t *trace) key() string {
-	if t.cfg.Key == "ignored" {
+	if t.cfg.Key == "ignored" || t.cfg.Registry.URL.Reveal() != "" {
 		return ""
 	}
 	return t.trigger.User

@@ -11,7 +11,7 @@ import (
 	"github.com/tripline/tripline/processor/schema"
 )
 
-// entry is what is known of a schema's id.
+// entry is what is known of a schema.
 type entry struct {
 	schema *schema.Schema
 	refuse string        // why records with this id cannot be read; "": they can, or it is not known yet
@@ -24,13 +24,13 @@ type entry struct {
 	used   uint64
 }
 
-// settled says whether an entry answers for its id.
+// settled says whether an entry answers for its schema.
 func (e *entry) settled(now time.Time) bool {
 	return e.known && (e.until.IsZero() || now.Before(e.until))
 }
 
-// look finds what is known of an id, and asks the registry if it is time to. It does not wait.
-func (r *Registry) look(id int) (e entry, ready bool) {
+// look finds what is known of a schema, and asks the registry if it is time to. It does not wait.
+func (r *Registry) look(id ref) (e entry, ready bool) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,7 +57,7 @@ func (r *Registry) forget() {
 	if len(r.entries) < maxSchemas {
 		return
 	}
-	oldest, found := 0, false
+	oldest, found := ref{}, false
 	for id, e := range r.entries {
 		if e.asked == nil && (!found || e.used < r.entries[oldest].used) {
 			oldest, found = id, true
@@ -70,7 +70,7 @@ func (r *Registry) forget() {
 }
 
 // ask fetches a schema, once, and settles its entry.
-func (r *Registry) ask(id int, e *entry) {
+func (r *Registry) ask(id ref, e *entry) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
@@ -82,12 +82,12 @@ func (r *Registry) ask(id int, e *entry) {
 	refuse, outcome := "", "fetched"
 	switch {
 	case unknown(err):
-		refuse, outcome = fmt.Sprintf("the schema registry does not know schema %d: %s", id, r.explain(err)), "unknown"
+		refuse, outcome = fmt.Sprintf("the schema registry does not know schema %s: %s", id, r.explain(err)), "unknown"
 	case err != nil:
 		outcome = "failed"
 	default:
 		if compiled, err = schema.Compile(source); err != nil {
-			refuse, outcome = fmt.Sprintf("schema %d cannot be used: %s", id, r.explain(err)), "unusable"
+			refuse, outcome = fmt.Sprintf("schema %s cannot be used: %s", id, r.explain(err)), "unusable"
 		}
 	}
 	if r.ctx.Err() == nil {
@@ -134,8 +134,8 @@ func (r *Registry) counted(e *entry, failed int) {
 	e.failed = failed
 }
 
-func (r *Registry) log(id int, kind, outcome string, began time.Time, err error) {
-	fields := []zap.Field{zap.Int("id", id), zap.String("registry", r.shown), zap.Duration("took", time.Since(began))}
+func (r *Registry) log(id ref, kind, outcome string, began time.Time, err error) {
+	fields := []zap.Field{zap.Stringer("schema", id), zap.String("registry", r.shown), zap.Duration("took", time.Since(began))}
 	switch outcome {
 	case "fetched":
 		r.cfg.Log.Info("schema fetched", append(fields, zap.String("type", kind))...)
@@ -150,8 +150,16 @@ func (r *Registry) log(id int, kind, outcome string, began time.Time, err error)
 const maxReferences = 500
 
 // fetch asks for a schema and for all that it refers to.
-func (r *Registry) fetch(ctx context.Context, id int) (schema.Source, error) {
-	s, err := r.client.SchemaByID(ctx, id)
+func (r *Registry) fetch(ctx context.Context, id ref) (schema.Source, error) {
+	var s sr.Schema
+	var err error
+	if id.guid == [16]byte{} {
+		s, err = r.client.SchemaByID(ctx, int(id.id))
+	} else {
+		var global sr.SubjectSchema
+		global, err = r.client.SchemaByGUID(ctx, id.String())
+		s = global.Schema
+	}
 	if err != nil {
 		return schema.Source{}, err
 	}

@@ -1,7 +1,8 @@
 // Package registry reads records that producers wrote with the schemas of a Confluent schema registry, in Avro, Protobuf or JSON: it
-// fetches the schemas, and package schema reads the bytes. A record without the header of such a registry is plain JSON.
+// fetches the schemas, and package schema reads the bytes. A record that names no schema is plain JSON. A key that names one is the user ID
+// if it is a string, a number, or a record of one of them.
 //
-// A schema's id never changes its meaning, so each is asked for once. While the registry does not answer, nothing is decided of the records
+// A schema's name never changes its meaning, so each is asked for once. While the registry does not answer, nothing is decided of the records
 // that need it: they wait, in their order. Only what the registry says itself, that it does not know an id, makes a dead letter.
 package registry
 
@@ -16,11 +17,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr"
 	"go.uber.org/zap"
 )
@@ -58,7 +61,7 @@ type Registry struct {
 	fetches sync.WaitGroup
 
 	mu      sync.Mutex
-	entries map[int]*entry
+	entries map[ref]*entry
 	uses    uint64 // counts looks, for what was used last
 }
 
@@ -93,7 +96,7 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	r := &Registry{cfg: cfg, client: asks, http: client, entries: map[int]*entry{}, metrics: newMetrics(cfg.Metrics)}
+	r := &Registry{cfg: cfg, client: asks, http: client, entries: map[ref]*entry{}, metrics: newMetrics(cfg.Metrics)}
 	r.shown = r.hide(u.Redacted())
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r, nil
@@ -151,12 +154,49 @@ func unknown(err error) bool {
 	return errors.As(err, &answer) && answer.StatusCode == 404 && answer.ErrorCode >= 40401 && answer.ErrorCode <= 40403
 }
 
-const header = 5 // bytes: a zero, and the schema's id
+// ref names a schema: by the number that one registry gave it, or by what it has in all of them.
+type ref struct {
+	id   uint32
+	guid [16]byte // not all zero: in place of id
+}
 
-// split takes a record apart that has a registry's header.
-func split(value []byte) (id int, data []byte, ok bool) {
-	if len(value) < header || value[0] != 0 {
-		return 0, nil, false
+func (f ref) String() string {
+	if g := f.guid; g != [16]byte{} {
+		return fmt.Sprintf("%x-%x-%x-%x-%x", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
 	}
-	return int(binary.BigEndian.Uint32(value[1:])), value[header:], true
+	return strconv.FormatUint(uint64(f.id), 10)
+}
+
+// The headers that name the schemas of a record's key and value, where they do not stand before these.
+const (
+	keyHeader   = "__key_schema_id"
+	valueHeader = "__value_schema_id"
+)
+
+// split takes apart what was written with a schema: which one, and the bytes in its format. The schema stands in the header of a name, else
+// before the bytes.
+// https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
+func split(content []byte, headers []kgo.RecordHeader, name string) (f ref, data []byte, ok bool) {
+	for i := len(headers) - 1; i >= 0; i-- {
+		if headers[i].Key != name || headers[i].Value == nil {
+			continue
+		}
+		f, rest, ok := cut(headers[i].Value)
+		if ok && len(rest) > 0 { // which message of a Protobuf schema it is
+			content = slices.Concat(rest, content)
+		}
+		return f, content, ok
+	}
+	return cut(content)
+}
+
+// cut takes a schema's name off: a zero and the id, or a one and the GUID.
+func cut(b []byte) (f ref, rest []byte, ok bool) {
+	switch {
+	case len(b) >= 5 && b[0] == 0:
+		return ref{id: binary.BigEndian.Uint32(b[1:])}, b[5:], true
+	case len(b) >= 17 && b[0] == 1:
+		return ref{guid: [16]byte(b[1:])}, b[17:], true
+	}
+	return ref{}, nil, false
 }

@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -64,7 +66,7 @@ func opened(t *testing.T, cfg Config) *Registry {
 // read awaits a record and reads it as an event.
 func read(t *testing.T, r *Reader, k *kgo.Record) (record.Event, *record.Rejection) {
 	t.Helper()
-	if err := r.Registry.Await(context.Background(), k.Value); err != nil {
+	if err := r.Await(context.Background(), k); err != nil {
 		t.Fatal(err)
 	}
 	e, bad, err := r.Event(k)
@@ -126,7 +128,9 @@ func TestRejections(t *testing.T) {
 		{[]byte("ann"), coded(3), record.Envelope{}, "json", "nothing follows"},
 		{[]byte("ann"), nil, record.Envelope{}, "null", ""},
 		{[]byte("ann"), []byte{0, 0, 0}, record.Envelope{}, "json", ""},
-		{coded(1, 6, 'a', 'n', 'n'), coded(3, launch...), record.Envelope{}, "no_user", "key: ignored"},
+		{coded(1, 6, 'a', 'n', 'n'), coded(3, launch...), record.Envelope{}, "no_user", "the key: schema 1: "},
+		{coded(99, 6, 'a', 'n', 'n'), coded(3, launch...), record.Envelope{}, "no_user", "does not know schema 99"},
+		{coded(1, launched...), coded(3, launch...), record.Envelope{}, "no_user", "key: ignored"},
 		{coded(1, 6, 'a', 'n', 'n'), coded(3, launch...), record.Envelope{KeyIgnored: true}, "no_user", "names no user"},
 		{coded(1, 6, 'a', 'n', 'n'), coded(3, []byte(`{"event":"Launch","user_id":"ann"}`)...), record.Envelope{KeyIgnored: true}, "", ""},
 	} {
@@ -150,7 +154,7 @@ func TestProfiles(t *testing.T) {
 	fake := filled()
 	defer fake.Close()
 	r := &Reader{Envelope: record.Envelope{Format: record.Format{Kind: record.FormatSegment}}, Registry: opened(t, Config{URL: fake.URL()})}
-	if err := r.Registry.Await(context.Background(), coded(1)); err != nil {
+	if err := r.Await(context.Background(), &kgo.Record{Value: coded(1)}); err != nil {
 		t.Fatal(err)
 	}
 	p, erase, bad, err := r.Profile(&kgo.Record{Key: []byte("ann"), Value: coded(1, launched...)})
@@ -188,14 +192,14 @@ func TestSilence(t *testing.T) {
 		})
 		core, logs := observer.New(zap.InfoLevel)
 		r := opened(t, Config{URL: strings.Replace(fake.URL(), "://", "://u:"+c.password+"@", 1), Log: zap.New(core), Hidden: []string{"s3cret"}})
-		err := r.Await(context.Background(), coded(1))
+		err := (&Reader{Registry: r}).Await(context.Background(), &kgo.Record{Value: coded(1)})
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if n := testutil.ToFloat64(r.metrics.waiting); n != 1 {
 			t.Errorf("%s: %v wait", name, n)
 		}
-		if ready, asked := r.Ready(coded(1)); ready || asked != nil {
+		if ready, asked := (&Reader{Registry: r}).Ready(&kgo.Record{Value: coded(1)}); ready || asked != nil {
 			t.Errorf("%s: asked again without a pause", name)
 		}
 		if _, _, err := (&Reader{Registry: r}).Event(&kgo.Record{Value: coded(1)}); err != errNotReady {
@@ -213,7 +217,7 @@ func TestSilence(t *testing.T) {
 			continue
 		}
 		r.mu.Lock()
-		r.entries[1].again = time.Time{} // the pause is over
+		r.entries[ref{id: 1}].again = time.Time{} // the pause is over
 		r.mu.Unlock()
 		if e, bad := read(t, &Reader{Registry: r}, &kgo.Record{Key: []byte("ann"), Value: coded(1, launched...), Timestamp: time.UnixMilli(7)}); bad != nil || e.Name != "Launch" {
 			t.Errorf("%s: %+v, %v", name, e, bad)
@@ -240,7 +244,7 @@ func TestReferences(t *testing.T) {
 		return true
 	})
 	r := &Reader{Registry: opened(t, Config{URL: fake.URL()})}
-	if err := r.Registry.Await(context.Background(), coded(2)); err == nil || !strings.Contains(err.Error(), "503") {
+	if err := r.Await(context.Background(), &kgo.Record{Value: coded(2)}); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("503: %v", err)
 	}
 	_, bad := read(t, r, &kgo.Record{Key: []byte("ann"), Value: coded(1, launched...)})
@@ -275,14 +279,14 @@ func TestBound(t *testing.T) {
 		fake.SeedSchema("more", id, id, sr.Schema{Schema: `{"type":"object"}`, Type: sr.TypeJSON})
 	}
 	r := opened(t, Config{URL: fake.URL()})
-	if err := r.Await(context.Background(), coded(3)); err != nil {
+	if err := (&Reader{Registry: r}).Await(context.Background(), &kgo.Record{Value: coded(3)}); err != nil {
 		t.Fatal(err)
 	}
 	for id := 100; id < 100+maxSchemas+50; id++ {
-		if err := r.Await(context.Background(), coded(id)); err != nil {
+		if err := (&Reader{Registry: r}).Await(context.Background(), &kgo.Record{Value: coded(id)}); err != nil {
 			t.Fatal(err)
 		}
-		if ready, _ := r.Ready(coded(3)); !ready {
+		if ready, _ := (&Reader{Registry: r}).Ready(&kgo.Record{Value: coded(3)}); !ready {
 			t.Fatalf("forgotten at %d", id)
 		}
 	}
@@ -308,7 +312,7 @@ func TestCheck(t *testing.T) {
 	}
 	var none *Registry
 	none.Close()
-	if err := none.Await(context.Background(), coded(1)); err != nil {
+	if err := (&Reader{Registry: none}).Await(context.Background(), &kgo.Record{Value: coded(1)}); err != nil {
 		t.Error(err)
 	}
 }
@@ -320,10 +324,10 @@ func TestTLS(t *testing.T) {
 	server := httptest.NewTLSServer(fake.Handler())
 	defer server.Close()
 	trusting := server.Client().Transport.(*http.Transport).TLSClientConfig
-	if err := opened(t, Config{URL: server.URL, TLS: trusting}).Await(context.Background(), coded(3)); err != nil {
+	if err := (&Reader{Registry: opened(t, Config{URL: server.URL, TLS: trusting})}).Await(context.Background(), &kgo.Record{Value: coded(3)}); err != nil {
 		t.Error(err)
 	}
-	if err := opened(t, Config{URL: server.URL}).Await(context.Background(), coded(3)); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if err := (&Reader{Registry: opened(t, Config{URL: server.URL})}).Await(context.Background(), &kgo.Record{Value: coded(3)}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the CA: %v", err)
 	}
 }
@@ -333,8 +337,96 @@ func TestHeader(t *testing.T) {
 	parsed := avro.MustParse(`"string"`)
 	var serde sr.Serde
 	serde.Register(258, "", sr.EncodeFn(func(v any) ([]byte, error) { return parsed.Encode(v) }))
-	id, data, ok := split(serde.MustEncode("x"))
-	if !ok || id != 258 || string(data) != "\x02x" {
+	id, data, ok := split(serde.MustEncode("x"), nil, "")
+	if !ok || id != (ref{id: 258}) || string(data) != "\x02x" {
 		t.Errorf("%d %q %v", id, data, ok)
+	}
+}
+
+// A key that is written with a schema is the user ID, in each of the formats.
+func TestKeys(t *testing.T) {
+	fake := filled()
+	defer fake.Close()
+	long := strings.Repeat("x", record.MaxUserBytes+1)
+	for id, s := range map[int]sr.Schema{
+		21: {Schema: `"string"`}, 22: {Schema: `"long"`}, 23: {Schema: `["null","string"]`},
+		24: {Schema: `{"type":"record","name":"K","fields":[{"name":"customer","type":"string"}]}`},
+		25: {Schema: `syntax = "proto3"; message K { string id = 1; }`, Type: sr.TypeProtobuf}, 26: {Schema: `{"type":"string"}`, Type: sr.TypeJSON},
+	} {
+		fake.SeedSchema("keys", id, id, s)
+	}
+	r := &Reader{Registry: opened(t, Config{URL: fake.URL()})}
+	ann := []byte("\x06ann")
+	for _, c := range []struct {
+		key            []byte
+		user, rejected string
+	}{
+		{coded(21, ann...), "ann", ""}, {coded(22, 34), "17", ""}, {coded(23, append([]byte{2}, ann...)...), "ann", ""}, {coded(24, ann...), "ann", ""},
+		{coded(25, append([]byte{0, 10, 3}, "ann"...)...), "ann", ""}, {coded(26, []byte(`"ann"`)...), "ann", ""}, {coded(26, []byte(`{"id":"ann"}`)...), "ann", ""},
+		{[]byte("ann"), "ann", ""}, {[]byte{0, 'a'}, "\x00a", ""},
+		{coded(23, 0), "", "no_user"}, {coded(21, 0), "", "no_user"}, {coded(26, []byte(`{"id":"ann","shop":1}`)...), "", "no_user"},
+		{coded(26, []byte(`"`+long+`"`)...), "", "no_user"}, {coded(21, 2, 0xff), "", "no_user"},
+	} {
+		for name, value := range map[string][]byte{"plain": []byte(`{"event":"Launch"}`), "Avro": coded(1, launched...)} {
+			e, bad := read(t, r, &kgo.Record{Key: c.key, Value: value, Timestamp: time.UnixMilli(7)})
+			if bad == nil && (e.User != c.user || e.Name != "Launch") || (bad == nil) != (c.rejected == "") || bad != nil && bad.Reason != c.rejected {
+				t.Errorf("%q, %s: %q %+v", c.key, name, e.User, bad)
+			}
+		}
+	}
+	e, bad := read(t, r, &kgo.Record{Key: coded(21, ann...), Value: []byte(`{"event":"Launch","user_id":"bob"}`), Timestamp: time.UnixMilli(7)})
+	if bad == nil || bad.Reason != record.ReasonUserDiffers {
+		t.Errorf("another user in the value: %+v %+v", e, bad)
+	}
+	if p, erase, bad, err := r.Profile(&kgo.Record{Key: coded(21, ann...)}); err != nil || bad != nil || !erase || p.User != "ann" {
+		t.Errorf("an erasure: %+v, %v, %v, %v", p, erase, bad, err)
+	}
+}
+
+// A schema may be named by its GUID, and by a header in place of what stands before the bytes: Confluent's HeaderSchemaIdSerializer writes
+// a one, the 16 bytes of the GUID and for Protobuf the message's indexes.
+func TestHeaders(t *testing.T) {
+	fake := filled()
+	defer fake.Close()
+	fake.SeedSchema("keys", 1, 21, sr.Schema{Schema: `"string"`})
+	client, err := sr.NewClient(sr.URLs(fake.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guid := func(subject string) []byte {
+		s, err := client.SchemaByVersion(context.Background(), subject, 1)
+		bytes, err2 := hex.DecodeString(strings.ReplaceAll(s.GUID, "-", ""))
+		if err != nil || err2 != nil || len(bytes) != 16 {
+			t.Fatal(subject, s.GUID, err, err2)
+		}
+		return append([]byte{1}, bytes...)
+	}
+	r := &Reader{Registry: opened(t, Config{URL: fake.URL()})}
+	inProto := append([]byte{10, 6}, "Launch"...)
+	named := func(value []byte) []kgo.RecordHeader {
+		return []kgo.RecordHeader{{Key: "__value_schema_id", Value: []byte{9}}, {Key: "other", Value: []byte("x")}, {Key: "__value_schema_id", Value: value}}
+	}
+	for name, k := range map[string]*kgo.Record{
+		"Avro":                {Value: launched, Headers: named(guid("events"))},
+		"Avro, id":            {Value: launched, Headers: named(coded(1))},
+		"Avro, prefix":        {Value: append(guid("events"), launched...)},
+		"Protobuf":            {Value: inProto, Headers: named(append(guid("protos"), 0))},
+		"Protobuf, index":     {Value: inProto, Headers: named(append(guid("protos"), 2, 0))},
+		"JSON Schema":         {Value: []byte(`{"event":"Launch"}`), Headers: named(guid("jsons"))},
+		"no such header":      {Value: []byte(`{"event":"Launch"}`), Headers: named([]byte("?"))},
+		"a key's":             {Key: []byte("\x06ann"), Value: launched, Headers: append(named(guid("events")), kgo.RecordHeader{Key: "__key_schema_id", Value: guid("keys")})},
+		"a header, no schema": {Value: []byte(`{"event":"Launch"}`), Headers: named(nil)[1:]},
+	} {
+		if k.Timestamp = time.UnixMilli(7); k.Key == nil {
+			k.Key = []byte("ann")
+		}
+		if e, bad := read(t, r, k); bad != nil || e.Name != "Launch" || e.User != "ann" {
+			t.Errorf("%s: %+v %+v", name, e, bad)
+		}
+	}
+	unknown := append([]byte{1}, bytes.Repeat([]byte{0xab}, 16)...)
+	_, bad := read(t, r, &kgo.Record{Key: []byte("ann"), Value: launched, Headers: named(unknown)})
+	if bad == nil || !strings.Contains(bad.Detail, "does not know schema abababab-abab-abab-abab-abababababab") {
+		t.Errorf("an unknown GUID: %+v", bad)
 	}
 }
