@@ -3,6 +3,7 @@ package campaign
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/tripline/tripline/processor/campaign/history"
 	"github.com/tripline/tripline/processor/campaign/record"
@@ -12,6 +13,7 @@ import (
 // a floor per key says up to where, in the user's order, they have been used up.
 type actions struct {
 	all     []pattern
+	asks    []string // names of their events, each once
 	within  int64
 	inOrder bool
 	reuse   bool
@@ -33,6 +35,7 @@ func (c *compiler) actions(d *Actions) kind {
 	for i := range d.All {
 		k.all = append(k.all, c.pattern(fmt.Sprintf("%s.all[%d]", path, i), &d.All[i], d.Same, true))
 	}
+	k.asks = slices.Compact(slices.Sorted(slices.Values(k.names())))
 	if len(k.all) == 1 && k.all[0].atLeast < 2 {
 		c.problem(path+".all", "a single pattern needs at_least: 2 or more; for every single event use single_action")
 	}
@@ -47,8 +50,8 @@ func (k *actions) fire(*step, *standing, *timer) {}
 
 // candidate is an event that matches some of the patterns under one key.
 type candidate struct {
-	event *history.Event
-	fits  uint16 // bit i: pattern i
+	history.Position
+	fits uint16 // bit i: pattern i
 }
 
 func (k *actions) event(s *step, st *standing, e *history.Event) {
@@ -87,27 +90,27 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			}
 		}
 	}
-	all := k.candidates(s, st, from, after(e.Time+k.within), key, e)
+	all := k.candidates(s, st, from, after(e.Time+k.within), key)
 	for n := range all {
-		newest := all[n].event
-		if newest.Time < e.Time || less(position(newest), at) && !(k.reuse && k.inOrder) {
+		newest := all[n].Position
+		if newest.Time < e.Time || less(newest, at) && !(k.reuse && k.inOrder) {
 			continue
 		}
 		upTo := n + 1
 		if k.reuse && k.inOrder { // events of one time are in any order
-			for upTo < len(all) && all[upTo].event.Time == newest.Time {
+			for upTo < len(all) && all[upTo].Time == newest.Time {
 				upTo++
 			}
 		}
 		set := k.window(all[:upTo], newest.Time)
-		if !k.holds(set, nil) || k.reuse && (!k.mayEnd(all[n]) || newest != e && newest.Seq != e.Seq && k.holds(set, e)) {
+		if !k.holds(set, 0) || k.reuse && (!k.mayEnd(all[n]) || newest.Seq != e.Seq && k.holds(set, e.Seq)) {
 			continue
 		}
 		if !k.reuse {
-			st.setFloor(key, position(newest), s.horizon())
+			st.setFloor(key, newest, s.horizon())
 			s.user.dirty = true
 		}
-		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: k.chosen(set, newest)})
+		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: s.events(k.chosen(set, newest))})
 		if !k.reuse {
 			return
 		}
@@ -117,16 +120,13 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 // mayEnd says whether this event may be the newest of a set under reuse.
 func (k *actions) mayEnd(c candidate) bool { return !k.inOrder || c.fits&(1<<(len(k.all)-1)) != 0 }
 
-// candidates lists what matches under key in (from, to]; whole, just arrived, stands for itself with all its properties.
-func (k *actions) candidates(s *step, st *standing, from, to history.Position, key string, whole *history.Event) []candidate {
-	var all []candidate
-	s.user.log.Ascend(from, to, func(e *history.Event) bool {
-		if e.Seq == whole.Seq {
-			e = whole
-		}
-		c := candidate{event: e}
+// candidates lists what matches under key in (from, to].
+func (k *actions) candidates(s *step, st *standing, from, to history.Position, key string) []candidate {
+	all := s.candidates[:0]
+	s.user.log.Scan(k.asks, from, to, func(e *history.Entry) bool {
+		c := candidate{Position: e.Position}
 		for i := range k.all {
-			if k.all[i].fits(s, st.c, e, key) {
+			if got, ok := k.all[i].matchEntry(s, st.c, k.asks, e); ok && got == key {
 				c.fits |= 1 << i
 			}
 		}
@@ -135,29 +135,30 @@ func (k *actions) candidates(s *step, st *standing, from, to history.Position, k
 		}
 		return true
 	})
+	s.candidates = all
 	return all
 }
 
 // window is the part of the candidates that lies no more than `within` before the newest.
 func (k *actions) window(all []candidate, newest int64) []candidate {
 	first := 0
-	for all[first].event.Time < newest-k.within {
+	for all[first].Time < newest-k.within {
 		first++
 	}
 	return all[first:]
 }
 
-// holds says whether the candidates but one contain a whole set.
-func (k *actions) holds(set []candidate, but *history.Event) bool {
+// holds says whether the candidates but the one of a Seq contain a whole set.
+func (k *actions) holds(set []candidate, but uint64) bool {
 	since := int64(math.MinInt64)
 	for i := range k.all {
 		n := 0
 		for _, c := range set {
-			if c.fits&(1<<i) == 0 || but != nil && c.event.Seq == but.Seq || k.inOrder && c.event.Time < since {
+			if c.fits&(1<<i) == 0 || c.Seq == but || k.inOrder && c.Time < since {
 				continue
 			}
 			if n++; n == k.all[i].atLeast {
-				since = c.event.Time
+				since = c.Time
 				break
 			}
 		}
@@ -170,7 +171,7 @@ func (k *actions) holds(set []candidate, but *history.Event) bool {
 
 // chosen are the events that a trigger shows, in the user's order and newest last: of each pattern the newest at_least;
 // with in_order the patterns are served from the last one backwards.
-func (k *actions) chosen(set []candidate, newest *history.Event) (events []*history.Event) {
+func (k *actions) chosen(set []candidate, newest history.Position) (events []history.Position) {
 	taken := make([]bool, len(set))
 	limit := int64(math.MaxInt64)
 	for i := len(k.all) - 1; i >= 0; i-- {
@@ -180,16 +181,16 @@ func (k *actions) chosen(set []candidate, newest *history.Event) (events []*hist
 			n, oldest = 1, newest.Time
 		}
 		for j := len(set) - 1; j >= 0 && n < k.all[i].atLeast; j-- {
-			if set[j].fits&(1<<i) != 0 && !(own && set[j].event.Seq == newest.Seq) && (!k.inOrder || set[j].event.Time <= limit) {
-				taken[j], oldest = true, set[j].event.Time
+			if set[j].fits&(1<<i) != 0 && !(own && set[j].Seq == newest.Seq) && (!k.inOrder || set[j].Time <= limit) {
+				taken[j], oldest = true, set[j].Time
 				n++
 			}
 		}
 		limit = oldest
 	}
 	for j := range set {
-		if taken[j] && set[j].event.Seq != newest.Seq {
-			events = append(events, set[j].event)
+		if taken[j] && set[j].Seq != newest.Seq {
+			events = append(events, set[j].Position)
 		}
 	}
 	return append(events, newest)

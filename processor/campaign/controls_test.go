@@ -150,11 +150,11 @@ func TestHeldEventsAreBounded(t *testing.T) {
 	}
 }
 
-// The previous row format is readable: this row was written by the version before users knew under which set they stand.
+// The previous row format is readable: this row was written by the version in which a timer had its event itself.
 func TestPreviousRow(t *testing.T) {
-	const row = "0319010874696d657a6f6e65050d4575726f70652f4265726c696e0101d00f01aff0ffffff3f000002040141016b01000c02d00f000e0131010105030200000002d4f05718" +
-		"fab6a2efb838b769b563749400000000000001d00f01d00fc0a907d00f010d0367617003616e6ed00f00013101d00f01014101310501016b030200af63ea4c860204563e" +
-		"819930b3f3aef80000000104f0ab01000009023ff0000000000000d00f01014101310501016b03020000000000"
+	const row = "040019010874696d657a6f6e65050d4575726f70652f4265726c696e0101d00f01aff0ffffff3f000002040141016b01000c02d00f000e01310101050302000000" +
+		"000002d4f05718fab6a2efb838b769b563749400000000000001d00f01d00fc0a907d00f010d0367617003616e6ed00f00013101d00f01014101310501016b03020000af63ea" +
+		"4c860204563e819930b3f3aef80000000104f0ab01000009023ff0000000000000d00f01014101310501016b0302000000000000"
 	head, err := hex.DecodeString(row)
 	if err != nil {
 		t.Fatal(err)
@@ -178,8 +178,8 @@ func TestPreviousRow(t *testing.T) {
 			t.Fatalf("the row's watch was to go on: %v", out.Triggers)
 		}
 	}
-	head[0] = 2
-	if _, err := mustCompile(t, rules, single).Open("ann", head, func(uint32) []byte { return nil }); err == nil || !strings.Contains(err.Error(), "row format 2") {
+	head[0] = 3
+	if _, err := mustCompile(t, rules, single).Open("ann", head, func(uint32) []byte { return nil }); err == nil || !strings.Contains(err.Error(), "row format 3") {
 		t.Fatalf("a row of a format that is not known was opened: %v", err)
 	}
 }

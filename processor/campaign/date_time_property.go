@@ -72,7 +72,7 @@ func (k *dateTimeProperty) event(s *step, st *standing, e *history.Event) {
 	if k.cancel != nil {
 		if key, ok := k.cancel.match(s, st.c, e); ok {
 			st.drop(s, func(t *timer) bool {
-				return t.key == key && (t.event == nil || less(position(t.event), position(e)))
+				return t.key == key && (!t.caused() || less(t.at, position(e)))
 			})
 		}
 	}
@@ -94,10 +94,10 @@ func (k *dateTimeProperty) event(s *step, st *standing, e *history.Event) {
 		}
 	}
 	if k.same {
-		st.drop(s, func(t *timer) bool { return t.key == key && less(position(t.event), position(e)) })
+		st.drop(s, func(t *timer) bool { return t.key == key && less(t.at, position(e)) })
 	}
-	if !k.endedLater(s, st, e, key) {
-		k.aim(s, st, timer{key: key, event: e})
+	if s.user.log.Ends(position(e)) || !k.endedLater(s, st, e, key) {
+		k.aim(s, st, by(e, 0, key))
 	}
 }
 
@@ -121,12 +121,12 @@ func (k *dateTimeProperty) endedLater(s *step, st *standing, e *history.Event, k
 // base is the moment that a timer's source names, before offset and at.
 func (k *dateTimeProperty) base(s *step, t *timer) (int64, bool) {
 	switch {
-	case t.event == nil:
+	case !t.caused():
 		return calendar.ParseDate(s.user.profile.Get(k.profile), s.user.zone)
 	case k.property == "":
-		return t.event.Time, true
+		return t.at.Time, true
 	}
-	return calendar.ParseDate(t.event.Properties.Get(k.property), s.user.zone)
+	return calendar.ParseDate(s.user.source(t).Properties.Get(k.property), s.user.zone)
 }
 
 // moment is the one of a given year of the repetition, 0 the date itself.
@@ -175,8 +175,8 @@ func (k *dateTimeProperty) aim(s *step, st *standing, t timer) {
 
 func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
 	q := qualification{moment: t.moment, left: t.due, key: t.key, passed: t.passed}
-	if t.event != nil {
-		q.events = s.only(t.event)
+	if t.caused() {
+		q.events = s.only(s.user.source(t))
 	}
 	if k.yearly {
 		if base, ok := k.base(s, t); ok {

@@ -19,6 +19,7 @@ const day = 24 * 3600_000
 // looks stand. Each qualification leaves a mark: its moment and the newest `did` event that it saw.
 type inaction struct {
 	did, didNot pattern
+	asks        []string // names of their events
 	inLast      int64
 	delay       int64         // check after each did event; 0: on the grid
 	grid        calendar.Grid // check every
@@ -38,6 +39,7 @@ func (c *compiler) inaction(d *Inaction) kind {
 	k := &inaction{inLast: c.lookBack(path+".in_last", d.InLast)}
 	k.did = c.pattern(path+".did", d.Did, nil, true)
 	k.didNot = c.pattern(path+".did_not", d.DidNot, nil, true)
+	k.asks = k.names()
 	switch {
 	case d.Check == nil || d.Check.Every == nil && d.Check.After == nil:
 		c.problem(path+".check", "is required, in one of two forms: {every: 1d, at: \"09:00\"} or {after: 2h}")
@@ -159,8 +161,8 @@ func (k *inaction) profileChanged(*step, *standing, value.Properties) {}
 
 func (k *inaction) fire(s *step, st *standing, t *timer) {
 	if t.next {
-		k.looks(s, st, []int64{t.moment}, func(m int64, did []*history.Event) {
-			if less(k.seen(s, st, m), position(did[len(did)-1])) {
+		k.looks(s, st, []int64{t.moment}, func(m int64, did []history.Position) {
+			if less(k.seen(s, st, m), did[len(did)-1]) {
 				st.openDue(s, timer{moment: m, due: m + s.set.rules.AllowedLateness})
 			}
 		})
@@ -169,13 +171,13 @@ func (k *inaction) fire(s *step, st *standing, t *timer) {
 		}
 		return
 	}
-	k.looks(s, st, []int64{t.moment}, func(m int64, did []*history.Event) {
+	k.looks(s, st, []int64{t.moment}, func(m int64, did []history.Position) {
 		s.user.dirty = true
-		st.remember(mark{moment: m, newest: position(did[len(did)-1])}, s.horizon().Time-k.inLast)
+		st.remember(mark{moment: m, newest: did[len(did)-1]}, s.horizon().Time-k.inLast)
 		if k.delay == 0 && !less(st.lastMark(maxTime), st.newest) {
 			st.drop(s, func(t *timer) bool { return t.next })
 		}
-		s.qualify(st, qualification{moment: m, left: t.due, events: did[len(did)-k.did.atLeast:]})
+		s.qualify(st, qualification{moment: m, left: t.due, events: s.events(did[len(did)-k.did.atLeast:])})
 	})
 }
 
@@ -188,11 +190,11 @@ func (k *inaction) review(s *step, st *standing, from int64) {
 	}
 	seen, marks := k.seen(s, st, from), st.marks
 	var stand []int64
-	k.looks(s, st, past, func(m int64, did []*history.Event) {
+	k.looks(s, st, past, func(m int64, did []history.Position) {
 		for len(marks) > 0 && marks[0].moment < m {
 			seen, marks = later(seen, marks[0].newest), marks[1:]
 		}
-		if newest := position(did[len(did)-1]); less(seen, newest) && (len(marks) == 0 || marks[0].moment != m) {
+		if newest := did[len(did)-1]; less(seen, newest) && (len(marks) == 0 || marks[0].moment != m) {
 			seen, stand = newest, append(stand, m)
 		}
 	})
@@ -216,8 +218,8 @@ func (k *inaction) seen(s *step, st *standing, m int64) history.Position {
 	newest := st.lastMark(m)
 	for i := range st.open {
 		if t := &st.open[i]; !t.next && t.moment < m {
-			k.looks(s, st, []int64{t.moment}, func(_ int64, did []*history.Event) {
-				newest = later(newest, position(did[len(did)-1]))
+			k.looks(s, st, []int64{t.moment}, func(_ int64, did []history.Position) {
+				newest = later(newest, did[len(did)-1])
 			})
 		}
 	}
@@ -247,14 +249,14 @@ func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64)
 }
 
 // looks visits, of some moments in order, those at which the condition holds, with the did events in the window.
-func (k *inaction) looks(s *step, st *standing, moments []int64, visit func(m int64, did []*history.Event)) {
-	var did []*history.Event
+func (k *inaction) looks(s *step, st *standing, moments []int64, visit func(m int64, did []history.Position)) {
+	var did []history.Position
 	var not []int64
-	s.user.log.Ascend(after(moments[0]-k.inLast), after(moments[len(moments)-1]), func(e *history.Event) bool {
-		if _, ok := k.did.match(s, st.c, e); ok {
-			did = append(did, e)
+	s.user.log.Scan(k.asks, after(moments[0]-k.inLast), after(moments[len(moments)-1]), func(e *history.Entry) bool {
+		if _, ok := k.did.matchEntry(s, st.c, k.asks, e); ok {
+			did = append(did, e.Position)
 		}
-		if _, ok := k.didNot.match(s, st.c, e); ok {
+		if _, ok := k.didNot.matchEntry(s, st.c, k.asks, e); ok {
 			not = append(not, e.Time)
 		}
 		return true

@@ -64,7 +64,7 @@ func (k *inactionWithinTime) event(s *step, st *standing, e *history.Event) {
 	if k.repeat == restart {
 		k.end(s, st, e, begins)
 	}
-	if !k.endedLater(s, st, e, begins) {
+	if s.user.log.Ends(position(e)) || !k.endedLater(s, st, e, begins) {
 		k.start(s, st, e, begins)
 	}
 }
@@ -72,7 +72,7 @@ func (k *inactionWithinTime) event(s *step, st *standing, e *history.Event) {
 // end drops the watches that run when e comes.
 func (k *inactionWithinTime) end(s *step, st *standing, e *history.Event, key string) {
 	st.drop(s, func(t *timer) bool {
-		return t.key == key && less(position(t.event), position(e)) && e.Time <= t.moment
+		return t.key == key && less(t.at, position(e)) && e.Time <= t.moment
 	})
 }
 
@@ -86,14 +86,14 @@ func (k *inactionWithinTime) endedLater(s *step, st *standing, e *history.Event,
 }
 
 func (k *inactionWithinTime) start(s *step, st *standing, e *history.Event, key string) {
-	st.add(s, timer{moment: e.Time + k.within, key: key, event: e})
+	st.add(s, by(e, e.Time+k.within, key))
 }
 
 func (k *inactionWithinTime) fire(s *step, st *standing, t *timer) {
 	if k.repeat == ignore {
-		st.remember(mark{moment: t.moment, newest: position(t.event)}, s.horizon().Time-k.within)
+		st.remember(mark{moment: t.moment, newest: t.at}, s.horizon().Time-k.within)
 	}
-	s.qualify(st, qualification{moment: t.moment, left: t.due, key: t.key, events: s.only(t.event)})
+	s.qualify(st, qualification{moment: t.moment, left: t.due, key: t.key, events: s.only(s.user.source(t))})
 }
 
 // follow applies e to the chain of one key under ignore.
@@ -111,9 +111,9 @@ func (k *inactionWithinTime) follow(s *step, st *standing, e *history.Event, key
 		return
 	}
 	before, now := k.chain(s, st, key, e), k.chain(s, st, key, nil)
-	st.drop(s, func(t *timer) bool { return t.key == key && !hasWatch(now, t.event) })
+	st.drop(s, func(t *timer) bool { return t.key == key && !hasWatch(now, t.at) })
 	for _, w := range now {
-		if !hasWatch(before, w) && !st.hasMark(position(w)) {
+		if !hasWatch(before, position(w)) && !st.hasMark(position(w)) {
 			k.start(s, st, w, key)
 		}
 	}
@@ -152,9 +152,9 @@ func (k *inactionWithinTime) chain(s *step, st *standing, key string, but *histo
 	return whole
 }
 
-func hasWatch(watches []*history.Event, e *history.Event) bool {
+func hasWatch(watches []*history.Event, at history.Position) bool {
 	for _, w := range watches {
-		if w.Seq == e.Seq {
+		if w.Seq == at.Seq {
 			return true
 		}
 	}

@@ -37,13 +37,14 @@ func newNames(all map[string]bool) *names {
 // of appends those of the properties that are kept.
 func (n *names) of(dst, properties value.Properties) value.Properties {
 	for i := range properties {
-		p := &properties[i]
-		if n.sizes&(1<<(len(p.Name)%64)) != 0 && n.all[p.Name] {
+		if p := &properties[i]; n.has(p.Name) {
 			dst = append(dst, *p)
 		}
 	}
 	return dst
 }
+
+func (n *names) has(name string) bool { return n.sizes&(1<<(len(name)%64)) != 0 && n.all[name] }
 
 // Sparing is the set for users whose state ends with its input: their history keeps, of the properties of events, only what a
 // campaign may still ask for, or show in a trigger. Nothing that is decided differs. All properties are kept of the events
@@ -124,7 +125,7 @@ func (c *compiler) same(path string, same []string) {
 // match says whether e fits the pattern, and with which key. The key is the empty text where nothing ties events
 // together; an event that lacks one of the properties does not match.
 func (p *pattern) match(s *step, c *campaign, e *history.Event) (key string, ok bool) {
-	if e.Name != p.event || !s.user.sees(c, e) {
+	if e.Name != p.event || !s.user.sees(c, e.Seq) {
 		return "", false
 	}
 	if key, ok = keyOf(e, p.key); !ok {
@@ -134,6 +135,31 @@ func (p *pattern) match(s *step, c *campaign, e *history.Event) (key string, ok 
 		return "", false
 	}
 	return key, true
+}
+
+// matchEntry is match for an event on a scan for some names. It is read only where the pattern looks into it; the one that is just being
+// decided is looked at with all its properties.
+func (p *pattern) matchEntry(s *step, c *campaign, names []string, e *history.Entry) (key string, ok bool) {
+	switch {
+	case names[e.Name] != p.event:
+		return "", false
+	case p.where == nil && len(p.key) == 0:
+		return "", s.user.sees(c, e.Seq)
+	case e.Position == position(&s.event):
+		return p.match(s, c, &s.event)
+	}
+	return p.match(s, c, e.Event())
+}
+
+// events are those at some positions: the one that is just being decided with all its properties, the others as history has them.
+func (s *step) events(at []history.Position) []*history.Event {
+	events := make([]*history.Event, len(at))
+	for i, p := range at {
+		if events[i] = &s.event; p != position(&s.event) {
+			events[i] = s.user.did(p)
+		}
+	}
+	return events
 }
 
 // fits is match for a given key.
@@ -286,6 +312,55 @@ func (u *User) edge(name string, moment int64, first bool) (found *history.Event
 		return known.first
 	}
 	return found
+}
+
+// source is the event that has set a timer; nil: the profile, or a check.
+func (u *User) source(t *timer) *history.Event {
+	if t.event != nil || !t.caused() {
+		return t.event
+	}
+	return u.set.kept(u.did(t.at))
+}
+
+// did is an event that history has. Where it cannot be read it is an empty one, and Err tells.
+func (u *User) did(at history.Position) *history.Event {
+	e := u.log.At(at)
+	if e == nil {
+		u.lost = true
+		return &history.Event{Time: at.Time, Seq: at.Seq}
+	}
+	return e
+}
+
+// refer notes which events history has for a timer.
+func (u *User) refer(t *timer) {
+	if t.event == nil && t.caused() && (u.oldest == history.Position{} || less(t.at, u.oldest)) {
+		u.oldest = t.at
+	}
+}
+
+func (u *User) refers(st *standing) {
+	for i := range st.open {
+		u.refer(&st.open[i])
+	}
+}
+
+// losing has timers keep the events themselves that history is about to drop.
+func (u *User) losing(upTo history.Position) {
+	if (u.oldest == history.Position{}) || less(upTo, u.oldest) {
+		return
+	}
+	u.oldest = history.Position{}
+	for _, st := range u.standings {
+		for i := range st.open {
+			t := &st.open[i]
+			if t.event == nil && t.caused() && !less(upTo, t.at) {
+				e := u.source(t)
+				t.event = u.room.Copy(e, e.Properties, u.set.names)
+			}
+			u.refer(t)
+		}
+	}
 }
 
 func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }

@@ -139,18 +139,18 @@ func (s *Set) came(c *campaign, number uint64) bool {
 // numberOf is that of the set under which a head was written.
 func numberOf(head []byte) uint64 {
 	r := row.Reader{Rest: head}
-	if r.Byte() != rowVersion {
+	if v := r.Byte(); v != rowVersion && v != rowVersion-1 {
 		return 0
 	}
 	return r.Unsigned()
 }
 
 // sees says whether an event of the user's counts for a campaign's trigger.
-func (u *User) sees(c *campaign, e *history.Event) bool {
+func (u *User) sees(c *campaign, seq uint64) bool {
 	if len(u.unseen) == 0 || u.set.entries == nil {
 		return true
 	}
-	return e.Seq > u.upTo(u.set.entries[c.index].blind)
+	return seq > u.upTo(u.set.entries[c.index].blind)
 }
 
 // upTo is the last event that came before the set of a number; 0: none, or it is not asked for.
@@ -217,6 +217,7 @@ func (u *User) rebuild(c *campaign, at int64, sets []judgment) {
 		return
 	}
 	u.dirty = true
+	u.refers(&now)
 	switch i := u.place(c); {
 	case !known:
 		u.settle(&now)
@@ -236,6 +237,7 @@ func (u *User) again(c *campaign, was *standing, at int64) *standing {
 		return nil
 	}
 	v := &User{set: u.set.alone(c), id: u.id, profile: u.profile, log: &history.Log{}, apart: new([]judgment)}
+	v.log.Losing(v.losing)
 	v.zone, _ = u.zoneAt(beginning)
 	var out Output
 	if k, ok := c.kind.(profileKind); ok {

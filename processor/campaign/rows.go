@@ -9,8 +9,8 @@ import (
 	"github.com/tripline/tripline/processor/campaign/row"
 )
 
-// rowVersion is the format of a user's head row. The previous one, 3, is readable: in it nothing tells under which set it was written.
-const rowVersion = 4
+// rowVersion is the format of a user's head row. The previous one, 4, is readable: in it a timer has its event itself.
+const rowVersion = 5
 
 // rowGrowth is by how many bytes a step mostly makes a row longer.
 const rowGrowth = 64
@@ -35,20 +35,16 @@ func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte
 	}
 	r := reader{Reader: row.Reader{Rest: head}, set: s, room: &u.room, due: maxTime}
 	v := r.Byte()
-	if r.old = v == rowVersion-1; !r.old && v != rowVersion {
+	if v != rowVersion-1 && v != rowVersion {
 		return fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
 	}
-	if !r.old {
-		r.number = r.Unsigned()
-	}
+	r.number = r.Unsigned()
 	u.profile = r.Properties(&r.room.Room)
 	if r.Err == nil {
 		r.Rest, r.Err = u.log.Decode(r.Rest, part)
 	}
-	if u.now = u.log.Newest(); !r.old {
-		u.now += r.Signed()
-		r.unseen(u)
-	}
+	u.now = u.log.Newest() + r.Signed()
+	r.unseen(u)
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		m := memory{first: r.Event(&r.room.Room, r.set.names)}
 		m.last = m.first
@@ -94,6 +90,7 @@ func (r *reader) stands(u *User) {
 		u.room.giveBack(st)
 		return
 	}
+	u.refers(st)
 	u.standings = append(u.standings, st)
 }
 
@@ -123,7 +120,12 @@ func (u *User) AppendRows(dst []byte, emit func(part uint32, content []byte)) []
 
 // Err is the first thing that was wrong with an older part of the user's history. What was decided since is void, and
 // nothing of the user may be written back.
-func (u *User) Err() error { return u.log.Err() }
+func (u *User) Err() error {
+	if err := u.log.Err(); err != nil || !u.lost {
+		return err
+	}
+	return row.ErrCorrupt
+}
 
 // Changed says whether Rows would emit a head.
 func (u *User) Changed() bool { return u.dirty }
@@ -209,7 +211,7 @@ func (st *standing) append(dst []byte) []byte {
 
 func (t *timer) append(dst []byte) []byte {
 	flags := byte(0)
-	for i, set := range []bool{t.next, t.passed, t.event != nil} {
+	for i, set := range [...]bool{t.next, t.passed, t.event != nil, t.event == nil && t.caused()} {
 		if set {
 			flags |= 1 << i
 		}
@@ -219,8 +221,11 @@ func (t *timer) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, t.due-t.moment)
 	dst = binary.AppendUvarint(dst, uint64(t.year))
 	dst = row.AppendText(dst, t.key)
-	if t.event != nil {
-		dst = appendEvent(dst, t.event)
+	switch {
+	case t.event != nil:
+		return appendEvent(dst, t.event)
+	case t.caused():
+		return binary.AppendUvarint(binary.AppendVarint(dst, t.moment-t.at.Time), t.at.Seq)
 	}
 	return dst
 }
@@ -252,7 +257,6 @@ type reader struct {
 	row.Reader
 	set  *Set
 	room *room
-	old  bool // the previous format
 
 	number uint64 // of the set under which the row was written
 	due    int64  // when the first of all that is open is due
@@ -276,8 +280,12 @@ func (r *reader) standing(st *standing, now int64) {
 		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.Signed()}
 		t.due = t.moment + r.Signed()
 		t.year, t.key = int(r.Unsigned()), r.Text()
-		if flags&4 > 0 {
+		switch {
+		case flags&4 > 0:
 			t.event = r.Event(&r.room.Room, r.set.names)
+			t.at = position(t.event)
+		case flags&8 > 0:
+			t.at = history.Position{Time: t.moment - r.Signed(), Seq: r.Unsigned()}
 		}
 		st.open = append(st.open, t)
 	}
@@ -298,9 +306,7 @@ func (r *reader) standing(st *standing, now int64) {
 		w.control = r.Byte() == 1
 		st.goals = append(st.goals, w)
 	}
-	if !r.old {
-		r.judged(st, now)
-	}
+	r.judged(st, now)
 }
 
 func (r *reader) held() held {
@@ -323,7 +329,8 @@ func (r *reader) sent(u *User) {
 // room is the memory of a user.
 type room struct {
 	row.Room
-	standings []*standing // not in use
+	standings []*standing            // not in use
+	losing    func(history.Position) // the user's
 }
 
 // reset makes u a new user in its own memory.
@@ -336,7 +343,8 @@ func (u *User) reset(set *Set, id string) {
 	clear(u.moved)
 	log := u.log
 	if log == nil {
-		log = new(history.Log)
+		log, m.losing = new(history.Log), u.losing
+		log.Losing(m.losing)
 	}
 	log.Reset()
 	m.Reset()

@@ -2,6 +2,7 @@ package campaign_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tripline/tripline/processor/campaign"
@@ -128,4 +129,44 @@ func FuzzOpen(f *testing.F) {
 		u.Passed(1<<40, &campaign.Output{})
 		u.Rows(func(uint32, []byte) {})
 	})
+}
+
+// What set a timer stands in history only, and with the timer once history drops it.
+func TestTimersOutliveHistory(t *testing.T) {
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40, MaxEvents: 3}, watch("w", 60_000, "k"))
+	kept := rows{}
+	var out campaign.Output
+	sizes := []int{}
+	for n, name := range []string{"A", "C", "C", "C", "C"} {
+		u := kept.open(t, set)
+		u.Event(event(n+1, name), int64(n+1)*1000, &out)
+		kept.keep(u)
+		sizes = append(sizes, len(kept[0]))
+	}
+	if sizes[3]-sizes[2] < 5 {
+		t.Errorf("the row grows from %d to %d bytes where its timer has to keep the event", sizes[2], sizes[3])
+	}
+	kept.open(t, set).Passed(1<<40, &out)
+	if len(out.Triggers) != 1 || len(out.Triggers[0].Events) != 1 || out.Triggers[0].Events[0].Name != "A" ||
+		!value.Equal(out.Triggers[0].Events[0].Properties.Get("k"), value.OfNumber(1)) {
+		t.Fatalf("%v", out.Triggers)
+	}
+}
+
+// A timer whose event is missing is an error, not a trigger without it.
+func TestTimerWithoutEvent(t *testing.T) {
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40}, watch("w", 60_000))
+	kept := rows{}
+	var out campaign.Output
+	u := kept.open(t, set)
+	u.Event(&record.Event{ID: "1", User: "ann", Name: "A", Time: 1000, Properties: value.Properties{{Name: "k", Value: value.OfString(strings.Repeat("x", 3000))}}}, 1000, &out)
+	kept.keep(u)
+	if len(kept) != 2 {
+		t.Fatalf("%d rows: the test shows nothing", len(kept))
+	}
+	delete(kept, 1)
+	u = kept.open(t, set)
+	if u.Passed(1<<40, &out); u.Err() == nil {
+		t.Fatalf("no error, but %v", out.Triggers)
+	}
 }

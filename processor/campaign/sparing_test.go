@@ -25,7 +25,7 @@ func TestSparing(t *testing.T) {
 				t.Fatalf("%s, seed %d: %q, and sparing %q\n%s", kind, c.Seed, want, got, c)
 			}
 			all, most := recordsOf(set.Sparing(func(string) bool { return true }), c)
-			if !slices.Equal(want, all) || most < less || most > size {
+			if !slices.Equal(want, all) || most > size {
 				t.Fatalf("%s, seed %d: %d bytes, sparing %d, and %d where the campaigns' events are whole", kind, c.Seed, size, less, most)
 			}
 			whole, spared = whole+size, spared+less

@@ -34,6 +34,8 @@ type User struct {
 	next      int64       // what Due answers, if aimed: no step has begun since it was asked
 	aimed     bool
 	room      room
+	oldest    history.Position // no event that history has for a timer lies before it; zero: there is none
+	lost      bool             // one of them was not there
 }
 
 // moved is a zone that the user had until an arrival.
@@ -120,12 +122,14 @@ type step struct {
 	text    []byte   // of an identity
 	pending []qualification
 	alone   []*history.Event // those of pending that qualified by themselves
+
+	candidates []candidate // room for those of one set
 }
 
 // begin is a new step. It stands in the output's memory.
 func (u *User) begin(arrival int64, out *Output) *step {
 	s := &out.room
-	s.set, s.user, s.out, s.arrival, s.copied = u.set, u, out, arrival, nil
+	s.set, s.user, s.out, s.arrival, s.event, s.copied = u.set, u, out, arrival, history.Event{}, nil
 	return s
 }
 
@@ -189,6 +193,7 @@ func (u *User) Erase(arrival int64, out *Output) {
 	s := u.begin(arrival, out)
 	s.passed(arrival)
 	u.log.Clear() // and has its parts deleted
+	u.log.Losing(u.room.losing)
 	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, room: u.room, dirty: true}
 }
 
@@ -287,11 +292,14 @@ func (s *Set) kept(e *history.Event) *history.Event {
 	if s.keep == nil || e == nil {
 		return e
 	}
-	lean := *e
-	if lean.Properties = s.keep.of(nil, e.Properties); len(lean.Properties) == len(e.Properties) {
-		return e
+	for i := range e.Properties {
+		if !s.keep.has(e.Properties[i].Name) {
+			lean := *e
+			lean.Properties = s.keep.of(nil, e.Properties)
+			return &lean
+		}
 	}
-	return &lean
+	return e
 }
 
 func (u *User) place(c *campaign) int {

@@ -13,13 +13,14 @@ import (
 
 // timer is something of a campaign that is open for a user until a moment: a watch, a date, checks.
 type timer struct {
-	due    int64          // fires once time is strictly beyond it
-	moment int64          // the deadline
-	key    string         // the values of same
-	event  *history.Event // what set it; nil: the profile, or a check
-	year   int            // of a yearly repetition
-	next   bool           // a check that is to come
-	passed bool           // was past when it was set, and if_past lets it fire
+	due    int64            // fires once time is strictly beyond it
+	moment int64            // the deadline
+	key    string           // the values of same
+	at     history.Position // of the event that set it; zero: the profile, or a check
+	event  *history.Event   // itself, where history does not have it; see User.source
+	year   int              // of a yearly repetition
+	next   bool             // a check that is to come
+	passed bool             // was past when it was set, and if_past lets it fire
 }
 
 // held is a trigger that waits: for its delay, or for the end of quiet hours.
@@ -65,7 +66,14 @@ func (st *standing) add(s *step, t timer) {
 // openDue opens a timer whose due moment is known. Above max_open the one due last is dropped.
 func (st *standing) openDue(s *step, t timer) {
 	s.user.dirty = true
-	t.event = s.kept(t.event)
+	if t.event != nil {
+		if spare := s.set.spare; s.user.log.Has(t.event) && (spare == nil || spare[t.event.Name]) {
+			t.event = nil
+		} else {
+			t.event = s.kept(t.event)
+		}
+	}
+	s.user.refer(&t)
 	st.open = append(st.open, t)
 	if len(st.open) <= s.set.rules.MaxOpen || s.set.rules.MaxOpen == 0 {
 		return
@@ -108,11 +116,19 @@ func (st *standing) each(visit func(*timer)) {
 
 // firesBefore orders timers of one campaign and due moment: by moment, then by what set them.
 func (t *timer) firesBefore(o *timer) bool {
-	if t.moment != o.moment || t.event == nil || o.event == nil {
+	if t.moment != o.moment || !t.caused() || !o.caused() {
 		return t.moment < o.moment
 	}
-	return less(position(t.event), position(o.event))
+	return less(t.at, o.at)
 }
+
+// by is a timer that an event sets.
+func by(e *history.Event, moment int64, key string) timer {
+	return timer{moment: moment, key: key, at: position(e), event: e}
+}
+
+// caused says whether an event has set the timer.
+func (t *timer) caused() bool { return t.at != history.Position{} }
 
 // earliest finds the timer that is due first; of one due moment the campaign's name decides, then firesBefore.
 func (u *User) earliest() (st *standing, index int) {
@@ -230,7 +246,14 @@ func (c *campaign) exitsFrom(q *qualification) history.Position {
 }
 
 // exit finds what had ended a wait before it begins.
-func (s *step) exit(c *campaign, q *qualification) (found *history.Event) {
+func (s *step) exit(c *campaign, q *qualification) *history.Event {
+	if len(c.exits) == 0 {
+		return nil
+	}
+	return s.firstExit(c, q)
+}
+
+func (s *step) firstExit(c *campaign, q *qualification) (found *history.Event) {
 	for i := range c.exits {
 		s.user.log.AscendOf(c.exits[i].event, c.exitsFrom(q), after(maxTime), func(e *history.Event) bool {
 			if found != nil && !less(position(e), position(found)) {
@@ -337,7 +360,7 @@ func (u *User) View(name string) (v View, ok bool) {
 	}
 	for i := range st.open {
 		t := &st.open[i]
-		v.Open = append(v.Open, Open{Moment: t.moment, Due: t.due, Key: t.key, Event: t.event, Check: t.next})
+		v.Open = append(v.Open, Open{Moment: t.moment, Due: t.due, Key: t.key, Event: u.source(t), Check: t.next})
 	}
 	for i := range st.held {
 		v.Held = append(v.Held, Open{Moment: st.held[i].moment, Due: st.held[i].due})

@@ -17,7 +17,7 @@ import (
 )
 
 // formats of the head row that are read here: the core's and the one before it.
-const newest, oldest = 4, 3
+const newest, oldest = 5, 4
 
 // User is all that is kept of a user. Times are RFC 3339.
 type User struct {
@@ -136,15 +136,13 @@ func (n Names) of(hash uint64) string {
 
 // Read takes a user's rows apart: the head, and part for older history (nil where there is none of that number).
 func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*User, error) {
-	r := reader{src: head, names: names}
 	u := &User{User: id, History: []Event{}}
+	r := reader{src: head, names: names, user: u}
 	v := r.byte()
 	if v < oldest || v > newest {
 		return nil, fmt.Errorf("user %q: row format %d is not known to this version; use the version of Tripline that wrote it", id, v)
 	}
-	if v > oldest {
-		u.Set = r.unsigned()
-	}
+	u.Set = r.unsigned()
 	u.Profile = r.properties()
 	var log *history.Log
 	if r.err == nil {
@@ -157,7 +155,7 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 		})
 		r.err = log.Err()
 	}
-	if r.err == nil && v > oldest {
+	if r.err == nil {
 		u.Now = calendar.FormatTime(log.Newest() + r.signed())
 		r.each(func() { u.Unseen = append(u.Unseen, Unseen{Set: r.unsigned(), Seq: r.unsigned()}) })
 	}
@@ -177,7 +175,7 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 		left := r.moment()
 		u.Counters = append(u.Counters, Counter{Campaign: names.of(r.fixed()), Left: left})
 	})
-	r.each(func() { u.Campaigns = append(u.Campaigns, r.standing(v > oldest)) })
+	r.each(func() { u.Campaigns = append(u.Campaigns, r.standing()) })
 	if r.err == nil && len(r.src) > 0 {
 		r.err = errRow
 	}

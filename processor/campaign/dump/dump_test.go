@@ -87,7 +87,11 @@ func TestRead(t *testing.T) {
 	})
 	u.event(3600_000, "Cart", `{"id":"c1","n":7.5,"b":true,"l":[1,{"x":null}]}`)
 	u.event(3601_000, "Paid", `{"amount":12345678901234567890}`)
-	got, err := json.MarshalIndent(u.read("cart", "paid"), "", " ")
+	x := u.read("cart", "paid")
+	if len(x.Campaigns) == 0 || len(x.Campaigns[0].Timers) != 1 || x.Campaigns[0].Timers[0].Event == nil || x.Campaigns[0].Timers[0].Event.Event != "Cart" {
+		t.Errorf("the watch's event is not shown: %+v", x.Campaigns)
+	}
+	got, err := json.MarshalIndent(x, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}

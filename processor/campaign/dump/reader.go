@@ -17,6 +17,7 @@ type reader struct {
 	src   []byte
 	err   error
 	names Names
+	user  *User // what is read of them
 }
 
 func (r *reader) take(n int) []byte {
@@ -113,7 +114,7 @@ func (r *reader) same() []json.RawMessage {
 	return list
 }
 
-func (r *reader) standing(judged bool) Standing {
+func (r *reader) standing() Standing {
 	s := Standing{Campaign: r.names.of(r.fixed())}
 	r.fixed() // the trigger's text
 	s.Matches, s.Newest = r.signed(), r.position()
@@ -130,12 +131,10 @@ func (r *reader) standing(judged bool) Standing {
 		g.Control = r.byte() == 1
 		s.Goals = append(s.Goals, g)
 	})
-	if judged {
-		r.each(func() {
-			s.Judged = append(s.Judged, r.moment())
-			r.unsigned()
-		})
-	}
+	r.each(func() {
+		s.Judged = append(s.Judged, r.moment())
+		r.unsigned()
+	})
 	return s
 }
 
@@ -143,11 +142,25 @@ func (r *reader) timer() Timer {
 	flags, moment := r.byte(), r.signed()
 	t := Timer{Check: flags&1 > 0, Past: flags&2 > 0, Until: calendar.FormatTime(moment), Due: calendar.FormatTime(moment + r.signed())}
 	t.Year, t.Same = int(r.unsigned()), r.same()
-	if flags&4 > 0 {
+	switch {
+	case flags&4 > 0:
 		e := r.event()
 		t.Event = &e
+	case flags&8 > 0: // one that history has, by its place
+		t.Event = r.known(calendar.FormatTime(moment-r.signed()), r.unsigned())
 	}
 	return t
+}
+
+// known is the event of a place in history.
+func (r *reader) known(time string, seq uint64) *Event {
+	for i := range r.user.History {
+		if e := &r.user.History[i]; e.Seq == seq && e.Time == time {
+			return e
+		}
+	}
+	r.take(-1)
+	return nil
 }
 
 func (r *reader) held() Held {

@@ -133,7 +133,11 @@ func (t *tail) total(event, property string, from, to Position) (sum total) {
 	}
 	for i := range t.refs {
 		if r := &t.refs[i]; !whole(r) && r.max.Compare(from) > 0 && r.min.Compare(to) <= 0 {
-			if n, exact := t.count(r, event); n > 0 || !exact {
+			switch n, exact := t.count(r, event); {
+			case n == 0 && exact:
+			case r.short != nil && property == "":
+				sum.n += r.short.count(event, from, to)
+			default:
 				sum.merge(t.open(r).total(event, property, from, to))
 			}
 		}

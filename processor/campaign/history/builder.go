@@ -21,6 +21,7 @@ type built struct {
 	names    []nameCount
 	hashes   []uint32 // in order, if wanted
 	summary  *summary // nil if not wanted
+	events   table    // those of the head that it was made of: places and names
 }
 
 type nameCount struct {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // chunk is an immutable part of a log: events in order, which arrived before those of the head.
@@ -45,7 +47,7 @@ func (c *layout) content() []byte {
 
 // parseLayout finds the columns, but does not look into them.
 func parseLayout(content []byte) (c layout, err error) {
-	r, err := open(content)
+	r, err := open(content, version, version)
 	if err != nil {
 		return c, err
 	}
@@ -132,6 +134,25 @@ func (t *table) behind(p Position) int {
 	return low
 }
 
+// count is how many events of a name there are between two positions.
+func (t *table) count(event string, from, to Position) (n int) {
+	name, ok := t.words.find(event)
+	for i := t.behind(from); ok && i < len(t.places) && t.places[i].Compare(to) <= 0; i++ {
+		if t.names[i] == name {
+			n++
+		}
+	}
+	return n
+}
+
+// at is the event of a position; nil: there is none.
+func (t *table) at(p Position) *Event {
+	if i := t.behind(p) - 1; i >= 0 && t.places[i] == p {
+		return t.event(i)
+	}
+	return nil
+}
+
 func (t *table) record(i int) []byte {
 	s := t.spans[i]
 	return t.body[s.at : s.at+s.size]
@@ -150,13 +171,19 @@ func (t *table) event(i int) *Event {
 	if t.events[i] != nil {
 		return t.events[i]
 	}
-	r := reader{src: t.record(i)}
-	e := &Event{Seq: t.places[i].Seq, Time: t.places[i].Time, Name: t.words.name(t.names[i]), ID: string(r.text())}
-	e.Properties = r.properties(t.words)
-	t.broken = t.broken || !r.done()
+	e, ok := decode(t.places[i], t.names[i], t.record(i), t.words)
+	t.broken = t.broken || !ok
 	t.events[i] = e
 	t.size += eventSize + propertySize*len(e.Properties) + len(t.record(i))
 	return e
+}
+
+// decode is the event of a record. It is false if that cannot be read.
+func decode(p Position, name uint32, record []byte, w *words) (e *Event, ok bool) {
+	r := reader{src: record}
+	e = &Event{Seq: p.Seq, Time: p.Time, Name: w.name(name), ID: value.Borrow(r.text())}
+	e.Properties = r.properties(w)
+	return e, r.done()
 }
 
 // insert puts an event in its place.

@@ -35,7 +35,7 @@ func TestErrors(t *testing.T) {
 		want error
 	}{
 		"empty":         {nil, errCorrupt},
-		"other version": {append([]byte{version + 1}, head[1:]...), errVersion},
+		"other version": {append([]byte{headVersion + 1}, head[1:]...), errVersion},
 		"cut":           {head[:len(head)-1], errCorrupt},
 	} {
 		if l, _, err := Decode(c.head, disk.part); l != nil || !errors.Is(err, c.want) {

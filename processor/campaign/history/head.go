@@ -7,11 +7,14 @@ import (
 
 // The head is the version, the last Seq, the largest time, 1 and the floor or 0, 1 and the tail or 0, the head's own
 // events. The tail is the last part's number, names and references behind their length, and of each chunk that the
-// floor has cut into its place, how many events that took, and places of the next ones.
+// floor has cut into its place, how many events that took, and places of the next ones. A reference is the numbers of the
+// chunk's part and index, what kind of chunk it is, how many events it has and, of a short one, their places (the first one,
+// then differences) and names, and hashes of their ids; of any other one its least and its largest place, and how many
+// events of which names there are.
 
 // AppendHead appends the log's head: the events that arrived last, and references to its parts.
 func (l *Log) AppendHead(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, version), l.seq)
+	dst = binary.AppendUvarint(append(dst, headVersion), l.seq)
 	dst = binary.AppendVarint(dst, l.newest)
 	if l.floored {
 		dst = appendPosition(append(dst, 1), l.passed)
@@ -43,7 +46,7 @@ func Decode(head []byte, part func(n uint32) []byte) (l *Log, rest []byte, err e
 
 // Decode makes l the log that Decode reads, in the memory of what it was.
 func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err error) {
-	r, err := open(head)
+	r, err := open(head, headVersion-1, headVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +60,7 @@ func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err 
 		last := r.number()
 		encoded := r.text()
 		refs := reader{src: encoded}
-		l.tail = refs.tail()
+		l.tail = refs.tail(head[0] == headVersion)
 		if !refs.done() {
 			return nil, errCorrupt
 		}
@@ -142,17 +145,30 @@ func (r *reader) flag() bool {
 	return b == 1
 }
 
+// Kinds of chunks, beside their level.
+const (
+	kindFull = 1 << iota
+	kindShort
+)
+
 // append writes refs and names.
 func (t *tail) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(t.names.append(dst), uint64(len(t.refs)))
 	for i := range t.refs {
 		r := &t.refs[i]
-		kind := uint64(r.level) << 1
+		kind := uint64(r.level) << 2
 		if r.full {
-			kind |= 1
+			kind |= kindFull
+		}
+		if r.short != nil {
+			kind |= kindShort
 		}
 		for _, u := range [...]uint64{uint64(r.part), uint64(r.index), kind, uint64(r.n)} {
 			dst = binary.AppendUvarint(dst, u)
+		}
+		if r.short != nil {
+			dst = r.appendShort(dst)
+			continue
 		}
 		dst = appendPosition(dst, r.min)
 		dst = appendPosition(dst, Position{r.max.Time - r.min.Time, r.max.Seq})
@@ -164,17 +180,77 @@ func (t *tail) append(dst []byte) []byte {
 	return dst
 }
 
-// tail reads what append wrote.
-func (r *reader) tail() *tail {
+func (r *ref) appendShort(dst []byte) []byte {
+	var last Position
+	for i, p := range r.short.places {
+		dst = binary.AppendVarint(binary.AppendVarint(dst, p.Time-last.Time), int64(p.Seq-last.Seq))
+		dst = binary.AppendUvarint(dst, uint64(r.short.names[i]))
+		last = p
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(r.hashes)))
+	for _, h := range r.hashes {
+		dst = binary.LittleEndian.AppendUint32(dst, h)
+	}
+	return dst
+}
+
+// short reads what appendShort wrote of a chunk of n events.
+func (r *reader) short(c *ref, t *tail) {
+	if c.n == 0 || c.n > shortEvents || c.level > 0 || c.index > 0 {
+		r.fail()
+		return
+	}
+	c.short = &table{places: make([]Position, c.n), names: make([]uint32, c.n), words: &t.names}
+	var last Position
+	for i := range c.short.places {
+		p := Position{last.Time + r.varint(), last.Seq + uint64(r.varint())}
+		c.short.places[i], c.short.names[i] = p, r.number()
+		if i > 0 && last.Compare(p) >= 0 || c.short.names[i] >= t.names.n {
+			r.fail()
+			return
+		}
+		last = p
+		c.names = countWord(c.names, c.short.names[i])
+	}
+	c.min, c.max = c.short.places[0], last
+	for range r.count(4) {
+		c.hashes = append(c.hashes, binary.LittleEndian.Uint32(r.bytes(4)))
+	}
+}
+
+// countWord counts one more event of a name.
+func countWord(counts []wordCount, word uint32) []wordCount {
+	for i := range counts {
+		if counts[i].word == word {
+			counts[i].n++
+			return counts
+		}
+	}
+	return append(counts, wordCount{word, 1})
+}
+
+// tail reads what append wrote; short says whether there may be short chunks.
+func (r *reader) tail(short bool) *tail {
 	t := &tail{names: r.words()}
-	t.refs = make([]ref, r.count(10))
+	t.refs = make([]ref, r.count(8))
 	t.stored = make([]uint32, 0, 2*len(t.refs))
 	counts := make([]wordCount, 0, 4*len(t.refs))
 	for i := range t.refs {
 		c := &t.refs[i]
 		c.part, c.index = r.number(), r.number()
 		kind := r.uvarint()
-		c.level, c.full, c.n = uint8(kind>>1), kind&1 == 1, int(r.number())
+		if !short {
+			kind = kind>>1<<2 | kind&1
+		}
+		c.level, c.full, c.n = uint8(kind>>2), kind&kindFull > 0, int(r.number())
+		t.stored = append(t.stored, c.part, c.index)
+		if c.part == 0 || c.n == 0 || kind>>2 > maxLevel {
+			r.fail()
+		}
+		if kind&kindShort > 0 {
+			r.short(c, t)
+			continue
+		}
 		c.min, c.max = r.position(), r.position()
 		c.max.Time += c.min.Time
 		c.others = int(r.number())
@@ -187,10 +263,9 @@ func (r *reader) tail() *tail {
 			counts = append(counts, wordCount{word, n})
 		}
 		c.names = slices.Clip(counts[from:])
-		if c.part == 0 || c.n == 0 || kind>>1 > maxLevel || c.min.Compare(c.max) > 0 {
+		if c.min.Compare(c.max) > 0 {
 			r.fail()
 		}
-		t.stored = append(t.stored, c.part, c.index)
 	}
 	slices.Sort(t.stored)
 	t.stored = slices.Compact(t.stored)

@@ -18,7 +18,8 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// Event is one thing that a user did. Once in a log it does not change; one that a log has given away stays as it is.
+// Event is one thing that a user did. Once in a log it does not change; one that a log has given away stays as it is, until the log is Reset
+// or what it was read from changes.
 type Event struct {
 	Seq        uint64 // the user's arrival number, assigned by Add; from 1
 	Time       int64  // ms since the epoch
@@ -67,8 +68,15 @@ type Log struct {
 	passed  Position // if floored: events up to here are gone, though they may still stand in the head or a chunk
 	counted bool     // what the floor has passed is counted everywhere
 	inline  inline
-	tail    *tail // nil: there never was a chunk
+	tail    *tail               // nil: there never was a chunk
+	losing  func(upTo Position) // nil, or see Losing
 }
+
+// Losing has the log say before an Add drops events: those up to a position. They can still be asked for then. It holds until Clear.
+func (l *Log) Losing(say func(upTo Position)) { l.losing = say }
+
+// Has says whether an event of the log's is still in it.
+func (l *Log) Has(e *Event) bool { return e.Position().Compare(l.floor()) > 0 }
 
 // Add gives the event its Seq and its place in the order, and drops what the limits no longer allow; what is dropped
 // stays so if the limits are raised later. dropped counts what MaxEvents removed, which may be e itself: then it is
@@ -131,7 +139,7 @@ func (l *Log) Len() int {
 		r := &l.tail.refs[i]
 		n += r.n
 		if r.min.Compare(l.floor()) <= 0 {
-			n -= l.tail.open(r).behind(l.floor())
+			n -= l.tail.places(r).behind(l.floor())
 		}
 	}
 	return n
@@ -143,7 +151,7 @@ func (l *Log) Empty() bool { return l.inline.n == 0 && (l.tail == nil || len(l.t
 // Err is the first thing that was wrong with a part that a question or an Add needed: it was missing or its bytes were
 // corrupt. Answers since then lack its events; the log must not be written back.
 func (l *Log) Err() error {
-	if l.inline.table != nil && l.inline.table.broken {
+	if l.inline.broken || l.inline.table != nil && l.inline.table.broken {
 		return errCorrupt
 	}
 	if l.tail == nil {
@@ -222,7 +230,7 @@ func (l *Log) Reset() {
 	if l.inline.owned {
 		own = l.inline.records
 	}
-	*l = Log{inline: inline{own: own}}
+	*l = Log{inline: inline{own: own}, losing: l.losing}
 }
 
 // Parts emits, in order, the parts n >= 1 that were written (content) or deleted (nil) since the last call. Chunks

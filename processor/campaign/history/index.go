@@ -22,7 +22,7 @@ type index struct {
 }
 
 func parseIndex(content []byte) (*index, error) {
-	r, err := open(content)
+	r, err := open(content, version, version)
 	if err != nil {
 		return nil, err
 	}

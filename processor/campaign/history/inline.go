@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
-// The events in the head become a chunk once there are inlineEvents, or inlineFew of inlineBytes, or inlineMost bytes.
+// The events in the head become a chunk once there are inlineEvents, or more than shortEvents of inlineBytes, or so few as a short
+// chunk has, but more than one, of shortBytes, or inlineMost bytes: what is in the head is written again with each event.
 const (
 	inlineEvents = 32
-	inlineFew    = 8
 	inlineBytes  = 1 << 10
-	inlineMost   = 4 << 10
+	shortEvents  = 8
+	shortBytes   = 1 << 9
+	inlineMost   = 2 << 10
 	// recordGrowth is what an event mostly takes of it.
 	recordGrowth = 64
 )
@@ -29,6 +31,7 @@ type inline struct {
 	table    *table   // nil until needed
 	ids      []uint32 // hashes of the ids in order of arrival; nil until needed
 	sums     []*sum   // those asked for
+	broken   bool     // a record could not be decoded
 }
 
 // append encodes an event behind the others.
@@ -123,6 +126,25 @@ func (in *inline) index() *table {
 	return in.table
 }
 
+// at is the event of a position; nil: there is none.
+func (in *inline) at(p Position) (e *Event) {
+	if in.n == 0 || p.Compare(in.min) < 0 || p.Compare(in.max) > 0 {
+		return nil
+	}
+	if in.table != nil {
+		return in.table.at(p)
+	}
+	in.each(func(q Position, name uint32, s span) bool {
+		if q == p {
+			var ok bool
+			e, ok = decode(p, name, in.records[s.at:s.at+s.size], &in.words)
+			in.broken = in.broken || !ok
+		}
+		return e == nil
+	})
+	return e
+}
+
 // hasID tells whether an event behind the floor has this id, whose hash is h.
 func (in *inline) hasID(id string, h uint32, floor Position) (found bool) {
 	if in.ids == nil && in.n > 0 {
@@ -146,7 +168,14 @@ func (in *inline) hasID(id string, h uint32, floor Position) (found bool) {
 
 // full tells whether the events should become a chunk.
 func (in *inline) full() bool {
-	return in.n >= inlineEvents || in.n >= inlineFew && len(in.records) >= inlineBytes || len(in.records) >= inlineMost
+	switch size := len(in.records); {
+	case size >= inlineMost || in.n >= inlineEvents:
+		return true
+	case in.n > shortEvents:
+		return size >= inlineBytes
+	default:
+		return in.n > 1 && size >= shortBytes
+	}
 }
 
 // clear forgets the events. The names stay while they are few: later chunks then number them alike, and merge faster.

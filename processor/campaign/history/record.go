@@ -175,7 +175,10 @@ func (w *words) add(name string) uint32 {
 // name is the name of a number below n.
 func (w *words) name(id uint32) string {
 	if int(id) >= len(w.names) {
-		text := string(w.text[w.decoded:])
+		if w.names == nil {
+			w.names = make([]string, 0, w.n)
+		}
+		text := value.Borrow(w.text[w.decoded:])
 		for at := 0; at < len(text); {
 			size, width := binary.Uvarint(w.text[w.decoded+at:])
 			at += width

@@ -44,7 +44,9 @@ type ref struct {
 	ahead    window
 	min, max Position
 	names    []wordCount
-	others   int // events whose names are not among tail.names
+	others   int      // events whose names are not among tail.names
+	short    *table   // of a short chunk, all of its events but their records; names are numbers of tail.names
+	hashes   []uint32 // of a short chunk's ids, in order: it has no index
 
 	content []byte // of a chunk that is at hand but not yet parsed
 	chunk   *chunk // nil until needed
@@ -88,11 +90,26 @@ func (t *tail) put(b *built, level uint8) {
 			r.others += c.n
 		}
 	}
-	if len(b.hashes) > 0 || b.summary != nil {
+	switch {
+	case level == 0 && r.n <= shortEvents && r.others == 0:
+		r.short, r.hashes, r.names = t.shortOf(&b.events), b.hashes, nil
+		for _, name := range r.short.names { // in this order, as they are read
+			r.names = countWord(r.names, name)
+		}
+	case len(b.hashes) > 0 || b.summary != nil:
 		t.putIndex(&r, b)
 	}
 	t.refs = append(t.refs, r)
 	t.review()
+}
+
+// shortOf is what the head keeps of a short chunk's events.
+func (t *tail) shortOf(events *table) *table {
+	short := &table{places: slices.Clone(events.places), names: make([]uint32, len(events.names)), words: &t.names}
+	for i, name := range events.names {
+		short.names[i] = t.names.add(events.words.name(name))
+	}
+	return short
 }
 
 // word is the number of a name; it has none if there are too many.
@@ -114,6 +131,11 @@ func (t *tail) forgetNames() {
 		for j := range t.refs[i].names {
 			c := &t.refs[i].names[j]
 			c.word = t.names.add(old.name(c.word))
+		}
+		if short := t.refs[i].short; short != nil {
+			for j := range short.names {
+				short.names[j] = t.names.add(old.name(short.names[j]))
+			}
 		}
 	}
 }
@@ -232,6 +254,23 @@ func (t *tail) open(r *ref) *chunk {
 	return c
 }
 
+// places is a chunk as far as the places and names of its events. Of a short one the head has them.
+func (t *tail) places(r *ref) *table {
+	if r.short != nil {
+		return r.short
+	}
+	return &t.open(r).table
+}
+
+// event is a chunk's event at i. One that cannot be read is without properties.
+func (t *tail) event(r *ref, i int) *Event {
+	c := t.open(r)
+	if i >= c.len() {
+		return &Event{Seq: r.short.places[i].Seq, Time: r.short.places[i].Time, Name: t.names.name(r.short.names[i])}
+	}
+	return c.event(i)
+}
+
 // index is the part of that number, empty if it cannot be read.
 func (t *tail) index(number uint32) *index {
 	for i := range t.indexes {
@@ -266,6 +305,9 @@ func (t *tail) summary(r *ref) *summary {
 func (t *tail) hasID(id string, h uint32, floor Position) bool {
 	last := uint32(0)
 	for i := range t.refs {
+		if r := &t.refs[i]; slices.Contains(r.hashes, h) && r.max.Compare(floor) > 0 && t.open(r).hasID(id, floor) {
+			return true
+		}
 		number := t.refs[i].index
 		if number == 0 || number == last {
 			continue

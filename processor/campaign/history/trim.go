@@ -21,6 +21,9 @@ func (l *Log) raise(to Position) {
 	if to.Compare(l.floor()) <= 0 {
 		return
 	}
+	if l.losing != nil {
+		l.losing(to)
+	}
 	l.floored, l.passed, l.counted = true, to, false
 	if l.inline.n > 0 && l.inline.max.Compare(to) <= 0 {
 		l.inline.clear()
@@ -113,7 +116,7 @@ func (l *Log) first() (p Position, ok bool) {
 func (t *tail) cut(r *ref, floor Position) {
 	places := r.ahead.places
 	if n := len(places); r.ahead.next == n || places[n-1].Compare(floor) <= 0 {
-		r.dead, r.ahead = t.open(r).behind(floor), window{}
+		r.dead, r.ahead = t.places(r).behind(floor), window{}
 		return
 	}
 	for places[r.ahead.next].Compare(floor) <= 0 {
@@ -131,7 +134,7 @@ func (t *tail) front(r *ref) (p Position, ok bool) {
 		return p, false
 	}
 	if r.ahead.next == len(r.ahead.places) {
-		places := t.open(r).places
+		places := t.places(r).places
 		if r.dead >= len(places) {
 			return p, false
 		}
@@ -161,10 +164,13 @@ func (l *Log) seal(most int) {
 		l.tail.fail(errCorrupt)
 		return
 	}
-	l.inline.clear()
 	for i := range chunks {
+		to := from + chunks[i].n
+		chunks[i].events = table{places: events.places[from:to], names: events.names[from:to], words: events.words}
 		l.tail.put(&chunks[i], 0)
+		from = to
 	}
+	l.inline.clear()
 	for level := uint8(0); level < maxLevel; level++ {
 		of := func(r *ref) bool { return r.level == level && !r.full }
 		if l.tail.several(of) < fanout {
@@ -272,7 +278,7 @@ func (t *tail) known(of func(*ref) bool) (hashes []uint32, sums *summary) {
 		if !of(r) {
 			continue
 		}
-		summaries = append(summaries, t.summary(r))
+		summaries, hashes = append(summaries, t.summary(r)), append(hashes, r.hashes...)
 		if r.index == 0 || r.index == last {
 			continue
 		}

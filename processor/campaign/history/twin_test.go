@@ -190,6 +190,7 @@ func compare(t *testing.T, rnd *rand.Rand, tr *traffic, w *twin, l *Log) {
 			t.Fatalf("%q of %q in (%d, %d]: %d, %v, %v, %v, want %d, %v, %v, %v", property, event, from.Time, to.Time,
 				n, sum, low, high, wn, wsum, wlow, whigh)
 		}
+		compareEntries(t, rnd, tr, w, l, from, to)
 		id := fmt.Sprintf("id-%d", rnd.IntN(tr.ids+1))
 		if got, want := l.HasID(id), slices.ContainsFunc(w.events, func(e Event) bool { return e.ID == id }); got != want {
 			t.Fatalf("HasID(%q) is %v", id, got)
@@ -200,6 +201,33 @@ func compare(t *testing.T, rnd *rand.Rand, tr *traffic, w *twin, l *Log) {
 	}
 	if l.Err() != nil {
 		t.Fatal(l.Err())
+	}
+}
+
+// compareEntries asks for the events of two names, and for one by its place.
+func compareEntries(t *testing.T, rnd *rand.Rand, tr *traffic, w *twin, l *Log, from, to Position) {
+	t.Helper()
+	names := []string{"none", fmt.Sprintf("Event %d", rnd.IntN(tr.names)), fmt.Sprintf("Event %d", rnd.IntN(tr.names))}
+	want := slices.DeleteFunc(w.between(from, to), func(e Event) bool { return !slices.Contains(names, e.Name) })
+	l.Scan(names, from, to, func(e *Entry) bool {
+		if len(want) == 0 || e.Position != want[0].Position() || names[e.Name] != want[0].Name || rnd.IntN(3) == 0 && !sameEvent(e.Event(), &want[0]) {
+			t.Fatalf("%v %q in (%v, %v], of what is left of %v", e.Position, names[e.Name], from, to, want)
+		}
+		want = want[1:]
+		return true
+	})
+	if len(want) > 0 {
+		t.Fatalf("%v were not visited", want)
+	}
+	if len(w.events) > 0 {
+		e := &w.events[rnd.IntN(len(w.events))]
+		if got := l.At(e.Position()); got == nil || !sameEvent(got, e) {
+			t.Fatalf("at %v is %v, want %v", e.Position(), got, e)
+		}
+		p := Position{e.Time, e.Seq + 1}
+		if known := slices.ContainsFunc(w.events, func(e Event) bool { return e.Position() == p }); !known && l.At(p) != nil {
+			t.Fatalf("at %v is %v", p, l.At(p))
+		}
 	}
 }
 

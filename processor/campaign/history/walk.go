@@ -4,31 +4,80 @@ import "math"
 
 // Ascend visits the events with from < position <= to in order, until visit returns false. visit must not Add.
 func (l *Log) Ascend(from, to Position, visit func(*Event) bool) {
-	l.walk(walk{from: from, to: to, step: 1, all: true}, visit)
+	l.walk(walk{from: from, to: to, step: 1, visit: visit})
 }
 
 // Descend visits what Ascend visits, the last one first.
 func (l *Log) Descend(from, to Position, visit func(*Event) bool) {
-	l.walk(walk{from: from, to: to, step: -1, all: true}, visit)
+	l.walk(walk{from: from, to: to, step: -1, visit: visit})
 }
 
 // AscendOf is Ascend over the events of one name; it passes by chunks that have none, and decodes no others.
 func (l *Log) AscendOf(event string, from, to Position, visit func(*Event) bool) {
-	l.walk(walk{from: from, to: to, step: 1, event: event}, visit)
+	l.walk(walk{from: from, to: to, step: 1, names: []string{event}, visit: visit})
 }
 
 // DescendOf is Descend over the events of one name; it passes by chunks that have none, and decodes no others.
 func (l *Log) DescendOf(event string, from, to Position, visit func(*Event) bool) {
-	l.walk(walk{from: from, to: to, step: -1, event: event}, visit)
+	l.walk(walk{from: from, to: to, step: -1, names: []string{event}, visit: visit})
+}
+
+// MostNames is of how many names of events Scan may be asked for.
+const MostNames = 10
+
+// Entry is an event on a Scan.
+type Entry struct {
+	Position
+	Name   int // its place in the names that were asked for
+	cursor *cursor
+	tail   *tail
+}
+
+// Event is the event itself; of those that nobody asks for, no more than place and name is read or decoded.
+func (e *Entry) Event() *Event { return e.cursor.event(e.tail) }
+
+// Scan visits the events of some names with from < position <= to in order, until visit returns false. visit must not Add, nor keep the
+// entry.
+func (l *Log) Scan(names []string, from, to Position, visit func(*Entry) bool) {
+	l.walk(walk{from: from, to: to, step: 1, names: names, scan: visit})
+}
+
+// At is the event of a position. It is nil where the log has none there, or cannot read it.
+func (l *Log) At(p Position) *Event {
+	if p.Compare(l.floor()) <= 0 {
+		return nil
+	}
+	if e := l.inline.at(p); e != nil || l.tail == nil {
+		return e
+	}
+	for i := range l.tail.refs {
+		r := &l.tail.refs[i]
+		if p.Compare(r.min) < 0 || p.Compare(r.max) > 0 {
+			continue
+		}
+		if e := l.tail.open(r).at(p); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// Ends says whether no event lies behind p.
+func (l *Log) Ends(p Position) bool {
+	return (l.inline.n == 0 || l.inline.max.Compare(p) <= 0) && (l.tail == nil || len(l.tail.refs) == 0 || l.tail.last.Compare(p) <= 0)
 }
 
 // Twins is how many events of e's time and name arrived before it.
-func (l *Log) Twins(e *Event) (n int) {
-	count := walk{from: Position{e.Time - 1, math.MaxUint64}, to: Position{e.Time, e.Seq - 1}, step: 1, event: e.Name}
-	if l.inline.table == nil && count.from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(count.from) <= 0) {
-		return l.inline.count(count.from, count.to, e.Name) // the head as it is encoded answers sooner than one put in order
+func (l *Log) Twins(e *Event) int {
+	from, to := Position{e.Time - 1, math.MaxUint64}, Position{e.Time, e.Seq - 1}
+	if l.inline.table == nil && from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(from) <= 0) {
+		return l.inline.count(from, to, e.Name) // the head as it is encoded answers sooner than one put in order
 	}
-	l.walk(count, func(*Event) bool {
+	return l.countOf(e.Name, from, to)
+}
+
+func (l *Log) countOf(name string, from, to Position) (n int) {
+	l.Scan([]string{name}, from, to, func(*Entry) bool {
 		n++
 		return true
 	})
@@ -38,18 +87,30 @@ func (l *Log) Twins(e *Event) (n int) {
 // walk merges the head and the chunks in order, or against it. A chunk is opened when its turn comes.
 type walk struct {
 	from, to Position
-	step     int // 1 or -1
-	event    string
-	all      bool // events of any name
+	step     int      // 1 or -1
+	names    []string // of events; none: any
+	visit    func(*Event) bool
+	scan     func(*Entry) bool // in place of visit
 	cursors  []cursor
 	ahead    []*ref
+	entry    Entry
 }
 
 // cursor walks over a table.
 type cursor struct {
 	*table
 	at, end int
-	name    uint32 // unless all
+	which   int               // of the walk's names is that of the event
+	ids     [MostNames]uint32 // of these names
+	short   *ref              // whose table it is; nil: one with records
+}
+
+// event is the one that the cursor is set on.
+func (c *cursor) event(t *tail) *Event {
+	if c.short != nil {
+		return t.event(c.short, c.at)
+	}
+	return c.table.event(c.at)
 }
 
 // before tells whether p comes first.
@@ -65,19 +126,41 @@ func (w *walk) edge(r *ref) Position {
 
 // pass moves the cursor to the next event of the right name; false: there is none.
 func (w *walk) pass(c *cursor) bool {
-	for c.at != c.end && !w.all && c.names[c.at] != c.name {
-		c.at += w.step
+	for ; c.at != c.end; c.at += w.step {
+		if len(w.names) == 0 {
+			return true
+		}
+		for i := range w.names {
+			if c.ids[i] == c.names[c.at] {
+				c.which = i
+				return true
+			}
+		}
 	}
-	return c.at != c.end
+	return false
+}
+
+// show has the event visited that a cursor is set on.
+func (w *walk) show(c *cursor, t *tail) bool {
+	if w.scan == nil {
+		return w.visit(c.event(t))
+	}
+	w.entry = Entry{c.places[c.at], c.which, c, t}
+	return w.scan(&w.entry)
 }
 
 // cursor is set on a table's first event; false: it has none in the range.
 func (w *walk) cursor(t *table) (c cursor, ok bool) {
 	c = cursor{table: t, at: t.behind(w.from), end: t.behind(w.to)}
-	if !w.all {
-		if c.name, ok = t.words.find(w.event); !ok {
-			return c, false
+	for i, name := range w.names {
+		if id, known := t.words.find(name); known {
+			c.ids[i], ok = id, true
+		} else {
+			c.ids[i] = math.MaxUint32
 		}
+	}
+	if !ok && len(w.names) > 0 {
+		return c, false
 	}
 	if w.step < 0 {
 		c.at, c.end = c.end-1, c.at-1
@@ -95,11 +178,15 @@ func (w *walk) touchesChunk(t *tail, r *ref) bool {
 	if !w.touches(r.min, r.max) {
 		return false
 	}
-	n, exact := t.count(r, w.event)
-	return w.all || !exact || n > 0
+	for _, name := range w.names {
+		if n, exact := t.count(r, name); n > 0 || !exact {
+			return true
+		}
+	}
+	return len(w.names) == 0
 }
 
-func (l *Log) walk(w walk, visit func(*Event) bool) {
+func (l *Log) walk(w walk) {
 	if floor := l.floor(); w.from.Compare(floor) < 0 {
 		w.from = floor
 	}
@@ -130,9 +217,9 @@ func (l *Log) walk(w walk, visit func(*Event) bool) {
 		if ok {
 			w.cursors = append(w.cursors, head)
 		}
-		w.merge(l.tail, visit)
+		w.merge(l.tail)
 	case ok:
-		for more := true; more && visit(head.event(head.at)); {
+		for more := true; more && w.show(&head, nil); {
 			head.at += w.step
 			more = w.pass(&head)
 		}
@@ -140,14 +227,14 @@ func (l *Log) walk(w walk, visit func(*Event) bool) {
 }
 
 // merge visits what the cursors are set on and the chunks ahead have.
-func (w *walk) merge(t *tail, visit func(*Event) bool) {
+func (w *walk) merge(t *tail) {
 	for {
 		c, bound, bounded := w.next(t)
 		if c == nil {
 			return
 		}
 		for more := true; more && (!bounded || w.before(c.places[c.at], bound)); {
-			if !visit(c.event(c.at)) {
+			if !w.show(c, t) {
 				return
 			}
 			c.at += w.step
@@ -197,7 +284,10 @@ func (w *walk) next(t *tail) (first *cursor, bound Position, bounded bool) {
 		}
 		w.ahead[nearest] = w.ahead[len(w.ahead)-1]
 		w.ahead = w.ahead[:len(w.ahead)-1]
-		if c, ok := w.cursor(&t.open(r).table); ok {
+		if c, ok := w.cursor(t.places(r)); ok {
+			if r.short != nil {
+				c.short = r
+			}
 			w.cursors = append(w.cursors, c)
 		}
 	}

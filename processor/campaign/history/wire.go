@@ -6,8 +6,12 @@ import (
 	"math"
 )
 
-// version is the first byte of a head and of every part.
-const version = 1
+// version is the first byte of every part, and headVersion that of a head. A head of the version before is readable: in it no chunk
+// is short.
+const (
+	version     = 1
+	headVersion = 2
+)
 
 var (
 	errCorrupt = errors.New("history: corrupt bytes")
@@ -22,12 +26,12 @@ type reader struct {
 	bad bool
 }
 
-// open is a reader of what stands behind the version byte.
-func open(src []byte) (reader, error) {
+// open is a reader of what stands behind the version byte, which is between oldest and newest.
+func open(src []byte, oldest, newest byte) (reader, error) {
 	switch {
 	case len(src) == 0:
 		return reader{}, errCorrupt
-	case src[0] != version:
+	case src[0] < oldest || src[0] > newest:
 		return reader{}, errVersion
 	}
 	return reader{src: src, at: 1}, nil

@@ -54,13 +54,13 @@ func (v Value) whole() (n int64, ok bool) {
 	return n, exact && v.text == ""
 }
 
-// DecodeBinary reads what AppendBinary wrote, and returns what follows it.
+// DecodeBinary reads what AppendBinary wrote, and returns what follows it. Its text points into src, which must not be changed for as long.
 func DecodeBinary(src []byte) (v Value, rest []byte, err error) {
 	n, ok := extent(src)
 	if !ok {
 		return Value{}, nil, errBinary
 	}
-	v, _, ok = decode(string(src[:n]))
+	v, _, ok = decode(Borrow(src[:n]))
 	if !ok {
 		return Value{}, nil, errBinary
 	}

@@ -176,15 +176,9 @@ func TestDecodedValuesOutliveTheirBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	single := OfString("value").AppendBinary(nil)
-	v, _, err := DecodeBinary(single)
-	if err != nil {
-		t.Fatal(err)
-	}
 	clear(row)
-	clear(single)
-	if string(got.Append(nil)) != `{"name":"value","list":[1,2]}` || v.Text() != "value" {
-		t.Errorf("overwriting the row changed what was read from it: %s, %s", got.Append(nil), v.Text())
+	if string(got.Append(nil)) != `{"name":"value","list":[1,2]}` {
+		t.Errorf("overwriting the row changed what was read from it: %s", got.Append(nil))
 	}
 }
 
