@@ -183,15 +183,11 @@ func (s *Suite) check(d *document) {
 	if len(s.Tests) == 0 {
 		d.wrong("tests", "", "`tests`: expected at least one test")
 	}
-	names := map[string]int{}
 	for i := range s.Tests {
 		t, at := &s.Tests[i], fmt.Sprintf("tests[%d]", i)
 		if t.Name == "" {
 			d.missing(at + ".name")
-		} else if first, taken := names[t.Name]; taken {
-			d.wrong(at+".name", "", "the name %q is taken by the test in line %d", t.Name, first)
 		}
-		names[t.Name] = t.Line
 		t.check(d, at)
 	}
 }

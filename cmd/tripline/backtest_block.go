@@ -119,6 +119,7 @@ func (b *block) decode(envelope record.Envelope) {
 		} else {
 			text = ""
 		}
+		line = strings.TrimPrefix(line, "\ufeff") // with which some programs begin a file, and files are put together
 		if line = strings.TrimRight(line, "\r "); line == "" {
 			continue
 		}

@@ -33,7 +33,8 @@ reentry: {once: true}
 deliver: {endpoint: x}
 `)
 	var events strings.Builder
-	for i := range 2000 { // more than a batch of lines
+	events.WriteString("\ufeff") // no part of the first line
+	for i := range 2000 {        // more than a batch of lines
 		fmt.Fprintf(&events, `{"id":"e%d","user_id":"u-%d","event":"Cart","time":"2026-01-05T10:00:%02dZ"}`+"\n", i, i%100, i/40)
 	}
 	events.WriteString(`{"user_id":"u-1","event":"Paid","time":"2026-01-05T10:20:00Z"}

@@ -140,7 +140,7 @@ func (s *suite) compareTriggers(t *config.Test, start int64, got *outcome) (fail
 	c := compare(len(want), len(got.triggers), start, func(w, g int, d *differences) { d.trigger(&want[w], &got.triggers[g]) })
 	for _, w := range c.missing {
 		e := &want[w]
-		failures = append(failures, fmt.Sprintf("line %d: missing trigger%s: %s", e.Line, described(e.At, start, e.User, e.Campaign, ""), s.why(w, t, got, c)))
+		failures = append(failures, fmt.Sprintf("line %d: missing trigger%s: %s", e.Line, described(e.At, start, e.User, e.Campaign), s.why(w, t, got, c)))
 	}
 	for _, g := range c.extra {
 		failures = append(failures, "unexpected trigger "+describeTrigger(&got.triggers[g], start))
@@ -227,7 +227,7 @@ func (s *suite) compareDecisions(t *config.Test, start int64, got *outcome) (fai
 	c := compare(len(want), len(got.decisions), start, func(w, g int, d *differences) { d.decision(&want[w], &got.decisions[g]) })
 	for _, w := range c.missing {
 		e := &want[w]
-		text := fmt.Sprintf("line %d: missing decision%s", e.Line, described(e.At, start, e.User, e.Campaign, e.Reason))
+		text := fmt.Sprintf("line %d: missing decision%s", e.Line, described(e.At, start, e.User, e.Campaign, "decision", e.Decision, "reason", e.Reason))
 		if g, list := c.nearest(w, func(g int) bool { return e.User == "" || got.decisions[g].User == e.User }); g >= 0 {
 			text += ": the nearest that came differs in " + strings.Join(list, "; ")
 		}
@@ -273,12 +273,13 @@ func match(want, got int, fits func(w, g int) bool) (missing, extra []int) {
 	return missing, extra
 }
 
-func described(at *config.Moment, start int64, user, name, reason string) string {
+// described names an expectation by its moment, user, campaign and the further fields, each a name and a value.
+func described(at *config.Moment, start int64, user, name string, further ...string) string {
 	var b strings.Builder
 	if at != nil {
 		b.WriteString(" at " + offset(at.In(start), start))
 	}
-	for _, part := range [][2]string{{"user", user}, {"campaign", name}, {"reason", reason}} {
+	for part := range slices.Chunk(append([]string{"user", user, "campaign", name}, further...), 2) {
 		if part[1] != "" {
 			b.WriteString(" " + part[0] + " " + part[1])
 		}

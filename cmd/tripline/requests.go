@@ -40,7 +40,7 @@ func (s *suite) compareRequests(t *config.Test, start int64, got *outcome) (fail
 	c := compare(len(want), len(all), start, func(w, g int, d *differences) { d.request(&want[w], &all[g]) })
 	for _, w := range c.missing {
 		e := &want[w]
-		text := fmt.Sprintf("line %d: missing request%s", e.Line, behind(" to ", e.Endpoint)+described(nil, start, e.User, e.Campaign, ""))
+		text := fmt.Sprintf("line %d: missing request%s", e.Line, behind(" to ", e.Endpoint)+described(nil, start, e.User, e.Campaign))
 		g, list := c.nearest(w, func(g int) bool {
 			of := all[g].trigger
 			return (e.User == "" || e.User == of.User) && (e.Campaign == "" || e.Campaign == of.Campaign)
