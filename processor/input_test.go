@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/registry"
 	"github.com/tripline/tripline/state/lane"
 )
 
@@ -45,7 +46,7 @@ func (in *input) seen(asked float64, ends ...int64) bool {
 func (in *input) taken() string {
 	var topics []string
 	for {
-		r, ok := in.next(nil)
+		r, ok := in.next(new(registry.Reader))
 		if !ok {
 			return strings.Join(topics, " ")
 		}
@@ -168,25 +169,25 @@ func TestFlow(t *testing.T) {
 	b := in.topics[1]
 	b.asked = second(1)
 	for range maxQueued / 2 {
-		in.next(nil)
+		in.next(new(registry.Reader))
 	}
 	step(true)
-	in.next(nil)
-	in.next(nil)
+	in.next(new(registry.Reader))
+	in.next(new(registry.Reader))
 	step(false)
 	expect(t, strings.TrimLeft(in.taken(), "a "), "")
 	in.add(&lane.Batch{Topic: "a", Next: a.reached + 1, Records: []*kgo.Record{{Value: make([]byte, maxQueuedBytes+1)}}}, second(1))
 	step(true)
-	in.next(nil)
+	in.next(new(registry.Reader))
 	step(false)
 	if a.bytes != 0 || !a.drained() {
 		t.Errorf("%d bytes, %d records left", a.bytes, len(a.records)-a.head)
 	}
 	for range 1000 { // always one in the queue
 		in.fetch("a", 1, 0, 0)
-		in.next(nil)
+		in.next(new(registry.Reader))
 		if len(a.records)-a.head > 1 {
-			in.next(nil)
+			in.next(new(registry.Reader))
 		}
 	}
 	if len(a.records) > 10 {
