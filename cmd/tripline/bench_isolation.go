@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -56,23 +55,18 @@ func isolationRun(ctx context.Context, o *benchOptions, t *benchTable, hanging i
 	if err != nil {
 		return 0, err
 	}
-	receiver := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	receiver := &benchReceiver{seen: func(id string) {
 		now := time.Now()
-		_, _ = io.Copy(io.Discard, r.Body) // one that is cut off is the sink's matter
-		if r.URL.Path == "/hang" {
-			<-r.Context().Done()
-			return
-		}
-		if i, err := strconv.Atoi(strings.TrimPrefix(r.Header.Get("webhook-id"), "trg_")); err == nil && i < n {
+		if i, err := strconv.Atoi(strings.TrimPrefix(id, "trg_")); err == nil && i < n {
 			mu.Lock()
+			defer mu.Unlock()
 			if arrived[i].IsZero() {
 				arrived[i] = now
 			}
-			mu.Unlock()
 		}
-	})}
-	go func() { _ = receiver.Serve(listener) }() // until it is closed
-	defer receiver.Close()
+	}}
+	go receiver.serve(listener)
+	defer listener.Close()
 	address, broker, err := said(ctx, "bench", "broker")
 	defer kill(broker)
 	if err != nil {

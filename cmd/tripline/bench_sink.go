@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -26,35 +23,10 @@ import (
 var (
 	rowDeliveries = benchRow{name: "sink, local receiver, signed, broker on the same cores", unit: "k/s", bar: 20, more: true}
 	rowSinkCPU    = benchRow{name: "sink, CPU of the sink", unit: "s/M"}
-	rowAllCPU     = benchRow{name: "sink, CPU of sink, receiver and broker", unit: "s/M"}
+	rowHookCPU    = benchRow{name: "sink, CPU of its receiver", unit: "s/M"}
+	rowBrokerCPU  = benchRow{name: "sink, CPU of its broker", unit: "s/M"}
 	rowWaiting    = benchRow{name: "sink, peak memory while all wait for an endpoint that hangs", unit: "MiB", bar: 512}
 )
-
-// benchReceiverCommand is a receiver in a process of its own: /hook answers at once, /hang never. It prints its address.
-func benchReceiverCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:  "receiver",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(c.OutOrStdout(), listener.Addr())
-			server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // one that is cut off is the sink's matter
-				if r.URL.Path == "/hang" {
-					<-r.Context().Done()
-				}
-			})}
-			go func() { <-c.Context().Done(); server.Close() }()
-			if err := server.Serve(listener); err != http.ErrServerClosed {
-				return err
-			}
-			return nil
-		},
-	}
-}
 
 // said is a process of this program that prints one line when it is ready.
 func said(ctx context.Context, args ...string) (line string, cmd *exec.Cmd, err error) {
@@ -106,7 +78,7 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 	if err := b.triggers(ctx, cfg.Topics.Triggers, n); err != nil {
 		return err
 	}
-	others := cpuOf(broker) + cpuOf(receiver)
+	brokerBefore := cpuOf(broker)
 	p, err := b.startSink(ctx, file, pages)
 	if err != nil {
 		return err
@@ -117,7 +89,7 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 		done = "tripline_sink_waiting"
 	}
 	before := 0.0
-	m, err := p.until(ctx, 20*time.Millisecond, func(m sample) bool {
+	m, err := p.until(ctx, 100*time.Millisecond, func(m sample) bool {
 		if began.IsZero() && m[done] > 0 {
 			began, before = time.Now(), m[done]
 		}
@@ -130,11 +102,13 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 		t.add(rowWaiting, "embedded", strconv.Itoa(n), p.peak()/(1<<20))
 		fmt.Fprintf(progress, "sink: %d wait after %s, %.0f MiB\n", n, time.Since(began).Round(time.Millisecond), p.peak()/(1<<20))
 	} else {
-		mine, all := m["process_cpu_seconds_total"], m["process_cpu_seconds_total"]+cpuOf(broker)+cpuOf(receiver)-others
-		t.add(rowDeliveries, "embedded", strconv.Itoa(n), (float64(n)-before)/time.Since(began).Seconds())
-		t.add(rowSinkCPU, "embedded", strconv.Itoa(n), mine*1e6/float64(n))
-		t.add(rowAllCPU, "embedded", strconv.Itoa(n), all*1e6/float64(n))
-		fmt.Fprintf(progress, "sink: %d deliveries in %s, %.1f s of CPU, %.1f with receiver and broker\n", n, time.Since(began).Round(time.Millisecond), mine, all)
+		took := time.Since(began)
+		cpu := [...]float64{m["process_cpu_seconds_total"], cpuOf(receiver), cpuOf(broker) - brokerBefore}
+		t.add(rowDeliveries, "embedded", strconv.Itoa(n), (float64(n)-before)/took.Seconds())
+		for i, row := range [...]benchRow{rowSinkCPU, rowHookCPU, rowBrokerCPU} {
+			t.add(row, "embedded", strconv.Itoa(n), cpu[i]*1e6/float64(n))
+		}
+		fmt.Fprintf(progress, "sink: %d deliveries in %s, %.1f s of CPU, %.1f of the receiver, %.1f of the broker\n", n, took.Round(time.Millisecond), cpu[0], cpu[1], cpu[2])
 	}
 	if o.profile != "" {
 		return p.stop()
