@@ -2,6 +2,7 @@ package sink
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,10 +34,7 @@ const (
 	disableAfter = "disable_after"
 )
 
-const (
-	maxText = 1 << 10 // bytes of an error that are recorded
-	maxURL  = 4 << 10
-)
+const maxText = 1 << 10 // bytes of an error that are recorded
 
 // result is what a flight's goroutine tells its lane: how an attempt ended, or why there was none.
 type result struct {
@@ -120,13 +118,13 @@ func (c *course) render(f *flight, by renderer, now int64) (rendered *request.Re
 
 // send sends what has been rendered of a flight, or of its members.
 func (s *Sink) send(o *outlet, f *flight, members []*flight, to course, rendered *request.Rendered, now int64) {
-	if rendered.Header.Get("user-agent") == "" {
-		rendered.Header.Set("user-agent", s.agent)
+	if rendered.Header.Get("User-Agent") == "" {
+		rendered.Header.Set("User-Agent", s.agent)
 	}
 	if trace := f.row.Trace; trace != "" && members == nil && rendered.Header.Get(record.Traceparent) == "" {
 		rendered.Header.Set(record.Traceparent, trace)
 	}
-	t := try{s: s, o: o, f: f, members: members, e: to.e, attempts: f.attempts, place: f.place, expires: to.content.Expires, url: to.client.Secrets().HideAndCut(rendered.Shown, maxURL)}
+	t := &try{s: s, o: o, f: f, members: members, e: to.e, attempts: f.attempts, place: f.place, expires: to.content.Expires, url: to.client.Secrets().HideURL(rendered.Shown)}
 	if members == nil {
 		t.alone[0] = f
 		t.members = t.alone[:]
@@ -157,6 +155,7 @@ type try struct {
 	expires  int64 // ms after a trigger's time; 0: never
 	url      string
 	last     bool
+	room     [1]result // for results of one that goes alone
 }
 
 // ended is told how each attempt ended.
@@ -177,14 +176,16 @@ func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 		cause = ""
 	}
 	t.last = !v.Quick
-	var room [1]result
-	results := room[:0]
+	results := t.room[:0]
 	for _, f := range t.members {
 		results = append(results, t.result(f, &a, &v))
 	}
 	results[0].disables, results[0].news = cause, news
 	t.s.metrics.attempt(&results[0].record)
-	t.s.log.Info("attempt", append(attemptFields(&results[0].record, len(t.members)), zap.Int64("since_emitted_ms", a.Started-t.f.trigger.EmittedAt))...)
+	fields := rooms.Get().(*[]zap.Field)
+	*fields = append(attemptFields((*fields)[:0], &results[0].record, len(t.members)), zap.Int64("since_emitted_ms", a.Started-t.f.trigger.EmittedAt))
+	t.s.log.Info("attempt", *fields...)
+	rooms.Put(fields)
 	t.f.lane.tell(results...)
 	return time.Duration(max(0, v.Next-a.Ended)) * time.Millisecond, v.Quick
 }
@@ -203,13 +204,15 @@ func (t *try) result(f *flight, a *call.Answer, v *policy.Verdict) result {
 	return r
 }
 
-// attemptFields are the fields of the one line that there is per attempt, of a batch with the first of its members.
-func attemptFields(r *delivery.Record, members int) []zap.Field {
-	fields := []zap.Field{
+// rooms are for the fields of lines.
+var rooms = sync.Pool{New: func() any { return new([]zap.Field) }}
+
+// attemptFields appends the fields of the one line that there is per attempt, of a batch with the first of its members.
+func attemptFields(fields []zap.Field, r *delivery.Record, members int) []zap.Field {
+	fields = append(fields,
 		zap.String("trigger", r.TriggerID), zap.String("campaign", r.Campaign), zap.String("version", r.Version), zap.String("user", r.User),
 		zap.String("endpoint", r.Endpoint), zap.Int64("attempt", r.Attempt), zap.String("outcome", r.Outcome),
-		zap.Int64("status", r.Status), zap.Int64("latency_ms", r.Latency), zap.String("url", r.URL),
-	}
+		zap.Int64("status", r.Status), zap.Int64("latency_ms", r.Latency), zap.String("url", r.URL))
 	if r.Replay != 0 {
 		fields = append(fields, zap.Int64("replay", r.Replay))
 	}

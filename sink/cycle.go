@@ -235,11 +235,28 @@ func endFields(r *delivery.Record) []zap.Field {
 	}
 }
 
+// produced is a record of `deliveries`, with all that it refers to.
+type produced struct {
+	kgo.Record
+	headers [3]kgo.RecordHeader
+}
+
+var jsonType = []byte("application/json")
+
 // produce adds a record of `deliveries`.
 func (l *laneRun) produce(f *flight, r *delivery.Record) {
-	l.cycle.add(&kgo.Record{Topic: l.sink.cfg.Deliveries, Key: []byte(f.row.User), Value: r.Append(nil), Timestamp: time.UnixMilli(r.Time),
-		Headers: []kgo.RecordHeader{{Key: "tripline-id", Value: []byte(r.TriggerID)}, {Key: "tripline-campaign", Value: []byte(r.Campaign)},
-			{Key: "content-type", Value: []byte("application/json")}}})
+	all := make([]byte, 0, len(f.row.User)+len(r.TriggerID)+len(r.Campaign)+512)
+	cut := func(from int) []byte { return all[from:len(all):len(all)] }
+	all = append(all, f.row.User...)
+	key := cut(0)
+	all = append(all, r.TriggerID...)
+	id := cut(len(key))
+	all = append(all, r.Campaign...)
+	campaign := cut(len(key) + len(id))
+	all = r.Append(all)
+	p := &produced{headers: [...]kgo.RecordHeader{{Key: "tripline-id", Value: id}, {Key: "tripline-campaign", Value: campaign}, {Key: "content-type", Value: jsonType}}}
+	p.Record = kgo.Record{Topic: l.sink.cfg.Deliveries, Key: key, Value: cut(len(key) + len(id) + len(campaign)), Timestamp: time.UnixMilli(r.Time), Headers: p.headers[:]}
+	l.cycle.add(&p.Record)
 }
 
 // retell tells what the control topic does not say.

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,6 +50,7 @@ type Client struct {
 	transport *http.Transport
 	caller    *auth.Caller
 	secrets   *Secrets
+	exchanges sync.Pool // of *exchange
 }
 
 // Request is what is sent. Sign is called before each attempt with the moment (ms since the epoch) and a header of its own, in which
@@ -104,13 +106,32 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // exchange is the attempts of one Do, as retryablehttp asks for them.
 type exchange struct {
-	client  *Client
+	client   *Client
+	retrying *retryablehttp.Client
+	doing
+}
+
+// doing is what an exchange has for one Do.
+type doing struct {
 	header  http.Header
 	sign    func(header http.Header, now int64)
 	ended   func(Answer) (wait time.Duration, again bool)
 	started int64
 	wait    time.Duration
 	renewed bool // a 401 has led to a try with another token
+}
+
+func (c *Client) newExchange() *exchange {
+	x := &exchange{client: c}
+	x.retrying = &retryablehttp.Client{
+		HTTPClient:     c.http,
+		RetryMax:       policy.MaxQuick + 1, // and one with another token
+		RequestLogHook: x.begin,
+		CheckRetry:     x.end,
+		Backoff:        func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return x.wait },
+		ErrorHandler:   retryablehttp.PassthroughErrorHandler,
+	}
+	return x
 }
 
 // Do makes an attempt and tells ended how it ended; where that says so, another one after so long. It returns when the last
@@ -126,19 +147,17 @@ func (c *Client) Do(ctx context.Context, r Request, ended func(Answer) (wait tim
 		ended(Answer{Answer: policy.Answer{Reason: policy.Connect, Ended: now}, Started: now, Error: c.text(err)})
 		return
 	}
-	x := &exchange{client: c, header: r.Header, sign: r.Sign, ended: ended}
-	retrying := &retryablehttp.Client{
-		HTTPClient:     c.http,
-		RetryMax:       policy.MaxQuick + 1, // and one with another token
-		RequestLogHook: x.begin,
-		CheckRetry:     x.end,
-		Backoff:        func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return x.wait },
-		ErrorHandler:   retryablehttp.PassthroughErrorHandler,
+	x, ok := c.exchanges.Get().(*exchange)
+	if !ok {
+		x = c.newExchange()
 	}
+	x.doing = doing{header: r.Header, sign: r.Sign, ended: ended}
 	// There is nothing in what Do returns that end has not seen, but that ctx has ended.
-	if resp, err := retrying.Do(req); err == nil {
+	if resp, err := x.retrying.Do(req); err == nil {
 		resp.Body.Close()
 	}
+	x.doing = doing{}
+	c.exchanges.Put(x)
 }
 
 // begin is called before each attempt. The transport may still be writing the header of the one before.
@@ -173,11 +192,18 @@ func (x *exchange) end(ctx context.Context, resp *http.Response, err error) (aga
 	return again, nil
 }
 
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // read reads what is kept of a body. The status line and headers have decided, whatever becomes of it.
 func (c *Client) read(body io.ReadCloser) string {
+	if body == http.NoBody {
+		return ""
+	}
 	defer body.Close()
-	kept := bytes.NewBuffer(make([]byte, 0, 512))
-	io.Copy(kept, io.LimitReader(body, maxBody)) //nolint:errcheck
+	kept := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(kept)
+	kept.Reset()
+	kept.ReadFrom(io.LimitReader(body, maxBody)) //nolint:errcheck
 	text := kept.String()
 	if len(text) == maxBody {
 		text = c.secrets.Whole(text)

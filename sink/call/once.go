@@ -17,6 +17,9 @@ var errOnce = fmt.Errorf("the receiver broke off instead of answering: %w", io.E
 // a connection which ends has taken, up to seven times. The first request is in nobody's record then. It asks for the body once more before,
 // and gets none if the head has gone out.
 func once(req *http.Request) *http.Request {
+	if !repeats(req) {
+		return req
+	}
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
@@ -32,4 +35,9 @@ func once(req *http.Request) *http.Request {
 		return body()
 	}
 	return req
+}
+
+// repeats reports whether net/http may send a request again of which the head has gone out.
+func repeats(req *http.Request) bool {
+	return req.URL.Scheme != "http" || req.Method == http.MethodGet || req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
 }

@@ -27,7 +27,11 @@ type Secrets struct {
 type forms struct {
 	all      []string
 	replacer *strings.Replacer
+	url      atomic.Pointer[hidden] // the one that HideURL had last
 }
+
+// hidden is a text, and what is shown of it.
+type hidden struct{ text, shown string }
 
 // keptTokens is how many tokens stay hidden: answers to requests that had an older one may still come.
 const keptTokens = 16
@@ -117,12 +121,33 @@ func lowerEscapes(s string) string {
 	return string(b)
 }
 
-// Hide returns s with every secret replaced by ***.
-func (s *Secrets) Hide(text string) string { return s.now.Load().replacer.Replace(text) }
+// Hide returns text with every secret replaced by ***.
+func (s *Secrets) Hide(text string) string {
+	if text == "" {
+		return ""
+	}
+	return s.now.Load().replacer.Replace(text)
+}
+
+// maxURL is how much of a url is shown, in bytes.
+const maxURL = 4 << 10
+
+// HideURL is HideAndCut for the url of a request, of which there are many in a row to the same one.
+func (s *Secrets) HideURL(text string) string {
+	f := s.now.Load()
+	if last := f.url.Load(); last != nil && last.text == text {
+		return last.shown
+	}
+	h := &hidden{text, cut(f.replacer.Replace(text), maxURL)}
+	f.url.Store(h)
+	return h.shown
+}
 
 // HideAndCut is the first limit bytes of text with every secret replaced, as whole characters of UTF-8.
-func (s *Secrets) HideAndCut(text string, limit int) string {
-	text = s.Hide(text)
+func (s *Secrets) HideAndCut(text string, limit int) string { return cut(s.Hide(text), limit) }
+
+// cut is the first limit bytes of a text, less a character of UTF-8 that is not whole.
+func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
 	}

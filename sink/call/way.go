@@ -85,6 +85,10 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Header.Del("Location") // http.Client fails where it cannot read it
+	if resp.Body == http.NoBody {
+		cancel()
+		return resp, nil
+	}
 	resp.Body = &ending{resp.Body, cancel}
 	return resp, nil
 }

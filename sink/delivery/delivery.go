@@ -40,23 +40,13 @@ func (r *Record) Final() bool { return r.Outcome != "retry" }
 // Append writes the record's value.
 func (r *Record) Append(dst []byte) []byte {
 	w := writer{append(dst, '{')}
-	w.text("trigger_id", r.TriggerID)
-	if r.Replay != 0 {
-		w.number("replay", r.Replay)
-	}
-	w.text("campaign", r.Campaign)
+	w.which(r)
 	w.text("version", r.Version)
 	w.text("user_id", r.User)
 	w.text("endpoint", r.Endpoint)
 	w.number("attempt", r.Attempt)
 	w.text("outcome", r.Outcome)
-	w.text("reason", r.Reason)
-	if r.Status != 0 {
-		w.number("status", r.Status)
-	}
-	if r.Sent {
-		w.number("latency_ms", r.Latency)
-	}
+	w.how(r)
 	w.text("error", r.Error)
 	w.text("url", r.URL)
 	w.text("response", r.Response)
@@ -71,7 +61,28 @@ func (r *Record) Append(dst []byte) []byte {
 	return append(w.dst, '}')
 }
 
+// writer writes the fields of an object.
 type writer struct{ dst []byte }
+
+// which writes whose record it is.
+func (w *writer) which(r *Record) {
+	w.text("trigger_id", r.TriggerID)
+	if r.Replay != 0 {
+		w.number("replay", r.Replay)
+	}
+	w.text("campaign", r.Campaign)
+}
+
+// how writes how an attempt ended.
+func (w *writer) how(r *Record) {
+	w.text("reason", r.Reason)
+	if r.Status != 0 {
+		w.number("status", r.Status)
+	}
+	if r.Sent {
+		w.number("latency_ms", r.Latency)
+	}
+}
 
 func (w *writer) name(name string) []byte {
 	if w.dst[len(w.dst)-1] != '{' {

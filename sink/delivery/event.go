@@ -28,20 +28,10 @@ func (r *Record) Event(topic string, of *record.Trigger) *kgo.Record {
 	}
 	id := "delivery_" + r.TriggerID
 	w := writer{[]byte("{")}
-	if r.Replay != 0 {
-		w.number("replay", r.Replay)
-	}
-	w.text("trigger_id", r.TriggerID)
-	w.text("campaign", r.Campaign)
+	w.which(r)
 	w.text("endpoint", r.Endpoint)
 	w.number("attempt", r.Attempt)
-	w.text("reason", r.Reason)
-	if r.Status != 0 {
-		w.number("status", r.Status)
-	}
-	if r.Sent {
-		w.number("latency_ms", r.Latency)
-	}
+	w.how(r)
 	properties := append(w.dst, '}')
 	w = writer{[]byte("{")}
 	if r.Replay != 0 {

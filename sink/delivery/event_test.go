@@ -13,7 +13,7 @@ func TestEvent(t *testing.T) {
 	r := end.Event("events", &paid)
 	e, bad := (record.Envelope{}).Event(r.Key, r.Value, 1)
 	if bad != nil || e.ID != "delivery_trg_1_2" || e.User != "ann" || e.Name != "Webhook Failed" || e.Time != end.Time || r.Topic != "events" || string(e.Properties.Append(nil)) !=
-		`{"replay":2,"trigger_id":"trg_1","campaign":"c","endpoint":"ops","attempt":3,"reason":"status","status":500,"latency_ms":7}` {
+		`{"trigger_id":"trg_1","replay":2,"campaign":"c","endpoint":"ops","attempt":3,"reason":"status","status":500,"latency_ms":7}` {
 		t.Errorf("%s: %v %+v", r.Value, bad, e)
 	}
 	end.Outcome, end.Reason, end.Replay = "delivered", "", 0

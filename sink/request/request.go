@@ -57,9 +57,9 @@ func Render(t *Target, c *Content, trigger *record.Trigger, raw []byte, replay i
 	}
 	if !t.Bodyless() {
 		if c.contentType != "" || !t.contentType {
-			out.Header.Set("content-type", orJSON(c.contentType))
+			out.Header.Set("Content-Type", orJSON(c.contentType))
 		}
-		if out.Body, err = r.body(c, out.Header.Get("content-type"), t.group, trigger, raw); err != nil {
+		if out.Body, err = r.body(c, out.Header.Get("Content-Type"), t.group, trigger, raw); err != nil {
 			return nil, err
 		}
 	}
@@ -67,7 +67,7 @@ func Render(t *Target, c *Content, trigger *record.Trigger, raw []byte, replay i
 	if replay > 0 {
 		out.Header.Set(headerReplay, strconv.FormatInt(replay, 10))
 	}
-	out.Header.Set("accept-encoding", "identity")
+	out.Header.Set("Accept-Encoding", "identity")
 	keys, id, body := t.keys, trigger.ID, out.Body
 	out.Sign = func(header http.Header, now int64) { sign(header, keys, id, now, body) }
 	return out, nil

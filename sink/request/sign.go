@@ -7,17 +7,20 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The header names of Standard Webhooks, and of a trigger that is sent once more.
 const (
-	headerID        = "webhook-id"
-	headerTimestamp = "webhook-timestamp"
-	headerSignature = "webhook-signature"
-	headerReplay    = "webhook-replay"
+	headerID        = "Webhook-Id"
+	headerTimestamp = "Webhook-Timestamp"
+	headerSignature = "Webhook-Signature"
+	headerReplay    = "Webhook-Replay"
 )
 
 // Secret is one by which requests are signed.
@@ -28,7 +31,7 @@ type Secret struct {
 
 // key signs what is sent before its end.
 type key struct {
-	mac     []byte             // v1: HMAC-SHA256; nil:
+	mac     *sync.Pool         // v1: of *mac; nil:
 	private ed25519.PrivateKey // v1a: Ed25519 (RFC 8032)
 	until   int64              // ms since the epoch; 0: none
 }
@@ -51,7 +54,7 @@ func parseSecret(s Secret) (k key, err error) {
 		if len(b) < 24 || len(b) > 64 {
 			return k, fmt.Errorf("a secret has 24 to 64 bytes, not %d", len(b))
 		}
-		k.mac = b
+		k.mac = &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, b)} }}
 	case len(b) == ed25519.SeedSize:
 		k.private = ed25519.NewKeyFromSeed(b)
 	case len(b) != ed25519.PrivateKeySize:
@@ -64,33 +67,43 @@ func parseSecret(s Secret) (k key, err error) {
 	return k, nil
 }
 
-// signature is the one over a text, with the name of its form.
-func (k key) signature(text []byte) string {
-	if k.private != nil {
-		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(k.private, text))
-	}
-	mac := hmac.New(sha256.New, k.mac)
-	mac.Write(text)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+// mac makes signatures of the form v1, one after another.
+type mac struct {
+	hash.Hash
+	sum  [sha256.Size]byte
+	text []byte
 }
 
-// sign sets what an attempt at a moment (ms since the epoch) has for itself: the timestamp, and a signature over id, timestamp
-// and body per key that holds then (Standard Webhooks).
+// signature is the one over id, timestamp and body (Standard Webhooks), with the name of its form.
+func (k *key) signature(head, body []byte) string {
+	if k.private != nil {
+		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(k.private, slices.Concat(head, body)))
+	}
+	m := k.mac.Get().(*mac)
+	defer k.mac.Put(m)
+	m.Reset()
+	m.Write(head)
+	m.Write(body)
+	m.text = base64.StdEncoding.AppendEncode(append(m.text[:0], "v1,"...), m.Sum(m.sum[:0]))
+	return string(m.text)
+}
+
+// sign sets what an attempt at a moment (ms since the epoch) has for itself: the timestamp, and a signature per key that holds then.
 func sign(header http.Header, keys []key, id string, now int64, body []byte) {
 	timestamp := strconv.FormatInt(now/1000, 10)
 	header.Set(headerTimestamp, timestamp)
-	if len(keys) == 0 {
-		return
-	}
-	text := make([]byte, 0, len(id)+len(timestamp)+2+len(body))
-	text = append(append(append(append(append(text, id...), '.'), timestamp...), '.'), body...)
-	var signatures []string
-	for _, k := range keys {
-		if k.until == 0 || now < k.until {
-			signatures = append(signatures, k.signature(text))
+	var room [256]byte
+	head := append(append(append(append(room[:0], id...), '.'), timestamp...), '.')
+	signatures := ""
+	for i := range keys {
+		if k := &keys[i]; k.until == 0 || now < k.until {
+			if signatures != "" {
+				signatures += " "
+			}
+			signatures += k.signature(head, body)
 		}
 	}
-	if signatures != nil {
-		header.Set(headerSignature, strings.Join(signatures, " "))
+	if signatures != "" {
+		header.Set(headerSignature, signatures)
 	}
 }
