@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,22 +11,47 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/deadletter"
+	"github.com/tripline/tripline/sink/intake"
 	"github.com/tripline/tripline/sink/outbox"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/state/lane"
 )
 
-// admit takes records of `triggers` in.
-func (l *laneRun) admit(b lane.Batch) error {
-	p := l.part(b.Partition)
-	for _, r := range b.Records {
-		if err := l.take(p, r); err != nil {
-			return err
+// reading is what a lane has polled and not taken in.
+type reading struct {
+	batches []lane.Batch
+	next    *flight // of the record that is next, where it is known to wait for room
+	look    int64   // ms: when to see whether that is still worth it; 0: nothing waits
+}
+
+const lookForRoom = 50 // ms
+
+// admit takes in what was polled. It stops where there is so much to commit that nothing more is begun before, and where a first attempt
+// has no room at an endpoint that will have some at once.
+func (l *laneRun) admit(now int64) error {
+	l.reading.look = 0
+	for len(l.reading.batches) > 0 {
+		b := &l.reading.batches[0]
+		p := l.part(b.Partition)
+		for len(b.Records) > 0 {
+			if l.full() {
+				return nil
+			}
+			waits, err := l.take(p, b.Records[0], now)
+			if err != nil {
+				return err
+			}
+			if waits {
+				l.reading.look = now + lookForRoom
+				return nil
+			}
+			p.window.Passed(b.Records[0].Offset + 1)
+			b.Records = b.Records[1:]
 		}
-		p.window.Passed(r.Offset + 1)
+		p.window.Passed(b.Next)
+		l.cycle.touch()
+		l.reading.batches = l.reading.batches[1:]
 	}
-	p.window.Passed(b.Next)
-	l.cycle.touch()
 	return nil
 }
 
@@ -40,46 +64,51 @@ func (l *laneRun) part(number int32) *part {
 	return nil
 }
 
-// take takes one record in.
-func (l *laneRun) take(p *part, r *kgo.Record) error {
+// take takes one record in. waits says that it is not taken yet.
+func (l *laneRun) take(p *part, r *kgo.Record, now int64) (waits bool, err error) {
+	f := l.reading.next
+	if f == nil {
+		if f, err = l.read(p, r, now); f == nil || err != nil {
+			return false, err
+		}
+	}
+	l.reading.next = nil
+	f.admitted, f.row.Since = now, now
+	if p.book.Erased(f.row.User, r.Offset) { // it was in memory when the last life ended
+		return false, l.refused(f, policy.Dropped, erased, "")
+	}
+	if o := l.sink.outlet(f.row.Endpoint); o != nil && o.awaits(l, p.book.Queued(f.row.Endpoint, outbox.QueuedFirst), now) {
+		l.reading.next = f
+		return true, nil
+	}
+	return false, l.route(f)
+}
+
+// read makes a flight of a record; nil where that is no trigger, or a known one.
+func (l *laneRun) read(p *part, r *kgo.Record, now int64) (*flight, error) {
 	if len(r.Value) == 0 {
 		l.erase(p, string(r.Key), r.Offset)
-		return nil
+		return nil, nil
 	}
-	t, replay, detail := readTrigger(r)
+	t, replay, detail := intake.Trigger(r)
 	if detail != "" {
 		l.sink.metrics.bad.Inc()
 		l.sink.log.Warn("a record that is no trigger", zap.String("topic", r.Topic), zap.Int32("partition", r.Partition), zap.Int64("offset", r.Offset),
 			zap.String("detail", detail))
 		l.cycle.bad = append(l.cycle.bad, badRecord{p, r.Offset, deadletter.Unread(l.sink.cfg.DeadLetters, r, detail)})
-		return nil
+		return nil, nil
 	}
 	key := outbox.Key(t.ID, replay)
 	known, err := l.known(p, key, t.Endpoint)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if known {
 		l.sink.metrics.duplicates.Inc()
-		return nil
+		return nil, nil
 	}
-	now := time.Now().UnixMilli()
-	f := &flight{lane: l, part: p, key: key, raw: bytes.Clone(r.Value), trigger: &t, replay: replay, admitted: now,
-		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Since: now, Trace: traceOf(r)}}
-	if p.book.Erased(t.User, r.Offset) { // it was in memory when the last life ended
-		return l.refused(f, policy.Dropped, erased, "")
-	}
-	return l.route(f)
-}
-
-// traceOf is the traceparent that came with a record.
-func traceOf(r *kgo.Record) string {
-	for _, h := range r.Headers {
-		if h.Key == record.Traceparent && record.IsTraceparent(h.Value) {
-			return string(h.Value)
-		}
-	}
-	return ""
+	return &flight{lane: l, part: p, key: key, raw: bytes.Clone(r.Value), trigger: &t, replay: replay,
+		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Trace: intake.Trace(r)}}, nil
 }
 
 // known reports whether a delivery is in memory, waits, or has ended.
@@ -339,43 +368,4 @@ func (l *laneRun) pull(p *part, endpoint string, kind int, stage outbox.Stage) e
 		}
 	}
 	return nil
-}
-
-// readTrigger reads a record of `triggers`. detail says why it is no trigger; with "" it is one.
-func readTrigger(r *kgo.Record) (t record.Trigger, replay int64, detail string) {
-	if len(r.Value) > record.MaxBytes {
-		return t, 0, "larger than " + strconv.Itoa(record.MaxBytes) + " bytes"
-	}
-	t, err := record.ParseTrigger(r.Value)
-	if err != nil {
-		return t, 0, err.Error()
-	}
-	for name, text := range map[string]string{"campaign": t.Campaign, "version": t.Version, "user_id": t.User, "endpoint": t.Endpoint} {
-		if len(text) > maxName {
-			return t, 0, name + " has more than " + strconv.Itoa(maxName) + " bytes"
-		}
-	}
-	if len(t.ID) > maxName || !isID(t.ID) {
-		return t, 0, "id: expected up to " + strconv.Itoa(maxName) + " visible characters of ASCII without a dot"
-	}
-	for _, h := range r.Headers {
-		if h.Key == "tripline-replay" {
-			n, err := strconv.ParseInt(string(h.Value), 10, 64)
-			if err != nil || n < 1 {
-				return t, 0, "the header tripline-replay is not a number from 1"
-			}
-			replay = n
-		}
-	}
-	return t, replay, ""
-}
-
-// isID: the id is a header, is signed with dots around it, and names a row.
-func isID(id string) bool {
-	for i := range len(id) {
-		if c := id[i]; c <= ' ' || c >= 0x7f || c == '.' {
-			return false
-		}
-	}
-	return true
 }

@@ -2,7 +2,7 @@
 //
 // # The life of a delivery
 //
-//  1. lane.go polls a record; admit.go reads it, asks the outbox whether it is known, and finds its endpoint's outlet.
+//  1. lane.go polls a record; admit.go reads it (package intake), asks the outbox whether it is known, and finds its endpoint's outlet.
 //  2. outlet.go has two queues in memory and as many goroutines as attempts may be in flight: first attempts go before retries,
 //     and half of the places are not for retries. What has no room goes into the endpoint's queue in state.
 //     policy.Gate holds them back: rate, breaker, pause.
@@ -26,6 +26,8 @@
 //
 // # Non-obvious
 //
+//   - What comes for an endpoint that takes thousands a second is left in `triggers` for the moment until it has room, since a row would
+//     cost more than the attempt. Whoever comes behind it waits for that moment too; an endpoint that is slower keeps nobody waiting.
 //   - The position may stand before records that have ended already. A crash reads them again, and they are skipped as known.
 //   - A record that is no trigger has no id by which to know it. Its dead letter waits for the position to go over it.
 //   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the

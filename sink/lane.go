@@ -31,6 +31,7 @@ type laneRun struct {
 
 	mu      sync.Mutex
 	results []result
+	spare   []result      // room for the next ones, of those that were settled
 	wake    chan struct{} // there are results, or the sink has something new
 	news    bool          // of the plan or of endpoints' states
 
@@ -38,6 +39,7 @@ type laneRun struct {
 	orders  orders
 	batches batches
 
+	reading   reading
 	cycle     cycle
 	committed chan error // of the commit that runs; nil: none runs
 	dueAt     int64      // ms: when to look for due timers
@@ -118,7 +120,7 @@ func (l *laneRun) run(ctx context.Context) error {
 		}
 		timer.Reset(l.rest())
 		from, swept := polled, l.found
-		if l.full() {
+		if len(l.reading.batches) > 0 {
 			from = nil
 		}
 		if l.taking != nil {
@@ -131,11 +133,7 @@ func (l *laneRun) run(ctx context.Context) error {
 			if batch.err != nil {
 				return batch.err
 			}
-			for _, b := range batch.batches {
-				if err := l.admit(b); err != nil {
-					return err
-				}
-			}
+			l.reading.batches = batch.batches
 		case err := <-l.committed:
 			if err := l.applied(err); err != nil {
 				return err
@@ -181,13 +179,15 @@ func (l *laneRun) turn() error {
 	now := time.Now().UnixMilli()
 	l.mu.Lock()
 	results, news := l.results, l.news
-	l.results, l.news = nil, false
+	l.results, l.news = l.spare, false
 	l.mu.Unlock()
 	for i := range results {
 		if err := l.settle(&results[i]); err != nil {
 			return err
 		}
 	}
+	clear(results)
+	l.spare = results[:0]
 	if news {
 		if err := l.heed(); err != nil {
 			return err
@@ -200,7 +200,7 @@ func (l *laneRun) turn() error {
 	for _, p := range l.parts {
 		l.walk(p)
 	}
-	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill, l.close, l.boardFormed} {
+	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill, l.admit, l.close, l.boardFormed} {
 		if l.full() {
 			break
 		}
@@ -223,6 +223,9 @@ func (l *laneRun) rest() time.Duration {
 	}
 	if !l.full() && (l.taking != nil || l.ripe() || len(l.orders.moved) > 0) {
 		until = now
+	}
+	if l.reading.look != 0 {
+		until = min(until, l.reading.look)
 	}
 	if l.batches.closes != 0 && !l.full() {
 		until = min(until, l.batches.closes)

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,10 @@ const (
 
 // firstRoom is how many first attempts of one lane wait for an endpoint in memory; what comes beyond waits in rows.
 const firstRoom = 1024
+
+// crowded is for how long a swift endpoint has enough to do, in ms: what comes beyond may wait in `triggers`. It is less than what is in
+// memory may hold a position back.
+const crowded = unsaved / 2
 
 // outlet is one endpoint's share of the process: its attempts in flight, and the flights that wait for room, of all lanes. It
 // outlives plans.
@@ -44,6 +49,9 @@ type outlet struct {
 	maxBytes int
 	flying   [2]int
 	gate     policy.Gate
+	flow     policy.Flow // of first attempts
+	awaiting []*laneRun  // have what waits for room, in the order in which they came
+	crowd    int         // flights that there were when the last one of them came
 	share    float64     // of the group's partitions that this process has
 	timer    *time.Timer // of the next moment at which something may start
 	timerAt  int64       // ms
@@ -266,12 +274,42 @@ func (o *outlet) wakeAt(now, wait int64) {
 	o.timer, o.timerAt = timer, now+wait
 }
 
+// awaits reports whether a first attempt of a lane is better kept where it is, in `triggers`, than in a row: there is no room for it now,
+// or others are queued before it, and the endpoint is swift, or may be. What is in memory of such a one has gone before it would need a
+// row. The lane is woken when there is room.
+func (o *outlet) awaits(l *laneRun, queued bool, now int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, rate := o.flights(), o.flow.Swift(now)
+	switch queue := o.queues[first]; {
+	case rate == 0 && !(o.flow.New(now) && len(queue) > 0 && now-queue[0].admitted < lookForRoom):
+		return false
+	case !queued && o.roomFor(l, first) > 0 && (rate == 0 || n < rate*crowded/1000):
+		return false
+	}
+	if o.crowd = n; !slices.Contains(o.awaiting, l) {
+		o.awaiting = append(o.awaiting, l)
+	}
+	return true
+}
+
+// wake wakes the lane that has waited longest for room, when a part of it has become free.
+func (o *outlet) wake() {
+	if len(o.awaiting) > 0 && o.flights() <= o.crowd*3/4 {
+		o.awaiting[0].signal()
+		o.awaiting = slices.Delete(o.awaiting, 0, 1)
+	}
+}
+
 // landed ends a flight and returns the next one for the same goroutine.
 func (o *outlet) landed(f *flight) *flight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flying[f.kind]--
-	o.forget(f)
+	if o.forget(f); f.kind == first {
+		o.flow.End(time.Now().UnixMilli())
+	}
+	o.wake()
 	if f.look { // it ended without an attempt
 		f.look = false
 		o.gate.Release(time.Now().UnixMilli())
@@ -291,6 +329,7 @@ func (o *outlet) forget(f *flight) {
 func (o *outlet) withdraw(l *laneRun) (withdrawn []*flight) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.awaiting = slices.DeleteFunc(o.awaiting, func(waits *laneRun) bool { return waits == l })
 	for kind := range o.queues {
 		kept := o.queues[kind][:0:0]
 		for _, f := range o.queues[kind] {

@@ -16,6 +16,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 	"github.com/tripline/tripline/sink/auth"
 	"github.com/tripline/tripline/sink/call"
+	"github.com/tripline/tripline/sink/intake"
 	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/sink/request"
 )
@@ -160,7 +161,7 @@ func (p *Plan) endpoint(e Endpoint) (*endpoint, []request.Problem) {
 	}
 	_, twice := p.endpoints[e.Name]
 	wrong(e.Name == "", "name", "is required")
-	wrong(len(e.Name) > maxName, "name", fmt.Sprintf("has more than %d bytes", maxName))
+	wrong(len(e.Name) > intake.MaxName, "name", fmt.Sprintf("has more than %d bytes", intake.MaxName))
 	wrong(twice, "name", "the endpoint "+e.Name+" is there twice")
 	wrong(e.Timeout < 0, "timeout", "expected a duration above zero")
 	wrong(e.Retry.Jitter < 0 || e.Retry.Jitter > 1, "retry.jitter", "expected a share from 0% to 100%")

@@ -41,7 +41,6 @@ type Config struct {
 }
 
 const (
-	maxName  = 512 // bytes of a name or an id
 	dayMS    = 86_400_000
 	memory   = 64 << 20
 	minBytes = 256 << 10 // of one endpoint
