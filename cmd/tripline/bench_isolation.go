@@ -101,6 +101,11 @@ func isolationRun(ctx context.Context, o *benchOptions, t *benchTable, hanging i
 	if _, err := p.until(ctx, 50*time.Millisecond, func(m sample) bool { return m["tripline_sink_deliveries_total"] >= answered }); err != nil {
 		return 0, err
 	}
+	if o.profile != "" {
+		if err := p.stop(); err != nil {
+			return 0, err
+		}
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	var took []time.Duration

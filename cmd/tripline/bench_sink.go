@@ -120,7 +120,11 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 func (b *benched) startSink(ctx context.Context, file, pages string) (*benchProcess, error) {
 	args := []string{"sink", "--config", file}
 	if b.o.profile != "" {
-		args = []string{"bench", "sink", "--config", file, "--profile", b.o.profile}
+		folder := filepath.Join(b.o.profile, filepath.Base(b.dir))
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return nil, err
+		}
+		args = []string{"bench", "sink", "--config", file, "--profile", folder}
 	}
 	p := &benchProcess{b: b, cmd: exec.CommandContext(ctx, os.Args[0], args...), pages: "http://" + pages,
 		log: filepath.Join(b.dir, "log"), ended: make(chan struct{})}
