@@ -81,6 +81,25 @@ func (s *screen) take() string {
 	return s.buf.String()
 }
 
+// A test file that cannot be loaded is an error, and the cases of the others are reported all the same.
+func TestFilesBesideABadOne(t *testing.T) {
+	t.Chdir(t.TempDir())
+	cases := "campaigns: [a.yaml]\ntests:\n  - {name: one, start: 2026-01-05T10:00:00Z, events: [{at: 1m, user: ann, event: A}], expect: {triggers: []}}\n"
+	for name, text := range map[string]string{"a.yaml": "name: a\ntrigger: {single_action: {event: A}}\ndeliver: {endpoint: x}\n", "a_test.yaml": cases,
+		"b_test.yaml": "campaigns: [b.yaml]\ntests: []\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := run(t, "test", "b_test.yaml", "a_test.yaml")
+	if err == nil || !strings.Contains(err.Error(), "b_test.yaml:2:8: `tests`: expected at least one test") || !strings.Contains(out, "FAIL a_test.yaml:3: one") {
+		t.Errorf("%s%v", out, err)
+	}
+	if out, err = run(t, "test", "b_test.yaml"); err == nil || out != "" {
+		t.Errorf("%s%v", out, err)
+	}
+}
+
 // A change of any file that a test is made of runs it again; the end of the context ends the watching.
 func TestWatch(t *testing.T) {
 	t.Chdir(t.TempDir())

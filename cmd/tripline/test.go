@@ -30,13 +30,20 @@ The core is the one that runs in production; no Kafka is needed and nothing slee
 			defer ticker.Stop()
 			return watchTests(c.Context(), files, c.OutOrStdout(), c.ErrOrStderr(), output.word, ticker.C)
 		}
-		results, err := runSuites(files)
-		if err != nil {
-			return err
-		}
-		return report(c.OutOrStdout(), results, output.word)
+		return runTests(files, c.OutOrStdout(), output.word)
 	}
 	return c
+}
+
+// runTests runs test files and reports what became of their cases. What cannot be loaded is an error, and does not hide the others.
+func runTests(files []string, out io.Writer, output string) error {
+	results, unloaded := runSuites(files)
+	if len(results) > 0 {
+		if err := report(out, results, output); unloaded == nil || err != nil && err != errSilent {
+			return err
+		}
+	}
+	return unloaded
 }
 
 // caseResult is what became of one case.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,10 +21,10 @@ const watchInterval = 300 * time.Millisecond
 func watchTests(ctx context.Context, files []string, out, notes io.Writer, output string, ticks <-chan time.Time) error {
 	for {
 		before := fingerprint(files)
-		results, err := runSuites(files)
-		if err != nil {
+		var problems config.Problems
+		if err := runTests(files, out, output); errors.As(err, &problems) {
 			fmt.Fprintf(notes, "%v\n", err)
-		} else if err := report(out, results, output); err != nil && err != errSilent {
+		} else if err != nil && err != errSilent {
 			return err
 		}
 		fmt.Fprintf(notes, "waiting for changes; Ctrl-C ends\n\n")
