@@ -44,7 +44,7 @@ func stateCommand(name, state, short string) *cobra.Command {
 				return err
 			}
 			topic := sink.ControlTopic(cfg.Group)
-			known, err := endpointStates(c.Context(), cfg, topic)
+			known, _, err := endpointStates(c.Context(), cfg, topic)
 			if err != nil {
 				return err
 			}
@@ -81,20 +81,25 @@ func loadPlan(file string) (*loaded, *sink.Plan, error) {
 	return cfg, plan, err
 }
 
-// endpointStates reads what the control topic says; without the topic nothing is said.
-func endpointStates(ctx context.Context, cfg *loaded, topic string) (map[string]control.State, error) {
-	states := map[string]control.State{}
+// endpointStates reads what the control topic says: the state of each endpoint, and since when it fails; without the topic nothing is said.
+func endpointStates(ctx context.Context, cfg *loaded, topic string) (states, failing map[string]control.State, err error) {
+	states, failing = map[string]control.State{}, map[string]control.State{}
 	there, err := topicExists(ctx, cfg, topic)
 	if err != nil || !there {
-		return states, err
+		return states, failing, err
 	}
 	err = scan{topics: []string{topic}, since: time.UnixMilli(0)}.each(ctx, cfg, func(r *kgo.Record) error {
-		if s, err := control.Parse(r); err == nil && s.State != control.Failing { // the sinks leave out what cannot be read, too
+		s, err := control.Parse(r)
+		switch {
+		case err != nil: // the sinks leave out what cannot be read, too
+		case s.State == control.Failing:
+			failing[s.Endpoint] = s
+		default:
 			states[s.Endpoint] = s
 		}
 		return nil
 	})
-	return states, err
+	return states, failing, err
 }
 
 func topicExists(ctx context.Context, cfg *loaded, topic string) (bool, error) {
@@ -128,13 +133,33 @@ type endpointStatus struct {
 	Cause    string `json:"cause,omitempty"`
 	Trigger  string `json:"trigger_id,omitempty"`
 	Since    string `json:"since,omitempty"`
+
+	// Since when no attempt has succeeded, and when disable_after is over: of an active endpoint that has one, after the first of its time.
+	FailingSince string `json:"failing_since,omitempty"`
+	DisabledAt   string `json:"disabled_at,omitempty"`
+}
+
+// fails says that an active endpoint fails, by what the sinks have told last, unless somebody has paused or resumed it since.
+func (s *endpointStatus) fails(f, state control.State, plan *sink.Plan, disableAfter int64) {
+	if s.State == control.Active && disableAfter > 0 && f.Began() != 0 && f.Print == plan.Print(s.Endpoint) && f.At() >= state.At() {
+		s.FailingSince, s.DisabledAt = f.Since, calendar.FormatTime(f.Began()+disableAfter)
+	}
+}
+
+func (s *endpointStatus) print(w io.Writer) error {
+	text := fmt.Sprintf("%-24s  %-8s%s%s%s", s.Endpoint, s.State, behind("  ", s.Since), behind("  ", s.Cause), behind("  by ", s.Trigger))
+	if s.FailingSince != "" {
+		text += "  no success since " + s.FailingSince + "; without one it is disabled at " + s.DisabledAt
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
 }
 
 func endpointStatusCommand() *cobra.Command {
 	var configFile string
 	c := &cobra.Command{
 		Use:     "status [NAME]",
-		Short:   "Show which endpoints are active, paused or disabled, and why",
+		Short:   "Show which endpoints are active, paused or disabled, and why, and which fail",
 		Example: "  tripline endpoint status\n  tripline endpoint status ops-center --output json",
 		Args:    cobra.MaximumNArgs(1),
 	}
@@ -146,14 +171,18 @@ func endpointStatusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		known, err := endpointStates(c.Context(), cfg, sink.ControlTopic(cfg.Group))
+		known, failing, err := endpointStates(c.Context(), cfg, sink.ControlTopic(cfg.Group))
 		if err != nil {
 			return err
 		}
+		after := map[string]int64{}
 		for _, e := range cfg.Endpoints {
 			s := known[e.Name]
 			s.Endpoint = e.Name
 			known[e.Name] = s
+			if e.DisableAfter != nil {
+				after[e.Name] = int64(*e.DisableAfter)
+			}
 		}
 		list := []endpointStatus{}
 		for _, name := range slices.Sorted(maps.Keys(known)) {
@@ -161,7 +190,9 @@ func endpointStatusCommand() *cobra.Command {
 			if len(args) > 0 && args[0] != name || plan.Print(name) == "" && effective(s, plan) == control.Active {
 				continue
 			}
-			list = append(list, endpointStatus{name, effective(s, plan), s.Cause, s.Trigger, s.Time})
+			line := endpointStatus{Endpoint: name, State: effective(s, plan), Cause: s.Cause, Trigger: s.Trigger, Since: s.Time}
+			line.fails(failing[name], s, plan, after[name])
+			list = append(list, line)
 		}
 		if len(args) > 0 && len(list) == 0 {
 			return fmt.Errorf("there is no endpoint %s in %s", args[0], configFile)
@@ -170,7 +201,7 @@ func endpointStatusCommand() *cobra.Command {
 			return printJSON(c.OutOrStdout(), list)
 		}
 		for _, s := range list {
-			if _, err := fmt.Fprintf(c.OutOrStdout(), "%-24s  %-8s%s%s%s\n", s.Endpoint, s.State, behind("  ", s.Since), behind("  ", s.Cause), behind("  by ", s.Trigger)); err != nil {
+			if err := s.print(c.OutOrStdout()); err != nil {
 				return err
 			}
 		}
