@@ -43,7 +43,7 @@ type cycle struct {
 	made    made            // room for what is produced
 	read    record.Room     // for the event of a step
 	event   record.Event
-	trace   []byte // the traceparent of the step's event; nil: there is none
+	source  *kgo.Record // of the step's event; nil: time passes
 }
 
 func newCycle(p *Processor, l *lane.Lane) *cycle {
@@ -250,9 +250,9 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 	} else {
 		u.state.Event(event, in.arrival, &c.out)
 	}
-	c.trace = traceOf(r)
+	c.source = r
 	c.emit()
-	c.trace = nil
+	c.source = nil
 	return c.users.fault
 }
 

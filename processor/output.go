@@ -38,20 +38,16 @@ func (c *cycle) trigger(t *record.Trigger) {
 	c.made.scratch = t.Append(c.made.scratch[:0], emitted)
 	r.Value, r.Headers = c.made.bytes(c.made.scratch), c.made.headers(t.ID, t.Campaign, t.Version)
 	r.Timestamp = time.UnixMilli(emitted)
-	if c.trace != nil && c.caused(t) {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: record.Traceparent, Value: bytes.Clone(c.trace)})
-	}
-	c.produce(r)
-}
-
-// traceOf is the traceparent that came with an event.
-func traceOf(r *kgo.Record) []byte {
-	for i := range r.Headers {
-		if h := &r.Headers[i]; h.Key == record.Traceparent && record.IsTraceparent(h.Value) {
-			return h.Value
+	if c.source != nil && c.caused(t) {
+		var trace record.Trace
+		for _, h := range c.source.Headers {
+			trace.Add(h.Key, h.Value)
+		}
+		for name, value := range trace.Headers() {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 		}
 	}
-	return nil
+	c.produce(r)
 }
 
 // caused reports whether the step's event has completed a trigger, and has not only let time pass.

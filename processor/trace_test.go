@@ -15,13 +15,13 @@ import (
 // TestTraceparent holds that a trigger which an event has completed carries the event's trace, and no other does: neither what a timer has
 // fired, nor what an event without a trace, or with none that can be read, has completed.
 func TestTraceparent(t *testing.T) {
-	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	const trace, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "congo=t61rcWkgMzE"
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		p := w.launch(vfs.NewCrashableMem())
 		time.Sleep(10 * time.Second)
 		traced := func(user, name, trace string) *kgo.Record {
 			r := event("events", user, name)
-			r.Headers = []kgo.RecordHeader{{Key: "other", Value: []byte("x")}, {Key: record.Traceparent, Value: []byte(trace)}}
+			r.Headers = []kgo.RecordHeader{{Key: "other", Value: []byte("x")}, {Key: record.Traceparent, Value: []byte(trace)}, {Key: record.Tracestate, Value: []byte(state)}}
 			return r
 		}
 		w.send(traced("ann", "Cart", trace), event("events", "bob", "Launch"), traced("cyd", "Launch", "00-nonsense"))
@@ -36,12 +36,12 @@ func TestTraceparent(t *testing.T) {
 			}
 			got[of.User+" "+of.Campaign] = ""
 			for _, h := range r.Headers {
-				if h.Key == record.Traceparent {
-					got[of.User+" "+of.Campaign] = string(h.Value)
+				if h.Key == record.Traceparent || h.Key == record.Tracestate {
+					got[of.User+" "+of.Campaign] += string(h.Value)
 				}
 			}
 		}
-		for of, want := range map[string]string{"ann launch": trace, "ann cart": "", "bob launch": "", "cyd launch": ""} {
+		for of, want := range map[string]string{"ann launch": trace + state, "ann cart": "", "bob launch": "", "cyd launch": ""} {
 			if is, there := got[of]; !there || is != want {
 				t.Errorf("the trigger %s has the trace %q, want %q", of, is, want)
 			}

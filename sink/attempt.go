@@ -121,8 +121,10 @@ func (s *Sink) send(o *outlet, f *flight, members []*flight, to course, rendered
 	if rendered.Header.Get("User-Agent") == "" {
 		rendered.Header.Set("User-Agent", s.agent)
 	}
-	if trace := f.row.Trace; trace != "" && members == nil && rendered.Header.Get(record.Traceparent) == "" {
-		rendered.Header.Set(record.Traceparent, trace)
+	if members == nil && rendered.Header.Get(record.Traceparent) == "" {
+		for name, value := range f.row.Trace.Headers() {
+			rendered.Header.Set(name, value)
+		}
 	}
 	t := &try{s: s, o: o, f: f, members: members, e: to.e, attempts: f.attempts, place: f.place, expires: to.content.Expires, url: to.client.Secrets().HideURL(rendered.Shown)}
 	if members == nil {

@@ -6,7 +6,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/deadletter"
 	"github.com/tripline/tripline/sink/delivery"
@@ -214,8 +213,8 @@ func (l *laneRun) end(f *flight, r *result) error {
 	}
 	if r.verdict.Outcome == policy.Failed {
 		from := &kgo.Record{Topic: l.sink.cfg.Triggers, Partition: f.part.number, Offset: f.row.Offset, Key: []byte(f.row.User), Value: f.raw}
-		if f.row.Trace != "" {
-			from.Headers = []kgo.RecordHeader{{Key: record.Traceparent, Value: []byte(f.row.Trace)}}
+		for name, value := range f.row.Trace.Headers() {
+			from.Headers = append(from.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 		}
 		l.cycle.add(deadletter.Undelivered(l.sink.cfg.DeadLetters, from, &r.record))
 	}

@@ -13,7 +13,7 @@ import (
 // TestTraceparent holds that every attempt has the trace that came with the trigger, across a crash too, and so has the dead letter, from
 // which a replay takes it; that an endpoint's own header goes before; and that without one there is none.
 func TestTraceparent(t *testing.T) {
-	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	const trace, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "rojo=00f067aa0ba902b7,congo=t61"
 	inWorld(t, func(t *testing.T, w *world) {
 		ops := w.receive("ops", func(n int, g got, rw http.ResponseWriter) {
 			if g.id == "trg_traced" {
@@ -27,7 +27,7 @@ func TestTraceparent(t *testing.T) {
 		plan := w.plan([]Endpoint{e, f}, delivers("c", to(ops), to(own)))
 		p := w.launch(nil, plan)
 		traced := func(r *kgo.Record) *kgo.Record {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: "traceparent", Value: []byte(trace)})
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: "traceparent", Value: []byte(trace)}, kgo.RecordHeader{Key: "tracestate", Value: []byte(state)})
 			return r
 		}
 		w.send(traced(trigger("trg_traced", "u", "ops")), traced(trigger("trg_own", "u", "own")), trigger("trg_none", "u", "ops"))
@@ -40,9 +40,12 @@ func TestTraceparent(t *testing.T) {
 			if got := g.header.Get("traceparent"); got != want {
 				t.Errorf("%s came with the trace %q, want %q", g.id, got, want)
 			}
+			if got := g.header.Get("tracestate"); (got == state) != (want == trace) {
+				t.Errorf("%s came with the trace %q and the state %q", g.id, want, got)
+			}
 		}
 		letters := w.read("dead-letters")
-		if len(letters) != 1 || header(letters[0], "traceparent") != trace {
+		if len(letters) != 1 || header(letters[0], "traceparent") != trace || header(letters[0], "tracestate") != state {
 			t.Errorf("%+v", letters)
 		}
 		p.stop()

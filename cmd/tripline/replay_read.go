@@ -251,8 +251,12 @@ func replayRecord(topic string, k *kgo.Record, t *record.Trigger, number int64) 
 	r := &kgo.Record{Topic: topic, Key: []byte(t.User), Value: k.Value, Headers: []kgo.RecordHeader{
 		{Key: "tripline-id", Value: []byte(t.ID)}, {Key: "tripline-campaign", Value: []byte(t.Campaign)}, {Key: "tripline-version", Value: []byte(t.Version)},
 		{Key: "tripline-replay", Value: strconv.AppendInt(nil, number, 10)}, {Key: "content-type", Value: []byte("application/json")}}}
-	if trace := header(k, record.Traceparent); trace != "" {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: record.Traceparent, Value: []byte(trace)})
+	var trace record.Trace
+	for _, h := range k.Headers {
+		trace.Add(h.Key, h.Value)
+	}
+	for name, value := range trace.Headers() {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
 	return r
 }

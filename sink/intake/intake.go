@@ -51,12 +51,10 @@ func isID(id string) bool {
 	return true
 }
 
-// Trace is the traceparent that came with a record.
-func Trace(r *kgo.Record) string {
+// Trace is the trace that came with a record.
+func Trace(r *kgo.Record) (t record.Trace) {
 	for _, h := range r.Headers {
-		if h.Key == record.Traceparent && record.IsTraceparent(h.Value) {
-			return string(h.Value)
-		}
+		t.Add(h.Key, h.Value)
 	}
-	return ""
+	return t
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/state"
 )
 
@@ -111,18 +112,18 @@ func (b *Book) Gone(key string) bool {
 }
 
 // Record reads the trigger's record of a delivery that waits, as Delivery, Due or Pull returned it.
-func (b *Book) Record(d Delivery) (record []byte, trace string, err error) {
+func (b *Book) Record(d Delivery) (raw []byte, trace record.Trace, err error) {
 	content := []byte(d.record)
 	if d.record == "" {
 		if content, _, err = b.get(recordKey(d.Key)); err != nil {
-			return nil, "", err
+			return nil, trace, err
 		}
 	}
-	trace, record, ok := splitRecord(content)
+	trace, raw, ok := splitRecord(content)
 	if !ok {
-		return nil, "", fmt.Errorf("%w: the record of %q", errRow, d.Key)
+		return nil, trace, fmt.Errorf("%w: the record of %q", errRow, d.Key)
 	}
-	return record, trace, nil
+	return raw, trace, nil
 }
 
 // Ended reports whether a delivery has ended, as far back as that is kept.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/state"
 )
 
@@ -45,11 +46,11 @@ type Delivery struct {
 	Place    int   // waits of the schedule that are used up
 	Since    int64 // when it began to wait
 	Stage    Stage
-	Trace    string // a W3C traceparent, which stands with its record; "": none
-	Due      int64  // of Timed, Unknown and Behind
-	Turn     uint32 // from 1: its place among its user's deliveries to its endpoint; 0: it keeps no order
-	Free     int64  // of one that has a turn: Clock of its endpoint when it came
-	Batch    string // with whose members it goes; "": alone
+	Trace    record.Trace // which stands with its record
+	Due      int64        // of Timed, Unknown and Behind
+	Turn     uint32       // from 1: its place among its user's deliveries to its endpoint; 0: it keeps no order
+	Free     int64        // of one that has a turn: Clock of its endpoint when it came
+	Batch    string       // with whose members it goes; "": alone
 
 	record string // of its trigger, as in a row of its own; "": it has such a row
 }
@@ -158,22 +159,32 @@ func decodeQueues(endpoint string, content []byte) (q queues, err error) {
 	return q, r.end(queueRow, endpoint)
 }
 
-// tracedFormat is the format of a record that has a traceparent before it.
-const tracedFormat = 2
+// The formats of a record that has its trace before it: a traceparent, and behind that a tracestate.
+const (
+	tracedFormat = 2
+	statedFormat = 3
+)
 
-func appendRecord(dst []byte, trace string, record []byte) []byte {
-	if trace == "" {
-		return append(append(dst, format), record...)
+func appendRecord(dst []byte, trace record.Trace, record []byte) []byte {
+	switch {
+	case trace.Parent == "":
+		dst = append(dst, format)
+	case trace.State == "":
+		dst = appendText(append(dst, tracedFormat), trace.Parent)
+	default:
+		dst = appendText(appendText(append(dst, statedFormat), trace.Parent), trace.State)
 	}
-	return append(appendText(append(dst, tracedFormat), trace), record...)
+	return append(dst, record...)
 }
 
-func splitRecord(content []byte) (trace string, record []byte, ok bool) {
+func splitRecord(content []byte) (trace record.Trace, record []byte, ok bool) {
 	r := reader{rest: content}
 	switch r.byte() {
 	case format:
 	case tracedFormat:
-		trace = r.text()
+		trace.Parent = r.text()
+	case statedFormat:
+		trace.Parent, trace.State = r.text(), r.text()
 	default:
 		r.bad = true
 	}

@@ -1,8 +1,54 @@
 package record
 
-// Traceparent is the header in which a trace goes from an event's record to its trigger's, and to the request (W3C Trace Context). It is
-// handed on as it is: Tripline has no spans of its own that another one could be the child of.
-const Traceparent = "traceparent"
+import "iter"
+
+// The headers in which a trace goes from an event's record to its trigger's, and to the request (W3C Trace Context, which wants both handed
+// on). They are handed on as they are: Tripline has no spans of its own that another one could be the child of.
+const (
+	Traceparent = "traceparent"
+	Tracestate  = "tracestate"
+)
+
+// maxState is how long, in bytes, a tracestate is that is handed on; 512 have to be.
+const maxState = 2 << 10
+
+// Trace is a trace as its headers have it. The zero Trace is none.
+type Trace struct {
+	Parent string
+	State  string // what goes with Parent; "": nothing
+}
+
+// Add takes a header of a record: the first Parent that can be read, and every State.
+func (t *Trace) Add(name string, value []byte) {
+	switch {
+	case name == Traceparent && t.Parent == "" && IsTraceparent(value):
+		t.Parent = string(value)
+	case name != Tracestate || !isState(value) || len(t.State)+1+len(value) > maxState:
+	case t.State == "":
+		t.State = string(value)
+	default:
+		t.State += "," + string(value)
+	}
+}
+
+// Headers are those that hand the trace on; without a Parent there are none.
+func (t Trace) Headers() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		if t.Parent != "" && yield(Traceparent, t.Parent) && t.State != "" {
+			yield(Tracestate, t.State)
+		}
+	}
+}
+
+// isState reports whether a value has nothing that cannot stand in a header.
+func isState(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(value) > 0
+}
 
 // IsTraceparent reports whether a header's value is of version 00: version, trace id, parent id and flags in hexadecimal digits.
 func IsTraceparent(value []byte) bool {
