@@ -28,7 +28,7 @@ type Inner struct {
 
 // read decodes a document into an every that holds defaults already.
 func read(content string) (*every, Problems) {
-	f := &file{name: "f"}
+	f := &file{name: "f", most: maxFile}
 	out := &every{Text: "default", Texts: []string{"default"}, Reals: map[string]float64{"default": 1}, Whole: 7}
 	for _, part := range f.split([]byte(content)) {
 		d := &document{file: f, root: f.parse(part)}

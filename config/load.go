@@ -51,7 +51,7 @@ func Load(name string, o Options) (*Config, *Source, Problems) {
 func readConfig(name string, o Options) (*Config, *Source) {
 	f, parts := &file{}, []part(nil)
 	if name != "" {
-		f, parts = readFile(name)
+		f, parts = readFile(name, maxFile)
 	}
 	d := &document{file: f, environment: o.Environment}
 	if d.environment == nil {
@@ -190,7 +190,7 @@ func (c *Config) text() []byte {
 
 // CompileText compiles a Loaded.Text.
 func CompileText(text []byte, checks Checks) (*campaign.Set, Problems) {
-	f := &file{name: "the recorded campaigns", recorded: true}
+	f := &file{name: "the recorded campaigns"}
 	parts := f.split(text)
 	if len(parts) == 0 {
 		f.note(0, 0, "there is nothing in them", "")
@@ -295,7 +295,7 @@ func readCampaigns(files []string) ([]campaign.Definition, *Source) {
 	src := &Source{}
 	var defs []campaign.Definition
 	for _, name := range files {
-		f, parts := readFile(name)
+		f, parts := readFile(name, maxFile)
 		src.files = append(src.files, f)
 		defs = append(defs, src.definitions(f, parts)...)
 	}

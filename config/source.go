@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
@@ -15,14 +16,17 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 )
 
-// maxFile bounds what is read, in bytes.
-const maxFile = 4 << 20
+// maxFile and maxTests bound what is read, in bytes: campaigns and configuration, and files of tests, which may have been generated.
+const (
+	maxFile  = 4 << 20
+	maxTests = 64 << 20
+)
 
 // file is one file while it is read, and what is wrong with it.
 type file struct {
 	name     string
 	lines    []string
-	recorded bool     // a text that was made of files, and may be larger than each
+	most     int      // so many bytes; 0: a text that was made of files, and may be larger than each
 	broken   bool     // does not parse, so that nothing is known of what its lines mean
 	hidden   []*node  // scalars that problems do not show
 	outside  []string // what the environment and files gave, which problems do not show either
@@ -40,9 +44,9 @@ type part struct {
 	raw, text string
 }
 
-// readFile reads a file and splits it at its document markers.
-func readFile(name string) (*file, []part) {
-	f := &file{name: name}
+// readFile reads a file of at most so many bytes and splits it at its document markers.
+func readFile(name string, most int) (*file, []part) {
+	f := &file{name: name, most: most}
 	content, err := os.ReadFile(name)
 	if err != nil {
 		f.note(0, 0, "cannot be read: "+cause(err), "")
@@ -64,8 +68,8 @@ func (f *file) split(content []byte) []part {
 	text := strings.TrimPrefix(string(content), "\ufeff")
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	f.lines = strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(content) > maxFile && !f.recorded {
-		f.note(0, 0, "larger than 4 MiB", "")
+	if f.most > 0 && len(content) > f.most {
+		f.note(0, 0, fmt.Sprintf("larger than %d MiB", f.most>>20), "")
 		return nil
 	}
 	for i, line := range f.lines {

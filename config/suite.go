@@ -147,7 +147,7 @@ func (e *ExpectedRequest) setLine(line int)  { e.Line = line }
 
 // LoadTests reads a campaign test file. The campaigns and the configuration that it names are not read.
 func LoadTests(name string) (*Suite, Problems) {
-	f, parts := readFile(name)
+	f, parts := readFile(name, maxTests)
 	d := &document{file: f}
 	for i, part := range parts {
 		if i > 0 {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
@@ -64,5 +65,15 @@ func TestAliasesDoNotExplode(t *testing.T) {
 	_, problems := LoadTests("a_test.yaml")
 	if len(problems) != 1 || problems[0].Message != "`properties`: larger than 1 MiB" {
 		t.Error(problems)
+	}
+}
+
+// TestManyCases reads a file of tests that is larger than any other may be, as those that programs write are.
+func TestManyCases(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "a.yaml", "")
+	write(t, "a_test.yaml", "# "+strings.Repeat("x", maxFile)+"\ncampaigns: [a.yaml]\ntests:\n  - {name: a, start: 2026-01-05T10:00:00Z}\n")
+	if s, problems := LoadTests("a_test.yaml"); len(problems) > 0 || len(s.Tests) != 1 {
+		t.Errorf("%v: %+v", problems, s)
 	}
 }
