@@ -14,7 +14,7 @@ build:
 # more of them run at once than there are cores.
 RACE ?= $(shell $(GO) env CGO_ENABLED | sed -n 's/^1$$/-race/p')
 test:
-	$(GO) test $(RACE) -shuffle=on -parallel 6 -tags synctests ./...
+	$(GO) test $(RACE) -shuffle=on -parallel 6 -timeout 20m -tags synctests ./...
 
 # The end-to-end suite against Apache Kafka: KAFKA_BROKERS, or one that is started from its Maven artifacts.
 test-kafka:

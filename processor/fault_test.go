@@ -17,31 +17,22 @@ import (
 	"github.com/tripline/tripline/state/lane"
 )
 
-// brokerBehind makes the broker's clock an hour slower than this machine's, as its append times tell.
-func (w *world) brokerBehind() {
+// brokerOff makes the broker's clock differ from this machine's, as its append times tell.
+func (w *world) brokerOff(by time.Duration) {
 	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
 		r := req.(*kmsg.ListOffsetsRequest)
 		if r.Topics[0].Topic != "g-processor-changelog" || r.Topics[0].Partitions[0].Timestamp != -3 {
 			return nil, nil, false
 		}
-		resp := r.ResponseKind().(*kmsg.ListOffsetsResponse)
-		topic := kmsg.NewListOffsetsResponseTopic()
-		topic.Topic = r.Topics[0].Topic
-		for _, p := range r.Topics[0].Partitions {
-			answer := kmsg.NewListOffsetsResponseTopicPartition()
-			answer.Partition, answer.Offset, answer.Timestamp = p.Partition, 1<<40, time.Now().Add(-time.Hour).UnixMilli()
-			topic.Partitions = append(topic.Partitions, answer)
-		}
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
+		return listed(r, 1<<40, time.Now().Add(by).UnixMilli()), nil, true
 	})
 }
 
 // A machine whose clock is an hour ahead fires nothing early: the broker's clock counts.
 func TestClockAhead(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.brokerBehind()
+		w.brokerOff(-time.Hour)
 		broker := func() time.Time { return time.Now().Add(-time.Hour) }
 		p := w.launch(vfs.NewCrashableMem())
 		w.send(at(event("events", "ann", "Cart"), broker()), at(event("events", "bob", "Cart"), broker().Add(30*time.Minute)))
@@ -56,6 +47,23 @@ func TestClockAhead(t *testing.T) {
 		}
 		if p.logs.FilterMessageSnippet("clock").Len() != 1 {
 			t.Errorf("lines about the clock: %v", p.logs.FilterMessageSnippet("clock").All())
+		}
+		p.stop()
+	})
+}
+
+// One whose clock is an hour behind goes by its own: nothing fires early there either.
+func TestClockBehind(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.brokerOff(time.Hour)
+		p := w.launch(vfs.NewCrashableMem())
+		w.send(event("events", "ann", "Cart"))
+		time.Sleep(58 * time.Second)
+		w.expect("ann")
+		time.Sleep(4 * time.Second)
+		w.expect("ann", "cart 60000")
+		if ahead, _ := p.metric("tripline_processor_clock_ahead_seconds"); ahead > -3599 || ahead < -3600 {
+			t.Errorf("ahead by %v s", ahead)
 		}
 		p.stop()
 	})

@@ -240,6 +240,24 @@ func TestRestoreRuns(t *testing.T) {
 	}
 }
 
+// However large a row is, each of its records goes into a topic with max.message.bytes of 1 MB: none is above 900 KiB.
+func TestRecordsAreBounded(t *testing.T) {
+	s := open(t, vfs.NewMem(), 1<<20)
+	defer s.Close()
+	for _, size := range []int{1, 900 << 10, 5 << 20} {
+		whole := 0
+		partition(t, s, 0).Changelog(Row{Key: Key{ID: strings.Repeat("u", 64<<10)}, Content: make([]byte, size)}, func(key, value []byte) {
+			if n := len(key) + len(value); n > 900<<10 {
+				t.Errorf("a record of %d bytes", n)
+			}
+			whole += len(value)
+		})
+		if whole < size {
+			t.Errorf("%d bytes of %d", whole, size)
+		}
+	}
+}
+
 // A changelog that lacks a piece of a row is not taken for a shorter row.
 func TestRestoreHole(t *testing.T) {
 	s := open(t, vfs.NewMem(), 1<<20)

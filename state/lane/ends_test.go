@@ -46,6 +46,12 @@ func TestEndsRefused(t *testing.T) {
 // would say is left out until the new ones are found, which is soon.
 func TestEndsOfMovedLeaders(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *bubble) {
+		// One that has not heard of its successor would answer a question without an epoch.
+		open := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: w.in, Observe: true, Count: -1,
+			When: func(req kmsg.Request) bool {
+				asked := req.(*kmsg.ListOffsetsRequest)
+				return asked.ReplicaID == asDebugging && asked.Topics[0].Partitions[0].CurrentLeaderEpoch < 0
+			}})
 		p, lane := w.running(t)
 		w.send(1, users...)
 		w.settle()
@@ -70,6 +76,37 @@ func TestEndsOfMovedLeaders(t *testing.T) {
 			}
 		}
 		w.settle()
+		p.mustStop()
+		if open.Hits() > 0 {
+			t.Errorf("%d questions were without a leader epoch", open.Hits())
+		}
+	})
+}
+
+// TestEndsOfALeaderThatMovesMeanwhile: what a leader has said counts for nothing when another one is known by then.
+func TestEndsOfALeaderThatMovesMeanwhile(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		p, lane := w.running(t)
+		w.send(1, users...)
+		w.settle()
+		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			asked := req.(*kmsg.ListOffsetsRequest)
+			if asked.ReplicaID != asDebugging || asked.Topics[0].Topic != w.in {
+				return nil, nil, false
+			}
+			w.cluster.DropControl()
+			w.cluster.SleepControl(func() {
+				if err := w.cluster.MoveTopicPartition(w.in, 0, (w.cluster.PartitionInfo(w.in, 0).Leader+1)%3); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(1500 * time.Millisecond)
+			})
+			return listed(asked, 8), nil, true
+		})
+		if ends, err := lane.Ends(context.Background()); len(ends) != 0 || err != nil {
+			t.Errorf("ends %v, %v", ends, err)
+		}
 		p.mustStop()
 	})
 }
