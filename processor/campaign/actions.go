@@ -110,7 +110,7 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			st.setFloor(key, newest, s.horizon())
 			s.user.dirty = true
 		}
-		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: s.events(k.chosen(set, newest))})
+		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: s.events(k.chosen(s, set, newest))})
 		if !k.reuse {
 			return
 		}
@@ -122,7 +122,7 @@ func (k *actions) mayEnd(c candidate) bool { return !k.inOrder || c.fits&(1<<(le
 
 // candidates lists what matches under key in (from, to].
 func (k *actions) candidates(s *step, st *standing, from, to history.Position, key string) []candidate {
-	all := s.candidates[:0]
+	s.candidates = s.candidates[:0]
 	s.user.log.Scan(k.asks, from, to, func(e *history.Entry) bool {
 		c := candidate{Position: e.Position}
 		for i := range k.all {
@@ -131,12 +131,11 @@ func (k *actions) candidates(s *step, st *standing, from, to history.Position, k
 			}
 		}
 		if c.fits != 0 {
-			all = append(all, c)
+			s.candidates = append(s.candidates, c)
 		}
 		return true
 	})
-	s.candidates = all
-	return all
+	return s.candidates
 }
 
 // window is the part of the candidates that lies no more than `within` before the newest.
@@ -171,8 +170,10 @@ func (k *actions) holds(set []candidate, but uint64) bool {
 
 // chosen are the events that a trigger shows, in the user's order and newest last: of each pattern the newest at_least;
 // with in_order the patterns are served from the last one backwards.
-func (k *actions) chosen(set []candidate, newest history.Position) (events []history.Position) {
-	taken := make([]bool, len(set))
+func (k *actions) chosen(s *step, set []candidate, newest history.Position) []history.Position {
+	s.taken = slices.Grow(s.taken[:0], len(set))[:len(set)]
+	taken, events := s.taken, s.places[:0]
+	clear(taken)
 	limit := int64(math.MaxInt64)
 	for i := len(k.all) - 1; i >= 0; i-- {
 		n, oldest := 0, limit
@@ -193,7 +194,8 @@ func (k *actions) chosen(set []candidate, newest history.Position) (events []his
 			events = append(events, set[j].Position)
 		}
 	}
-	return append(events, newest)
+	s.places = append(events, newest)
+	return s.places
 }
 
 func (st *standing) floorOf(key string) *floor {

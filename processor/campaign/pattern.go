@@ -151,15 +151,18 @@ func (p *pattern) matchEntry(s *step, c *campaign, names []string, e *history.En
 	return p.match(s, c, e.Event())
 }
 
-// events are those at some positions: the one that is just being decided with all its properties, the others as history has them.
+// events are those at some positions: the one that is just being decided with all its properties, the others as history has them. They
+// hold until the end of the step.
 func (s *step) events(at []history.Position) []*history.Event {
-	events := make([]*history.Event, len(at))
-	for i, p := range at {
-		if events[i] = &s.event; p != position(&s.event) {
-			events[i] = s.user.did(p)
+	n := len(s.alone)
+	for _, p := range at {
+		e := &s.event
+		if p != position(e) {
+			e = s.user.did(p)
 		}
+		s.alone = append(s.alone, e)
 	}
-	return events
+	return s.alone[n:len(s.alone):len(s.alone)]
 }
 
 // fits is match for a given key.

@@ -124,6 +124,8 @@ type step struct {
 	alone   []*history.Event // those of pending that qualified by themselves
 
 	candidates []candidate // room for those of one set
+	taken      []bool
+	places     []history.Position
 }
 
 // begin is a new step. It stands in the output's memory.

@@ -40,8 +40,8 @@ func (t *total) addEvent(e *Event, property string) {
 	}
 }
 
-// sum is what the head's events of one name have in one numeric property, in order of arrival; without a property it
-// is where they are. It is brought up to date when it is asked for.
+// sum is what the head's events of one name have in one numeric property, in order of arrival. It is brought up to date when it is
+// asked for.
 type sum struct {
 	event, property string
 	places          []Position
@@ -53,6 +53,9 @@ type sum struct {
 
 // total is that of the events between two positions.
 func (in *inline) total(event, property string, from, to Position) (t total) {
+	if property == "" {
+		return total{n: in.count(from, to, event)}
+	}
 	var s *sum
 	for _, known := range in.sums {
 		if known.event == event && known.property == property {
@@ -69,10 +72,7 @@ func (in *inline) total(event, property string, from, to Position) (t total) {
 	}
 	for i, p := range s.places {
 		switch {
-		case p.Compare(from) <= 0 || p.Compare(to) > 0:
-		case property == "":
-			t.n++
-		default:
+		case p.Compare(from) > 0 && p.Compare(to) <= 0:
 			t.add(s.values[i])
 		}
 	}
@@ -83,7 +83,7 @@ func (in *inline) total(event, property string, from, to Position) (t total) {
 func (in *inline) update(s *sum) {
 	name, ok := in.words.find(s.event)
 	number := uint32(0)
-	if ok && s.property != "" {
+	if ok {
 		number, ok = in.words.find(s.property)
 	}
 	if !ok {
@@ -98,10 +98,7 @@ func (in *inline) update(s *sum) {
 		if n != name {
 			continue
 		}
-		if s.property == "" {
-			s.places = append(s.places, s.last)
-			s.all.n++
-		} else if f, ok := numeric(in.records[record.at:s.at], number); ok {
+		if f, ok := numeric(in.records[record.at:s.at], number); ok {
 			s.places, s.values = append(s.places, s.last), append(s.values, f)
 			s.all.add(f)
 		}
@@ -149,8 +146,8 @@ func (t *tail) memo(event, property string, from, to Position) *memo {
 	if to.Compare(t.last) < 0 {
 		return nil
 	}
-	for _, m := range t.memos {
-		if m.event == event && m.property == property && m.from.Compare(from) <= 0 && m.until.Compare(from) > 0 {
+	for i := range t.memos {
+		if m := &t.memos[i]; m.event == event && m.property == property && m.from.Compare(from) <= 0 && m.until.Compare(from) > 0 {
 			return m
 		}
 	}
@@ -162,7 +159,7 @@ func (t *tail) remember(event, property string, from, to Position, sum total) {
 	if to.Compare(t.last) < 0 {
 		return
 	}
-	m := &memo{event, property, lowest, After(math.MaxInt64), sum}
+	m := memo{event, property, lowest, After(math.MaxInt64), sum}
 	for i := range t.refs {
 		switch edge := t.refs[i].min; {
 		case edge.Compare(from) > 0 && edge.Compare(m.until) < 0:
@@ -172,7 +169,7 @@ func (t *tail) remember(event, property string, from, to Position, sum total) {
 		}
 	}
 	if len(t.memos) >= tailMemos {
-		t.memos = nil
+		t.memos = t.memos[:0]
 	}
 	t.memos = append(t.memos, m)
 }

@@ -67,6 +67,41 @@ func build(sources []source, w want) (chunks []built, ok bool) {
 	return chunks, true
 }
 
+// buildFew makes a chunk of the events of a table from a place on, as build does; an empty one where they are not so few as a short chunk
+// has.
+func buildFew(t *table, from int) (few built) {
+	n := t.len() - from
+	if n > shortEvents || len(t.body) >= fullBytes {
+		return few
+	}
+	var columns [4][shortEvents * binary.MaxVarintLen64]byte
+	c := layout{n: n, words: words{text: t.words.text, n: t.words.n}, times: columns[0][:0], seqs: columns[1][:0], names: columns[2][:0], sizes: columns[3][:0]}
+	last, size := Position{}, 0
+	for i := from; i < t.len(); i++ {
+		p := t.places[i]
+		if i == from {
+			c.times = binary.AppendVarint(c.times, p.Time)
+		} else {
+			c.times = binary.AppendUvarint(c.times, uint64(p.Time-last.Time))
+		}
+		c.seqs = binary.AppendVarint(c.seqs, int64(p.Seq-last.Seq))
+		c.names = binary.AppendUvarint(c.names, uint64(t.names[i]))
+		c.sizes = binary.AppendUvarint(c.sizes, uint64(t.spans[i].size))
+		last, size = p, size+int(t.spans[i].size)
+		if id := t.id(i); len(id) > 0 {
+			few.hashes = append(few.hashes, hash(id))
+		}
+		few.count(t.words.name(t.names[i]), 1)
+	}
+	slices.Sort(few.hashes)
+	few.n, few.min, few.max, few.events = n, t.places[from], last, t.between(from, t.len())
+	few.content = c.head(size)
+	for i := from; i < t.len(); i++ {
+		few.content = append(few.content, t.record(i)...)
+	}
+	return few
+}
+
 // builder makes a chunk out of events that are added in order.
 type builder struct {
 	want

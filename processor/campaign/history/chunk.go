@@ -29,18 +29,18 @@ func (c *layout) columns() [5]*[]byte {
 	return [...]*[]byte{&c.times, &c.seqs, &c.names, &c.sizes, &c.bodies}
 }
 
-func (c *layout) content() []byte {
-	size := 32 + len(c.words.text)
-	for _, column := range c.columns() {
-		size += len(*column)
-	}
+func (c *layout) content() []byte { return append(c.head(len(c.bodies)), c.bodies...) }
+
+// head is the content as far as the records, of so many bytes, with room for them.
+func (c *layout) head(bodies int) []byte {
+	size := 32 + len(c.words.text) + len(c.times) + len(c.seqs) + len(c.names) + len(c.sizes) + bodies
 	content := binary.AppendUvarint(append(make([]byte, 0, size), version), uint64(c.n))
 	content = c.words.append(content)
-	for _, column := range c.columns() {
-		content = binary.AppendUvarint(content, uint64(len(*column)))
+	for _, length := range [...]int{len(c.times), len(c.seqs), len(c.names), len(c.sizes), bodies} {
+		content = binary.AppendUvarint(content, uint64(length))
 	}
-	for _, column := range c.columns() {
-		content = append(content, *column...)
+	for _, column := range [...][]byte{c.times, c.seqs, c.names, c.sizes} {
+		content = append(content, column...)
 	}
 	return content
 }
@@ -94,6 +94,27 @@ func parseChunk(content []byte) (*chunk, error) {
 	return c, nil
 }
 
+// event is the one at i, without the others; nil: it cannot be read.
+func (c *layout) event(i int) *Event {
+	times, seqs, names, sizes := reader{src: c.times}, reader{src: c.seqs}, reader{src: c.names}, reader{src: c.sizes}
+	p, at := Position{times.varint(), uint64(seqs.varint())}, uint32(0)
+	for range i {
+		p.Time += int64(times.uvarint())
+		p.Seq += uint64(seqs.varint())
+		names.number()
+		at += sizes.number()
+	}
+	name, size := names.number(), sizes.number()
+	if times.bad || seqs.bad || names.bad || sizes.bad || name >= c.words.n || uint64(at)+uint64(size) > uint64(len(c.bodies)) {
+		return nil
+	}
+	e, ok := decode(p, name, c.bodies[at:at+size], &c.words)
+	if !ok {
+		return nil
+	}
+	return e
+}
+
 // hasID tells whether an event behind the floor has this id.
 func (c *chunk) hasID(id string, floor Position) bool {
 	for i := c.behind(floor); i < c.len(); i++ {
@@ -145,6 +166,11 @@ func (t *table) count(event string, from, to Position) (n int) {
 	return n
 }
 
+// between is the places and names of the events from one to another, which is not in it.
+func (t *table) between(from, to int) table {
+	return table{places: t.places[from:to], names: t.names[from:to], words: t.words}
+}
+
 // at is the event of a position; nil: there is none.
 func (t *table) at(p Position) *Event {
 	if i := t.behind(p) - 1; i >= 0 && t.places[i] == p {
@@ -165,8 +191,8 @@ func (t *table) id(i int) []byte {
 
 // event is the event at i, decoded once.
 func (t *table) event(i int) *Event {
-	if t.events == nil {
-		t.events = make([]*Event, len(t.places), cap(t.places))
+	if len(t.events) == 0 {
+		t.events = slices.Grow(t.events, max(len(t.places), cap(t.places)))[:len(t.places)]
 	}
 	if t.events[i] != nil {
 		return t.events[i]
@@ -193,7 +219,7 @@ func (t *table) insert(p Position, name uint32, s span) {
 		i = t.behind(p)
 	}
 	t.places, t.names, t.spans = slices.Insert(t.places, i, p), slices.Insert(t.names, i, name), slices.Insert(t.spans, i, s)
-	if t.events != nil {
+	if len(t.events) > 0 {
 		t.events = slices.Insert(t.events, i, nil)
 	}
 }

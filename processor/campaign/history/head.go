@@ -23,7 +23,10 @@ func (l *Log) AppendHead(dst []byte) []byte {
 	}
 	if t := l.tail; t != nil && t.newest > 0 {
 		if t.encoded == nil {
-			t.encoded = t.append(nil)
+			t.encoded = t.append(l.encoded())
+			if l.room != nil {
+				l.room.encoded = t.encoded
+			}
 		}
 		dst = binary.AppendUvarint(append(dst, 1), uint64(t.newest))
 		dst = appendText(dst, t.encoded)
@@ -32,6 +35,14 @@ func (l *Log) AppendHead(dst []byte) []byte {
 		dst = append(dst, 0)
 	}
 	return l.inline.appendTo(dst)
+}
+
+// encoded is memory for the tail as the head has it.
+func (l *Log) encoded() []byte {
+	if l.room == nil {
+		return nil
+	}
+	return l.room.encoded[:0]
 }
 
 // Decode reads what AppendHead wrote, and returns what follows it. part gives the content of a part n >= 1; it is
@@ -60,7 +71,7 @@ func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err 
 		last := r.number()
 		encoded := r.text()
 		refs := reader{src: encoded}
-		l.tail = refs.tail(head[0] == headVersion)
+		l.tail = refs.tail(head[0] == headVersion, l.room)
 		if !refs.done() {
 			return nil, errCorrupt
 		}
@@ -73,7 +84,7 @@ func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err 
 		l.tail.encoded = encoded
 	}
 	l.inline = r.inline()
-	l.inline.own = own
+	l.inline.own, l.inline.spare, l.inline.words.names = own, &l.room.index, l.room.words
 	if r.bad {
 		return nil, errCorrupt
 	}
@@ -195,32 +206,31 @@ func (r *ref) appendShort(dst []byte) []byte {
 }
 
 // short reads what appendShort wrote of a chunk of n events.
-func (r *reader) short(c *ref, t *tail) {
+func (r *reader) short(c *ref, t *tail, m *room) {
 	if c.n == 0 || c.n > shortEvents || c.level > 0 || c.index > 0 {
 		r.fail()
 		return
 	}
-	c.short = &table{places: make([]Position, c.n), names: make([]uint32, c.n), words: &t.names}
+	at, counts := len(m.places), len(m.counts)
 	var last Position
-	for i := range c.short.places {
-		p := Position{last.Time + r.varint(), last.Seq + uint64(r.varint())}
-		c.short.places[i], c.short.names[i] = p, r.number()
-		if i > 0 && last.Compare(p) >= 0 || c.short.names[i] >= t.names.n {
+	for i := range c.n {
+		p, name := Position{last.Time + r.varint(), last.Seq + uint64(r.varint())}, r.number()
+		if i > 0 && last.Compare(p) >= 0 || name >= t.names.n {
 			r.fail()
 			return
 		}
 		last = p
-		c.names = countWord(c.names, c.short.names[i])
+		m.places, m.names, m.counts = append(m.places, p), append(m.names, name), countWord(m.counts, counts, name)
 	}
-	c.min, c.max = c.short.places[0], last
+	m.short(c, at, counts, &t.names)
 	for range r.count(4) {
 		c.hashes = append(c.hashes, binary.LittleEndian.Uint32(r.bytes(4)))
 	}
 }
 
-// countWord counts one more event of a name.
-func countWord(counts []wordCount, word uint32) []wordCount {
-	for i := range counts {
+// countWord counts one more event of a name, in what stands from a place on.
+func countWord(counts []wordCount, from int, word uint32) []wordCount {
+	for i := from; i < len(counts); i++ {
 		if counts[i].word == word {
 			counts[i].n++
 			return counts
@@ -230,11 +240,11 @@ func countWord(counts []wordCount, word uint32) []wordCount {
 }
 
 // tail reads what append wrote; short says whether there may be short chunks.
-func (r *reader) tail(short bool) *tail {
-	t := &tail{names: r.words()}
-	t.refs = make([]ref, r.count(8))
-	t.stored = make([]uint32, 0, 2*len(t.refs))
-	counts := make([]wordCount, 0, 4*len(t.refs))
+func (r *reader) tail(short bool, m *room) *tail {
+	t := m.tailAgain()
+	t.names = r.words()
+	n := r.count(8)
+	t.refs = slices.Grow(t.refs, n)[:n]
 	for i := range t.refs {
 		c := &t.refs[i]
 		c.part, c.index = r.number(), r.number()
@@ -243,34 +253,33 @@ func (r *reader) tail(short bool) *tail {
 			kind = kind>>1<<2 | kind&1
 		}
 		c.level, c.full, c.n = uint8(kind>>2), kind&kindFull > 0, int(r.number())
-		t.stored = append(t.stored, c.part, c.index)
+		if t.stored = append(t.stored, c.part); c.index > 0 {
+			t.stored = append(t.stored, c.index)
+		}
 		if c.part == 0 || c.n == 0 || kind>>2 > maxLevel {
 			r.fail()
 		}
 		if kind&kindShort > 0 {
-			r.short(c, t)
+			r.short(c, t, m)
 			continue
 		}
 		c.min, c.max = r.position(), r.position()
 		c.max.Time += c.min.Time
 		c.others = int(r.number())
-		from := len(counts)
+		from := len(m.counts)
 		for range r.count(2) {
 			word, n := r.number(), int(r.number())
 			if word >= t.names.n {
 				r.fail()
 			}
-			counts = append(counts, wordCount{word, n})
+			m.counts = append(m.counts, wordCount{word, n})
 		}
-		c.names = slices.Clip(counts[from:])
+		c.names = slices.Clip(m.counts[from:])
 		if c.min.Compare(c.max) > 0 {
 			r.fail()
 		}
 	}
 	slices.Sort(t.stored)
 	t.stored = slices.Compact(t.stored)
-	if len(t.stored) > 0 && t.stored[0] == 0 {
-		t.stored = t.stored[1:]
-	}
 	return t
 }

@@ -70,6 +70,24 @@ type Log struct {
 	inline  inline
 	tail    *tail               // nil: there never was a chunk
 	losing  func(upTo Position) // nil, or see Losing
+	room    *room
+}
+
+// roomPlaces is how many places of short chunks stand in one piece of memory: a log that is not let go of takes more and more.
+const roomPlaces = 64
+
+// room is memory that a log keeps when it becomes another one.
+type room struct {
+	tail    tail
+	encoded []byte // of the tail
+	places  []Position
+	names   []uint32
+	counts  []wordCount
+	tables  []table // of short chunks
+	index   table   // of the head
+	words   []string
+	walk    walk
+	walking bool
 }
 
 // Losing has the log say before an Add drops events: those up to a position. They can still be asked for then. It holds until Clear.
@@ -165,6 +183,14 @@ func (l *Log) Err() error {
 	return l.tail.err
 }
 
+// tailAgain is a new tail in the memory of the last one.
+func (m *room) tailAgain() *tail {
+	t := &m.tail
+	clear(t.refs)
+	*t = tail{refs: t.refs[:0], parts: parts{stored: t.stored[:0], changed: t.changed[:0]}, memos: t.memos[:0], room: m}
+	return t
+}
+
 // What things take in memory, roughly, bytes.
 const (
 	logSize      = 320
@@ -226,11 +252,20 @@ func (l *Log) Clear() {
 
 // Reset makes l a new log in its own memory, whatever it was.
 func (l *Log) Reset() {
+	if l.room == nil {
+		l.room = new(room)
+	}
+	m := l.room
 	own := l.inline.own
 	if l.inline.owned {
 		own = l.inline.records
 	}
-	*l = Log{inline: inline{own: own}, losing: l.losing}
+	if words := l.inline.words.names; cap(words) > cap(m.words) {
+		m.words = words
+	}
+	clear(m.words)
+	m.places, m.names, m.counts, m.tables, m.words = m.places[:0], m.names[:0], m.counts[:0], m.tables[:0], m.words[:0]
+	*l = Log{inline: inline{own: own, spare: &m.index}, losing: l.losing, room: m}
 }
 
 // Parts emits, in order, the parts n >= 1 that were written (content) or deleted (nil) since the last call. Chunks

@@ -24,6 +24,7 @@ type inline struct {
 	records  []byte
 	owned    bool   // records are not a head's that was read
 	own      []byte // else: memory for them
+	spare    *table // nil, or memory for a table
 	n        int
 	dead     int      // of them, how many the floor had passed when it was last counted
 	last     Position // Seq and Time that the next differences start from
@@ -114,8 +115,12 @@ func (in *inline) count(from, to Position, name string) (n int) {
 // index is the events in order.
 func (in *inline) index() *table {
 	if in.table == nil {
-		t := &table{body: in.records, words: &in.words, places: make([]Position, 0, in.n), names: make([]uint32, 0, in.n),
-			spans: make([]span, 0, in.n)}
+		t := in.spare
+		if t == nil {
+			t = &table{places: make([]Position, 0, in.n), names: make([]uint32, 0, in.n), spans: make([]span, 0, in.n)}
+		}
+		clear(t.events)
+		*t = table{body: in.records, words: &in.words, places: t.places[:0], names: t.names[:0], spans: t.spans[:0], events: t.events[:0]}
 		in.each(func(p Position, name uint32, s span) bool {
 			t.places, t.names, t.spans = append(t.places, p), append(t.names, name), append(t.spans, s)
 			return true
@@ -184,13 +189,13 @@ func (in *inline) clear() {
 	if len(keep.text) > inlineBytes/2 {
 		keep = words{}
 	}
-	*in = inline{words: keep}
+	*in = inline{words: keep, spare: in.spare}
 }
 
 // compact forgets the events that the floor has passed.
 func (in *inline) compact(floor Position) {
 	t := in.index()
-	kept := inline{words: in.words}
+	kept := inline{words: in.words, spare: in.spare}
 	for i := t.behind(floor); i < t.len(); i++ {
 		p := t.places[i]
 		kept.records = binary.AppendVarint(kept.records, int64(p.Seq-kept.last.Seq))

@@ -23,9 +23,10 @@ type tail struct {
 	dead    int      // of them, how many the floor had passed when they were last counted
 	end     Position // the least end of a chunk
 	last    Position // the largest end of a chunk
-	memos   []*memo  // answers that hold as long as refs
+	memos   []memo   // answers that hold as long as refs
 	encoded []byte   // refs and names as the head has them; nil: changed
-	err     error    // the first part that could not be read
+	room    *room
+	err     error // the first part that could not be read
 }
 
 type loaded struct {
@@ -92,10 +93,8 @@ func (t *tail) put(b *built, level uint8) {
 	}
 	switch {
 	case level == 0 && r.n <= shortEvents && r.others == 0:
-		r.short, r.hashes, r.names = t.shortOf(&b.events), b.hashes, nil
-		for _, name := range r.short.names { // in this order, as they are read
-			r.names = countWord(r.names, name)
-		}
+		r.hashes = b.hashes
+		t.shorten(&r, &b.events)
 	case len(b.hashes) > 0 || b.summary != nil:
 		t.putIndex(&r, b)
 	}
@@ -103,13 +102,26 @@ func (t *tail) put(b *built, level uint8) {
 	t.review()
 }
 
-// shortOf is what the head keeps of a short chunk's events.
-func (t *tail) shortOf(events *table) *table {
-	short := &table{places: slices.Clone(events.places), names: make([]uint32, len(events.names)), words: &t.names}
-	for i, name := range events.names {
-		short.names[i] = t.names.add(events.words.name(name))
+// shorten makes r a reference of a short chunk, of these events.
+func (t *tail) shorten(r *ref, events *table) {
+	m := t.room
+	if len(m.places) > roomPlaces { // what is in use stays where it is
+		m.places, m.names, m.counts, m.tables = nil, nil, nil, nil
 	}
-	return short
+	at, counts := len(m.places), len(m.counts)
+	m.places = append(m.places, events.places...)
+	for _, name := range events.names { // in this order, as they are read
+		word := t.names.add(events.words.name(name))
+		m.names, m.counts = append(m.names, word), countWord(m.counts, counts, word)
+	}
+	m.short(r, at, counts, &t.names)
+}
+
+// short gives a reference the places, names and counts from there on.
+func (m *room) short(r *ref, at, counts int, w *words) {
+	m.tables = append(m.tables, table{places: slices.Clip(m.places[at:]), names: slices.Clip(m.names[at:]), words: w})
+	r.short, r.names = &m.tables[len(m.tables)-1], slices.Clip(m.counts[counts:])
+	r.min, r.max = r.short.places[0], r.short.places[len(r.short.places)-1]
 }
 
 // word is the number of a name; it has none if there are too many.
@@ -187,7 +199,7 @@ func (t *tail) drop(gone func(*ref) bool) {
 
 // review brings up to date what is derived from refs.
 func (t *tail) review() {
-	t.n, t.dead, t.encoded, t.memos = 0, 0, nil, nil
+	t.n, t.dead, t.encoded, t.memos = 0, 0, nil, t.memos[:0]
 	for i := range t.refs {
 		r := &t.refs[i]
 		t.n += r.n
@@ -262,13 +274,18 @@ func (t *tail) places(r *ref) *table {
 	return &t.open(r).table
 }
 
-// event is a chunk's event at i. One that cannot be read is without properties.
+// event is a short chunk's event at i. One that cannot be read is without properties.
 func (t *tail) event(r *ref, i int) *Event {
-	c := t.open(r)
-	if i >= c.len() {
-		return &Event{Seq: r.short.places[i].Seq, Time: r.short.places[i].Time, Name: t.names.name(r.short.names[i])}
+	if r.chunk == nil {
+		c, ok := t.layout(r)
+		if e := c.event(i); ok && e != nil && e.Position() == r.short.places[i] {
+			return e
+		}
 	}
-	return c.event(i)
+	if c := t.open(r); i < c.len() { // or it tells what is wrong
+		return c.event(i)
+	}
+	return &Event{Seq: r.short.places[i].Seq, Time: r.short.places[i].Time, Name: t.names.name(r.short.names[i])}
 }
 
 // index is the part of that number, empty if it cannot be read.
@@ -367,7 +384,8 @@ func (p *parts) emit(to func(n uint32, content []byte)) {
 		}
 		to(c.n, c.content)
 	}
-	p.changed = nil
+	clear(p.changed)
+	p.changed = p.changed[:0]
 }
 
 // content is that of a part that was not written here; nil if the caller has none.

@@ -156,19 +156,17 @@ func (l *Log) seal(most int) {
 		}
 		events, from = l.inline.index(), 0
 	}
-	chunks, ok := build([]source{{table: events, at: from}}, want{hashes: true, split: true})
+	if l.room == nil {
+		l.room = new(room)
+	}
 	if l.tail == nil {
-		l.tail = &tail{}
+		l.tail = l.room.tailAgain()
 	}
-	if !ok {
-		l.tail.fail(errCorrupt)
+	l.tail.room = l.room
+	if few := buildFew(events, from); few.n > 0 {
+		l.tail.put(&few, 0)
+	} else if !l.tail.putAll(events, from) {
 		return
-	}
-	for i := range chunks {
-		to := from + chunks[i].n
-		chunks[i].events = table{places: events.places[from:to], names: events.names[from:to], words: events.words}
-		l.tail.put(&chunks[i], 0)
-		from = to
 	}
 	l.inline.clear()
 	for level := uint8(0); level < maxLevel; level++ {
@@ -181,6 +179,21 @@ func (l *Log) seal(most int) {
 	if most > 0 && l.tail.n > 2*most+2*inlineEvents {
 		l.tail.merge(func(*ref) bool { return true }, l.tail.top(), l.floor())
 	}
+}
+
+// putAll adds chunks of the events of a table from a place on. It is false if they cannot be read.
+func (t *tail) putAll(events *table, from int) bool {
+	chunks, ok := build([]source{{table: events, at: from}}, want{hashes: true, split: true})
+	if !ok {
+		t.fail(errCorrupt)
+	}
+	for i := range chunks {
+		to := from + chunks[i].n
+		chunks[i].events = events.between(from, to)
+		t.put(&chunks[i], 0)
+		from = to
+	}
+	return ok
 }
 
 // several is how many chunks of holds for.

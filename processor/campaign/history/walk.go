@@ -14,12 +14,12 @@ func (l *Log) Descend(from, to Position, visit func(*Event) bool) {
 
 // AscendOf is Ascend over the events of one name; it passes by chunks that have none, and decodes no others.
 func (l *Log) AscendOf(event string, from, to Position, visit func(*Event) bool) {
-	l.walk(walk{from: from, to: to, step: 1, names: []string{event}, visit: visit})
+	l.walk(walk{from: from, to: to, step: 1, one: true, name: [1]string{event}, visit: visit})
 }
 
 // DescendOf is Descend over the events of one name; it passes by chunks that have none, and decodes no others.
 func (l *Log) DescendOf(event string, from, to Position, visit func(*Event) bool) {
-	l.walk(walk{from: from, to: to, step: -1, names: []string{event}, visit: visit})
+	l.walk(walk{from: from, to: to, step: -1, one: true, name: [1]string{event}, visit: visit})
 }
 
 // MostNames is of how many names of events Scan may be asked for.
@@ -55,8 +55,12 @@ func (l *Log) At(p Position) *Event {
 		if p.Compare(r.min) < 0 || p.Compare(r.max) > 0 {
 			continue
 		}
-		if e := l.tail.open(r).at(p); e != nil {
-			return e
+		if r.short == nil {
+			if e := l.tail.open(r).at(p); e != nil {
+				return e
+			}
+		} else if i := r.short.behind(p) - 1; i >= 0 && r.short.places[i] == p {
+			return l.tail.event(r, i)
 		}
 	}
 	return nil
@@ -73,24 +77,21 @@ func (l *Log) Twins(e *Event) int {
 	if l.inline.table == nil && from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(from) <= 0) {
 		return l.inline.count(from, to, e.Name) // the head as it is encoded answers sooner than one put in order
 	}
-	return l.countOf(e.Name, from, to)
-}
-
-func (l *Log) countOf(name string, from, to Position) (n int) {
-	l.Scan([]string{name}, from, to, func(*Entry) bool {
-		n++
-		return true
-	})
-	return n
+	return l.walk(walk{from: from, to: to, step: 1, one: true, name: [1]string{e.Name}, counts: true})
 }
 
 // walk merges the head and the chunks in order, or against it. A chunk is opened when its turn comes.
 type walk struct {
 	from, to Position
-	step     int      // 1 or -1
+	step     int  // 1 or -1
+	one      bool // events of one name
+	name     [1]string
 	names    []string // of events; none: any
 	visit    func(*Event) bool
 	scan     func(*Entry) bool // in place of visit
+	counts   bool              // in place of both
+	n        int               // events counted
+	head     cursor
 	cursors  []cursor
 	ahead    []*ref
 	entry    Entry
@@ -142,6 +143,10 @@ func (w *walk) pass(c *cursor) bool {
 
 // show has the event visited that a cursor is set on.
 func (w *walk) show(c *cursor, t *tail) bool {
+	if w.counts {
+		w.n++
+		return true
+	}
 	if w.scan == nil {
 		return w.visit(c.event(t))
 	}
@@ -186,42 +191,56 @@ func (w *walk) touchesChunk(t *tail, r *ref) bool {
 	return len(w.names) == 0
 }
 
-func (l *Log) walk(w walk) {
-	if floor := l.floor(); w.from.Compare(floor) < 0 {
-		w.from = floor
+// walk walks, and tells how many events it has counted.
+func (l *Log) walk(what walk) int {
+	if floor := l.floor(); what.from.Compare(floor) < 0 {
+		what.from = floor
 	}
-	if w.to.Compare(w.from) <= 0 {
-		return
+	if what.to.Compare(what.from) <= 0 {
+		return 0
 	}
-	chunks := 0
-	if l.tail != nil {
-		for i := range l.tail.refs {
-			if w.touchesChunk(l.tail, &l.tail.refs[i]) {
-				chunks++
-			}
-		}
+	if l.room == nil {
+		l.room = new(room)
 	}
-	var head cursor
+	m := l.room
+	w := &m.walk
+	if m.walking { // one within another
+		w = new(walk)
+	}
+	what.cursors, what.ahead = w.cursors[:0], w.ahead[:0]
+	if *w = what; w.one {
+		w.names = w.name[:]
+	}
+	was := m.walking
+	m.walking = true
+	w.run(l)
+	m.walking = was
+	w.visit, w.scan, w.entry = nil, nil, Entry{}
+	return w.n
+}
+
+func (w *walk) run(l *Log) {
 	ok := l.inline.n > 0 && w.touches(l.inline.min, l.inline.max)
 	if ok {
-		head, ok = w.cursor(l.inline.index())
+		w.head, ok = w.cursor(l.inline.index())
 	}
-	switch {
-	case chunks > 0:
-		w.ahead = make([]*ref, 0, chunks)
-		for i := range l.tail.refs {
-			if r := &l.tail.refs[i]; w.touchesChunk(l.tail, r) {
+	if t := l.tail; t != nil {
+		for i := range t.refs {
+			if r := &t.refs[i]; w.touchesChunk(t, r) {
 				w.ahead = append(w.ahead, r)
 			}
 		}
+	}
+	switch {
+	case len(w.ahead) > 0:
 		if ok {
-			w.cursors = append(w.cursors, head)
+			w.cursors = append(w.cursors, w.head)
 		}
 		w.merge(l.tail)
 	case ok:
-		for more := true; more && w.show(&head, nil); {
-			head.at += w.step
-			more = w.pass(&head)
+		for more := true; more && w.show(&w.head, nil); {
+			w.head.at += w.step
+			more = w.pass(&w.head)
 		}
 	}
 }
