@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -25,6 +27,9 @@ func main() {
 	go func() {
 		<-ctx.Done()
 		stop() // a second signal ends the process at once
+		if len(os.Args) > 1 && slices.Contains([]string{"processor", "sink", "console"}, os.Args[1]) {
+			cutOff(os.Stderr, os.Exit)
+		}
 	}()
 	err := root().ExecuteContext(ctx)
 	if err == nil {
@@ -34,6 +39,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "tripline: "+err.Error())
 	}
 	os.Exit(1)
+}
+
+// cutOff ends a service that a signal has not ended in time. What hangs then is most likely the store, on a disk that is full: it writes before it
+// closes. Nothing that was committed is lost by that, as by any crash.
+func cutOff(to io.Writer, exit func(code int)) {
+	time.Sleep(4900 * time.Millisecond)
+	fmt.Fprintln(to, "tripline: cut off, as it did not end by itself within 5 s: is the disk full? What was committed is in the changelog")
+	exit(0)
 }
 
 // libraryLog is where libraries log. net/http logs there what an endpoint sends beyond its answer, which may repeat secrets: of such a line
