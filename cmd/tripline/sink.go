@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -36,6 +37,11 @@ func sinkCommand() *cobra.Command {
 			listener, err := listen(cfg.HTTP.Listen, "127.0.0.1:8081")
 			if err != nil {
 				return err
+			}
+			if os.Getenv("GOGC") == "" {
+				// Attempts that meet the collector at work come late. It has to be at work for far less than a hundredth of the time, and the
+				// memory limit bounds what it leaves.
+				debug.SetGCPercent(400)
 			}
 			return runSink(c.Context(), cfg, all, listener)
 		},
