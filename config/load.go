@@ -248,6 +248,11 @@ func (d *document) checkDeliveries(def *campaign.Definition, checks Checks) (pro
 	return properties, others
 }
 
+// IsTest says of a file's name whether it is that of tests beside campaigns.
+func IsTest(name string) bool {
+	return strings.HasSuffix(name, "_test.yaml") || strings.HasSuffix(name, "_test.yml")
+}
+
 // campaignFiles expands the globs. A name without a wildcard must be there; tests, which end in _test.yaml, are campaigns only by name.
 func (c *Config) campaignFiles(d *document) []string {
 	files, bad := expandGlobs(c.Campaigns)
@@ -270,7 +275,7 @@ func expandGlobs(patterns []string) (files []string, bad map[int]string) {
 			bad[i] = "no such file"
 		}
 		for _, match := range matches {
-			if base := filepath.Base(match); plain || !strings.HasSuffix(base, "_test.yaml") && !strings.HasSuffix(base, "_test.yml") {
+			if plain || !IsTest(match) {
 				files = append(files, filepath.Clean(match))
 			}
 		}

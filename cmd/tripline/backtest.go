@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,9 +63,17 @@ about as much room as the input.`,
 		if o.since != "" && o.config == "" {
 			o.config = defaultConfig
 		}
-		return backtest(c, files, &o)
+		return backtest(c, campaignsOf(files), &o)
 	}
 	return c
+}
+
+// campaignsOf are the files without the tests beside them, which campaigns/*.yaml names too; a test that stands alone is kept, to be refused.
+func campaignsOf(files []string) []string {
+	if campaigns := slices.DeleteFunc(slices.Clone(files), config.IsTest); len(campaigns) > 0 {
+		return campaigns
+	}
+	return files
 }
 
 // backtestPlan is what a backtest runs.

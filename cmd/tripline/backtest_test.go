@@ -89,7 +89,7 @@ const (
 // Days and reasons, what sample users did, and whom a new version gains and loses.
 func TestBacktestAgainst(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name, text := range map[string]string{"old.yaml": reachedBefore, "new.yaml": reachedNow, "other.yaml": strings.Replace(reachedNow, "cart", "card", 1) + "---\n" + strings.Replace(reachedNow, "cart", "cord", 1),
+	for name, text := range map[string]string{"old.yaml": reachedBefore, "new.yaml": reachedNow, "new_test.yaml": "tests: []\n", "other.yaml": strings.Replace(reachedNow, "cart", "card", 1) + "---\n" + strings.Replace(reachedNow, "cart", "cord", 1),
 		"events.ndjson": `{"user_id":"ann","event":"Cart","time":"2026-01-05T10:00:00Z","properties":{"amount":30},"profile":{"country":"CA"}}
 {"user_id":"ann","event":"Cart","time":"2026-01-06T10:00:00Z","properties":{"amount":40}}
 {"user_id":"bob","event":"Cart","time":"2026-01-06T11:00:00Z","properties":{"amount":90},"profile":{"country":"CA"}}
@@ -119,7 +119,7 @@ users, against cart: 1 in both, 1 gained, 1 lost
 	if err != nil || text != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, text, want)
 	}
-	if a := backtested(t, "new.yaml", "--against", "old.yaml", "--from", "events.ndjson").Campaigns["cart"].Against; a == nil || a.Both != 1 || a.Gained != 1 || a.Lost != 1 {
+	if a := backtested(t, "new.yaml", "new_test.yaml", "--against", "old.yaml", "--from", "events.ndjson").Campaigns["cart"].Against; a == nil || a.Both != 1 || a.Gained != 1 || a.Lost != 1 {
 		t.Errorf("against the old one: %+v", a)
 	}
 	if _, err := run(t, "backtest", "other.yaml", "--against", "old.yaml", "--from", "events.ndjson"); err == nil || !strings.Contains(err.Error(), "none of the campaigns card, cord") {

@@ -157,17 +157,17 @@ func (s *suite) why(w int, t *config.Test, got *outcome, c *compared) string {
 	for _, d := range append(slices.Clone(got.decisions), got.outside...) {
 		if about(d.User, d.Campaign) && d.Decision == "suppressed" && (e.At == nil || e.At.In(start) == d.Time) {
 			return fmt.Sprintf("it qualified at %s and was suppressed: %s%s", offset(d.Time, start), d.Reason, behind(": ", d.Detail)) +
-				behind("; ", s.explained(e, got, start))
+				behind("; ", s.explained(e, t, got))
 		}
 	}
 	if g, list := c.nearest(w, func(g int) bool { return about(got.triggers[g].User, got.triggers[g].Campaign) }); g >= 0 {
 		return "the nearest that came, " + describeTrigger(&got.triggers[g], start) + ", differs in " + strings.Join(list, "; ") +
-			behind("; ", s.explained(e, got, start))
+			behind("; ", s.explained(e, t, got))
 	}
 	if e.Campaign != "" && !slices.Contains(s.set.Names(), e.Campaign) {
 		return "there is no campaign " + e.Campaign + "; there are " + strings.Join(s.set.Names(), ", ")
 	}
-	text := s.explained(e, got, start)
+	text := s.explained(e, t, got)
 	if e.At != nil && (e.At.In(start) > got.end || e.At.In(start) == got.end && text == "") {
 		return "the test ends at " + offset(got.end, start) + ", before that has passed; until sets its end" + behind("; ", text)
 	}
@@ -178,13 +178,20 @@ func (s *suite) why(w int, t *config.Test, got *outcome, c *compared) string {
 }
 
 // explained says which conditions of the campaign did not hold for the user at the moment expected; "" where the expectation names
-// no user and campaign, or nothing is known of them.
-func (s *suite) explained(e *config.ExpectedTrigger, got *outcome, start int64) string {
-	u := got.line.User(e.User)
+// no user or campaign and there are several, or nothing is known of them.
+func (s *suite) explained(e *config.ExpectedTrigger, t *config.Test, got *outcome) string {
+	start, user, name := int64(*t.Start), e.User, e.Campaign
+	if names := s.set.Names(); name == "" && len(names) == 1 {
+		name = names[0]
+	}
+	if user == "" && len(t.Events) > 0 && !slices.ContainsFunc(t.Events, func(r config.TestRecord) bool { return r.User != t.Events[0].User }) {
+		user = t.Events[0].User
+	}
+	u := got.line.User(user)
 	if u == nil {
 		return ""
 	}
-	v, ok := u.View(e.Campaign)
+	v, ok := u.View(name)
 	if !ok {
 		return ""
 	}

@@ -212,7 +212,7 @@ func (s *sums) print(w io.Writer, output string) error {
 	}
 	fmt.Fprintln(w)
 	for _, reason := range sorted(s.Unreadable) {
-		fmt.Fprintf(w, "%d lines could not be read (%s)\n", s.Unreadable[reason], reason)
+		fmt.Fprintf(w, "%s could not be read (%s)\n", plural(s.Unreadable[reason], "line"), reason)
 	}
 	for _, text := range s.first {
 		fmt.Fprintf(w, "  %s\n", text)
