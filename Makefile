@@ -26,7 +26,8 @@ lint:
 	$(GO) tool staticcheck -tags synctests ./...
 
 # The bars: micro-benchmarks, then the reference workload with a processor of its own, against the embedded broker and, with
-# KAFKA_BROKERS, or BENCH_KAFKA=1 to start one (as for test-kafka), Apache Kafka. BENCH_FLAGS: see tripline bench --help.
+# KAFKA_BROKERS, or BENCH_KAFKA=1 to start one (as for test-kafka), Apache Kafka. R3=full: all of R3's users, for which the temporary
+# folder needs room. BENCH_FLAGS: see tripline bench --help.
 BENCH_EVENTS ?= 1000000
 bench: build
 	( $(GO) test -run '^$$' -bench . -benchmem ./processor/campaign/... ./state/ ; \

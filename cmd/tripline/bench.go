@@ -52,8 +52,9 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&o.users, "users", 0, "users; 0: 15 for 100 events, as R1 has")
 	f.IntVar(&o.runs, "runs", 1, "runs of each load; the table has the medians")
 	f.BoolVar(&o.ids, "ids", false, "events have an id, by which duplicates are found")
-	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf", manyLoad}, "of R1 even and zipf; r2: a hundred campaigns")
-	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "sink", "waiting", "isolation"}, "what is measured after the run itself, and of the sink")
+	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf", manyLoad, largeLoad, insideLoad, timersLoad},
+		"of R1 even, zipf, and inside: with the broker in the same process; r2: a hundred campaigns; r3: users with history; timers: one open for each event that a run has")
+	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "cases", "sink", "waiting", "isolation"}, "what is measured after the run itself, of tripline test, and of the sink")
 	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Apache Kafka to measure against, beside the embedded broker")
 	f.StringVar(&o.kafka, "kafka", "", "the script that starts Apache Kafka, where --brokers is empty")
 	f.BoolVar(&o.noKfake, "no-embedded", false, "without the embedded broker")
@@ -64,7 +65,8 @@ func benchCommand() *cobra.Command {
 	return c
 }
 
-// benchBrokerCommand is the embedded broker in a process of its own. It prints its address.
+// benchBrokerCommand is the embedded broker in a process of its own. It prints its address. Told the name of a configuration, it runs a
+// processor beside itself.
 func benchBrokerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:  "broker",
@@ -76,6 +78,11 @@ func benchBrokerCommand() *cobra.Command {
 			}
 			defer cluster.Close()
 			fmt.Fprintln(c.OutOrStdout(), strings.Join(cluster.ListenAddrs(), ","))
+			if file, err := bufio.NewReader(c.InOrStdin()).ReadString('\n'); err == nil {
+				p := processorCommand()
+				p.SetArgs([]string{"--config", strings.TrimSpace(file)})
+				return p.ExecuteContext(c.Context())
+			}
 			<-c.Context().Done()
 			return nil
 		},
@@ -130,19 +137,21 @@ func bench(ctx context.Context, o *benchOptions, in io.Reader, out, progress io.
 			return err
 		}
 	}
-	for _, stage := range []string{"sink", "waiting", "isolation"} {
+	sink := func(hang bool) func(context.Context, *benchOptions, *benchTable, io.Writer) error {
+		return func(ctx context.Context, o *benchOptions, t *benchTable, progress io.Writer) error {
+			return benchSink(ctx, o, t, hang, progress)
+		}
+	}
+	for _, stage := range []struct {
+		name    string
+		measure func(context.Context, *benchOptions, *benchTable, io.Writer) error
+	}{{"cases", benchCases}, {"sink", sink(false)}, {"waiting", sink(true)}, {"isolation", benchIsolation}} {
 		for range o.runs {
-			if o.noKfake || !slices.Contains(o.stages, stage) {
+			if o.noKfake || !slices.Contains(o.stages, stage.name) {
 				continue
 			}
-			measure := benchIsolation
-			if stage != "isolation" {
-				measure = func(ctx context.Context, o *benchOptions, t *benchTable, progress io.Writer) error {
-					return benchSink(ctx, o, t, stage == "waiting", progress)
-				}
-			}
-			if err := measure(ctx, o, t, progress); err != nil {
-				return fmt.Errorf("%s: %w", stage, err)
+			if err := stage.measure(ctx, o, t, progress); err != nil {
+				return fmt.Errorf("%s: %w", stage.name, err)
 			}
 		}
 	}
@@ -159,7 +168,13 @@ func bench(ctx context.Context, o *benchOptions, in io.Reader, out, progress io.
 func benchEmbedded(ctx context.Context, o *benchOptions, t *benchTable, progress io.Writer) error {
 	for _, load := range o.loads {
 		for range o.runs {
-			address, cmd, err := said(ctx, "bench", "broker")
+			if load == insideLoad {
+				if err := benchInside(ctx, o, t, progress); err != nil {
+					return err
+				}
+				continue
+			}
+			address, cmd, err := said(ctx, nil, "bench", "broker")
 			if err == nil {
 				err = benchRun(ctx, o, t, "embedded", address, load, progress)
 			}
@@ -192,6 +207,9 @@ func benchKafka(ctx context.Context, o *benchOptions, t *benchTable, progress io
 	}
 	for _, load := range o.loads {
 		for range o.runs {
+			if load == insideLoad {
+				continue
+			}
 			if err := benchRun(ctx, o, t, "Kafka", brokers, load, progress); err != nil {
 				return err
 			}

@@ -67,7 +67,7 @@ func isolationRun(ctx context.Context, o *benchOptions, t *benchTable, hanging i
 	}}
 	go receiver.serve(listener)
 	defer listener.Close()
-	address, broker, err := said(ctx, "bench", "broker")
+	address, broker, err := said(ctx, nil, "bench", "broker")
 	defer kill(broker)
 	if err != nil {
 		return 0, err

@@ -47,7 +47,11 @@ type benchLoad struct {
 }
 
 func newBenchLoad(o *benchOptions, kind, topic string) *benchLoad {
-	l := &benchLoad{topic: topic, users: o.users, ids: o.ids, rng: rand.New(rand.NewPCG(1, 2)), open: make([]int64, o.users)}
+	l := &benchLoad{topic: topic, users: o.users, ids: o.ids, rng: rand.New(rand.NewPCG(1, 2))}
+	if kind == largeLoad {
+		l.users = largeUsers()
+	}
+	l.open = make([]int64, l.users)
 	if kind == "zipf" {
 		l.zipf = rand.NewZipf(l.rng, 1.1, 1, uint64(o.users-1))
 	}
@@ -123,7 +127,7 @@ func (l *benchLoad) event(at int64, mark string) *kgo.Record {
 		name = "Product Viewed"
 	}
 	l.count(u, name, price, at)
-	user := fmt.Sprintf("user-%07d", u)
+	user := benchUser(u)
 	b := make([]byte, 0, benchBytes+1)
 	b = append(b, '{')
 	if l.ids {
@@ -140,6 +144,9 @@ func (l *benchLoad) event(at int64, mark string) *kgo.Record {
 	}
 	return &kgo.Record{Topic: l.topic, Key: []byte(user), Value: append(b, `"}}`...), Timestamp: time.UnixMilli(at)}
 }
+
+// benchUser is the ID of a user.
+func benchUser(u int) string { return fmt.Sprintf("user-%07d", u) }
 
 // count is R1 in four lines: the triggers that are to come.
 func (l *benchLoad) count(u int, name string, price float64, at int64) {

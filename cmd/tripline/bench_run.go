@@ -38,23 +38,15 @@ type benched struct {
 
 // benchRun measures one load against one broker.
 func benchRun(ctx context.Context, o *benchOptions, t *benchTable, broker, brokers, kind string, progress io.Writer) error {
-	b := &benched{o: o, t: t, broker: broker, kind: kind, group: fmt.Sprintf("bench%x", rand.Uint32()), brokers: strings.Split(brokers, ","), progress: progress}
-	b.dir = filepath.Join(o.dir, b.group)
-	b.load = newBenchLoad(o, kind, b.group+"-events")
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.MaxBufferedRecords(100_000), kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchMaxBytes(900_000))
+	b, err := newBenched(ctx, o, t, broker, brokers, kind, progress)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	b.client = client
-	if err := b.prepare(ctx); err != nil {
-		return err
-	}
-	t.version(ctx, broker, client)
-	fmt.Fprintf(progress, "%s, %s: %d events of %d users\n", broker, kind, o.events, o.users)
-	if err := b.load.produce(ctx, client, o.events); err != nil {
-		return err
+	defer b.client.Close()
+	if kind != timersLoad {
+		if err := b.load.produce(ctx, b.client, o.events); err != nil {
+			return err
+		}
 	}
 	if err := b.stages(ctx); err != nil {
 		return err
@@ -62,10 +54,35 @@ func benchRun(ctx context.Context, o *benchOptions, t *benchTable, broker, broke
 	return b.drop(ctx)
 }
 
+// newBenched makes a run's topics and its folder.
+func newBenched(ctx context.Context, o *benchOptions, t *benchTable, broker, brokers, kind string, progress io.Writer) (*benched, error) {
+	b := &benched{o: o, t: t, broker: broker, kind: kind, group: fmt.Sprintf("bench%x", rand.Uint32()), brokers: strings.Split(brokers, ","), progress: progress}
+	b.dir = filepath.Join(o.dir, b.group)
+	b.load = newBenchLoad(o, kind, b.group+"-events")
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.MaxBufferedRecords(100_000), kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchMaxBytes(900_000))
+	if err != nil {
+		return nil, err
+	}
+	b.client = client
+	if err := b.prepare(ctx); err != nil {
+		client.Close()
+		return nil, err
+	}
+	t.version(ctx, broker, client)
+	fmt.Fprintf(progress, "%s, %s: %d events of %d users\n", broker, kind, o.events, b.load.users)
+	return b, nil
+}
+
 // stages runs what follows the load, each on the state that the one before has left.
 func (b *benched) stages(ctx context.Context) error {
-	if b.kind == manyLoad {
+	switch b.kind {
+	case manyLoad:
 		return b.many(ctx)
+	case largeLoad:
+		return b.large(ctx)
+	case timersLoad:
+		return b.timers(ctx)
 	}
 	if err := b.whole(ctx); err != nil {
 		return err
@@ -90,8 +107,11 @@ func (b *benched) prepare(ctx context.Context) error {
 		return err
 	}
 	campaigns := benchCampaigns
-	if b.kind == manyLoad {
+	switch b.kind {
+	case manyLoad:
 		campaigns = manyCampaigns()
+	case timersLoad:
+		campaigns += soonCampaign
 	}
 	if err := os.WriteFile(filepath.Join(b.dir, "campaigns.yaml"), []byte(campaigns), 0o644); err != nil {
 		return err
@@ -120,8 +140,11 @@ func (b *benched) configure(listen, onStop string) (file string, err error) {
 		return "", err
 	}
 	g, history := b.group, "history: {properties: referenced}\n"
-	if b.kind == manyLoad {
+	switch b.kind {
+	case manyLoad:
 		history = manyConfig
+	case insideLoad:
+		history += insideConfig
 	}
 	file = filepath.Join(b.dir, "tripline.yaml")
 	return file, os.WriteFile(file, fmt.Appendf(nil, `kafka: {brokers: %s}
@@ -143,25 +166,32 @@ func (b *benched) whole(ctx context.Context) error {
 		return err
 	}
 	defer p.end()
-	var first, applied time.Time
-	before := 0.0
-	m, err := p.until(ctx, 100*time.Millisecond, func(m sample) bool {
-		if n := m["tripline_processor_records_total"]; n > 0 && first.IsZero() {
-			first, before = time.Now(), n
-		} else if n >= float64(b.load.made) && applied.IsZero() {
-			applied = time.Now()
-			b.add(rowWall, (n-before)/applied.Sub(first).Seconds())
-		}
-		return !applied.IsZero() && m["tripline_processor_triggers_total"] >= float64(b.load.fired)
-	})
+	m, wall, err := p.applied(ctx)
 	if err != nil {
 		return err
 	}
+	b.add(rowWall, wall)
 	b.add(rowCPU, m["process_cpu_seconds_total"]/float64(b.o.events)*1e6)
 	b.add(rowMemory, p.peak()/(1<<20))
-	fmt.Fprintf(b.progress, "  %.1f s of CPU, %.0f triggers, %.0f cycles, %.0f MiB\n", m["process_cpu_seconds_total"],
-		m["tripline_processor_triggers_total"], m["tripline_lane_cycles_total"], p.peak()/(1<<20))
 	return p.stop()
+}
+
+// applied waits until every event is applied and every watch has fired. It returns what the process says then, and the events applied per
+// second.
+func (p *benchProcess) applied(ctx context.Context) (m sample, rate float64, err error) {
+	var first time.Time
+	before, load := 0.0, p.b.load
+	m, err = p.until(ctx, 100*time.Millisecond, func(m sample) bool {
+		if n := m["tripline_processor_records_total"]; n > 0 && first.IsZero() {
+			first, before = time.Now(), n
+		} else if n >= float64(load.made) && rate == 0 {
+			rate = (n - before) / time.Since(first).Seconds()
+		}
+		return rate > 0 && m["tripline_processor_triggers_total"] >= float64(load.fired)
+	})
+	fmt.Fprintf(p.b.progress, "  %.1f s of CPU, %.0f triggers, %.0f cycles, %.0f MiB\n", m["process_cpu_seconds_total"],
+		m["tripline_processor_triggers_total"], m["tripline_lane_cycles_total"], p.peak()/(1<<20))
+	return m, rate, err
 }
 
 // restart measures a start on a warm disk, with records waiting, until the first of them is committed.

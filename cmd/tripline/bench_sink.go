@@ -29,9 +29,9 @@ var (
 )
 
 // said is a process of this program that prints one line when it is ready.
-func said(ctx context.Context, args ...string) (line string, cmd *exec.Cmd, err error) {
+func said(ctx context.Context, in io.Reader, args ...string) (line string, cmd *exec.Cmd, err error) {
 	cmd = exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Stderr = os.Stderr
+	cmd.Stdin, cmd.Stderr = in, os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return "", nil, err
@@ -56,12 +56,12 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 	if hang {
 		n, page = o.events/2, "/hang"
 	}
-	address, broker, err := said(ctx, "bench", "broker")
+	address, broker, err := said(ctx, nil, "bench", "broker")
 	defer kill(broker)
 	if err != nil {
 		return err
 	}
-	to, receiver, err := said(ctx, "bench", "receiver")
+	to, receiver, err := said(ctx, nil, "bench", "receiver")
 	defer kill(receiver)
 	if err != nil {
 		return err

@@ -39,9 +39,19 @@ var (
 	rowMany       = benchRow{name: "R2, events per second of CPU, relative to R1", unit: "%", bar: 60, more: true}
 	rowManyCPU    = benchRow{name: "R2 CPU of the processor", unit: "s/M"}
 	rowManyMemory = benchRow{name: "R2 peak memory", unit: "MiB", bar: 500}
-	rowStep       = benchRow{name: "one event, core only, CPU", unit: "µs", bar: 2}
-	rowAllocs     = benchRow{name: "one event, core only", unit: "allocs", bar: 5}
-	rowHistory    = benchRow{name: "one event, core only, with 10,000 events of history against 10", unit: "×", bar: 2}
+	// R3's is the same.
+	rowLarge       = benchRow{name: "R3, events per second of CPU, relative to R1", unit: "%", bar: 25, more: true}
+	rowLargeCPU    = benchRow{name: "R3 CPU of the processor", unit: "s/M"}
+	rowLargeMemory = benchRow{name: "R3 peak memory", unit: "MiB", bar: 512}
+	rowInside      = benchRow{name: "R1 events applied, broker in the same process", unit: "k/s", bar: 150, more: true}
+	rowTimer       = benchRow{name: "timer due to readable trigger, p99", unit: "ms", bar: 250}
+	rowBurst       = benchRow{name: "timers due at once, to their triggers", unit: "k/s"}
+	rowFired       = benchRow{name: "timers fired in a burst", unit: "k/s", bar: 300, more: true}
+	rowLook        = benchRow{name: "timers, a look at the index in and after a burst, p99", unit: "ms", bar: 5}
+	rowCases       = benchRow{name: "tripline test, 1,000 cases", unit: "s", bar: 2}
+	rowStep        = benchRow{name: "one event, core only, CPU", unit: "µs", bar: 2}
+	rowAllocs      = benchRow{name: "one event, core only", unit: "allocs", bar: 5}
+	rowHistory     = benchRow{name: "one event, core only, with 10,000 events of history against 10", unit: "×", bar: 2}
 
 	rowBacktest    = benchRow{name: "tripline backtest from a file", unit: "k/s", bar: 500, more: true}
 	rowBacktestCPU = benchRow{name: "tripline backtest from a file, CPU", unit: "µs", bar: 4} // of two cores, at its bar
@@ -93,6 +103,7 @@ func (t *benchTable) micro(lines *bufio.Scanner, progress io.Writer) error {
 			if err != nil {
 				continue
 			}
+			rows, isDue := strings.CutPrefix(strings.TrimSuffix(name, "-"), "BenchmarkDue/rows=")
 			step, isStep := strings.CutPrefix(strings.TrimSuffix(name, "-"), "BenchmarkEvent/")
 			switch {
 			case isStep && f[i+1] == "cpu-ns/op":
@@ -103,6 +114,10 @@ func (t *benchTable) micro(lines *bufio.Scanner, progress io.Writer) error {
 				short = v
 			case name == "BenchmarkHistory/warm-10000-" && f[i+1] == "cpu-ns/event" && short > 0:
 				t.add(rowHistory, "", "", v/short)
+			case isDue && f[i+1] == "rows/s":
+				t.add(rowFired, "", rows+" open", v)
+			case isDue && f[i+1] == "p99-look-ms":
+				t.add(rowLook, "", rows+" open", v)
 			case name == "BenchmarkBacktest-" && f[i+1] == "cpu-ns/event":
 				t.add(rowBacktestCPU, "", "", v/1000)
 			case name == "BenchmarkBacktest-" && f[i+1] == "events/s":
