@@ -40,8 +40,12 @@ func NewContent(d campaign.Delivery) (*Content, []Problem) {
 	case "", standard, cleverTap:
 	case cloudEvents:
 		c.contentType = cmp.Or(d.ContentType, cloudEventsType)
+	case ownBody:
+		if d.Body == "" {
+			problem("payload", "of the payload body the text is missing: body: '…'")
+		}
 	default:
-		problem("payload", "unknown payload "+d.Payload+": expected "+strings.Join(Payloads, ", "))
+		problem("payload", "unknown payload "+d.Payload+": expected "+strings.Join(Payloads, ", ")+" or "+ownBody)
 	}
 	if d.ContentType != "" {
 		if _, _, err := mime.ParseMediaType(d.ContentType); err != nil || !strings.Contains(d.ContentType, "/") {
@@ -55,7 +59,7 @@ func NewContent(d campaign.Delivery) (*Content, []Problem) {
 		var wrong []*liquid.Error
 		c.body, wrong = liquid.Parse(d.Body, scope)
 		problems = append(problems, located("body", wrong)...)
-		if d.Payload != "" {
+		if d.Payload != "" && d.Payload != ownBody {
 			problem("payload", "a body of your own takes the payload's place: leave one of them out")
 		}
 		if c.keyValues != nil {

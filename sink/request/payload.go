@@ -13,9 +13,11 @@ const (
 	standard    = "standard"    // what Standard Webhooks recommends
 	cleverTap   = "clevertap"   // as of CleverTap's webhooks, with a list of one profile
 	cloudEvents = "cloudevents" // CloudEvents 1.0, JSON, structured mode
+
+	ownBody = "body" // the template is; what has a template needs not say so
 )
 
-// Payloads are those that a campaign's delivery can name.
+// Payloads are those that a campaign's delivery can name instead of a template.
 var Payloads = []string{standard, cleverTap, cloudEvents}
 
 const cloudEventsType = "application/cloudevents+json"
