@@ -24,7 +24,7 @@ type reading struct {
 	look    int64   // ms: when to see whether that is still worth it; 0: nothing waits
 }
 
-const lookForRoom = 50 // ms
+const lookForRoom = 100 // ms
 
 // admit takes in what was polled. It stops where there is so much to commit that nothing more is begun before, and where a first attempt
 // has no room at an endpoint that will have some at once.

@@ -2,10 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
@@ -35,22 +36,47 @@ func (r *benchReceiver) serve(listener net.Listener) {
 func (r *benchReceiver) answer(conn net.Conn) {
 	in := bufio.NewReaderSize(conn, 16<<10)
 	for {
-		request, err := http.ReadRequest(in)
+		hangs, id, size, err := head(in)
 		if err != nil {
 			return
 		}
-		if request.URL.Path == "/hang" {
+		if hangs {
 			_, _ = io.Copy(io.Discard, in) // until the sink has had enough
 			return
 		}
 		if r.seen != nil {
-			r.seen(request.Header.Get("webhook-id"))
+			r.seen(id)
 		}
-		if _, err := io.Copy(io.Discard, request.Body); err != nil {
+		if _, err := in.Discard(size); err != nil {
 			return
 		}
-		if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		if _, err := conn.Write(benchAnswer); err != nil {
 			return
+		}
+	}
+}
+
+var benchAnswer = []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+// head reads the head of a request as net/http writes it: whether it is one to /hang, its webhook-id, and how long its body is.
+func head(in *bufio.Reader) (hangs bool, id string, size int, err error) {
+	for first := true; ; first = false {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return false, "", 0, err
+		}
+		name, value, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(": "))
+		switch {
+		case first:
+			hangs = bytes.Contains(line, []byte(" /hang "))
+		case len(name) == 0:
+			return hangs, id, size, nil
+		case string(name) == "Webhook-Id":
+			id = string(value)
+		case string(name) == "Content-Length":
+			if size, err = strconv.Atoi(string(value)); err != nil {
+				return false, "", 0, err
+			}
 		}
 	}
 }
