@@ -83,8 +83,10 @@ func (g *Group) Status() []Status {
 	var all []Status
 	for _, r := range g.all() {
 		r.mu.Lock()
-		all = append(all, r.status)
+		status := r.status
 		r.mu.Unlock()
+		status.Phase, status.Err = r.phase.now()
+		all = append(all, status)
 	}
 	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Lane, b.Lane) })
 	return all

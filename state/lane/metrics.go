@@ -2,6 +2,7 @@ package lane
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -91,4 +92,32 @@ func (m *metrics) exact(is bool) {
 
 func (m *metrics) heldFor(s spot, seconds float64) {
 	m.held.WithLabelValues(s.topic, strconv.Itoa(int(s.partition))).Set(seconds)
+}
+
+// phase is where a lane, or a warm copy of one, is in its life, which a gauge counts.
+type phase struct {
+	counted *prometheus.GaugeVec // by phase
+
+	mu   sync.Mutex
+	name string // "": it has not begun, or is over
+	err  error  // why it is stopped, or what it is being tried again after
+}
+
+// enter goes on to another phase.
+func (p *phase) enter(name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.name != "" {
+		p.counted.WithLabelValues(p.name).Dec()
+	}
+	if name != "" {
+		p.counted.WithLabelValues(name).Inc()
+	}
+	p.name, p.err = name, err
+}
+
+func (p *phase) now() (name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.name, p.err
 }

@@ -33,6 +33,7 @@ type run struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	replay replay // counts over all lives
+	phase  phase
 
 	mu     sync.Mutex
 	status Status
@@ -44,9 +45,9 @@ type run struct {
 // kept here, if there was one, has ended. stop or kill ends it.
 func (g *Group) start(number int32, copy *standby) *run {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &run{group: g, number: number, cancel: cancel, done: make(chan struct{})}
-	r.status = Status{Lane: number, Phase: fencing}
-	g.metrics.lanes.WithLabelValues(fencing).Inc()
+	r := &run{group: g, number: number, cancel: cancel, done: make(chan struct{}),
+		phase: phase{counted: g.metrics.lanes}, status: Status{Lane: number}}
+	r.phase.enter(fencing, nil)
 	go func() {
 		defer close(r.done)
 		if copy != nil {
@@ -54,9 +55,7 @@ func (g *Group) start(number int32, copy *standby) *run {
 			<-copy.done
 		}
 		r.live(ctx)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		g.metrics.lanes.WithLabelValues(r.status.Phase).Dec()
+		r.phase.enter("", nil)
 		for _, of := range []*prometheus.GaugeVec{g.metrics.left, g.metrics.rate, g.metrics.estimate} {
 			of.DeleteLabelValues(strconv.Itoa(int(number)))
 		}
@@ -93,14 +92,6 @@ func (r *run) kill() {
 	<-r.done
 }
 
-func (r *run) phase(phase string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.group.metrics.lanes.WithLabelValues(r.status.Phase).Dec()
-	r.group.metrics.lanes.WithLabelValues(phase).Inc()
-	r.status.Phase, r.status.Err = phase, err
-}
-
 // progress tells how far the restore is.
 func (r *run) progress(now Progress) {
 	lane := strconv.Itoa(int(r.number))
@@ -133,7 +124,7 @@ func (r *run) live(ctx context.Context) {
 		case errors.As(err, &gap):
 			if !r.group.cfg.OnGapSkip {
 				log.Error("lane stopped", zap.Error(err))
-				r.phase(stopped, err)
+				r.phase.enter(stopped, err)
 				<-ctx.Done()
 				return
 			}
@@ -161,7 +152,7 @@ func (r *run) live(ctx context.Context) {
 			r.group.fail(fmt.Errorf("lane %d: %w", r.number, err))
 			return
 		}
-		r.phase(fencing, err)
+		r.phase.enter(fencing, err)
 		if !pause(ctx, backoff(failures)) || !r.group.confirmed(ctx, log) {
 			return
 		}
@@ -233,7 +224,7 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 		}
 		l.partitions = append(l.partitions, &Partition{Number: number, State: p})
 	}
-	r.phase(restoring, nil)
+	r.phase.enter(restoring, nil)
 	r.replay.group, r.replay.lane, r.replay.places, r.replay.told = g, r.number, g.restores, r.progress
 	r.replay.stalled = func(ctx context.Context) error { return g.sweep(ctx, client, r.number) }
 	if err := r.replay.restore(ctx, client, l.partitions); err != nil {
@@ -243,7 +234,7 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 		l.abandon()
 		return 0, err
 	}
-	r.phase(running, nil)
+	r.phase.enter(running, nil)
 	began := l.commits
 	err = g.loop(ctx, l)
 	if ctx.Err() != nil || err == nil {

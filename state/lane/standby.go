@@ -56,6 +56,7 @@ type standby struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	replay replay
+	phase  phase
 
 	mu     sync.Mutex
 	status StandbyStatus
@@ -75,8 +76,10 @@ func (g *Group) Standbys() (all []StandbyStatus) {
 	defer g.mu.Unlock()
 	for _, s := range g.copies {
 		s.mu.Lock()
-		all = append(all, s.status)
+		status := s.status
 		s.mu.Unlock()
+		status.Phase, status.Err = s.phase.now()
+		all = append(all, status)
 	}
 	slices.SortFunc(all, func(a, b StandbyStatus) int { return cmp.Compare(a.Lane, b.Lane) })
 	return all
@@ -130,19 +133,17 @@ func (g *Group) ask() {
 // copy starts a warm copy, once the lane's last run here has ended.
 func (g *Group) copy(number int32, last *run) *standby {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &standby{group: g, number: number, cancel: cancel, done: make(chan struct{})}
-	s.status = StandbyStatus{Lane: number, Phase: restoring}
+	s := &standby{group: g, number: number, cancel: cancel, done: make(chan struct{}),
+		phase: phase{counted: g.metrics.standbys}, status: StandbyStatus{Lane: number}}
+	s.phase.enter(restoring, nil)
 	s.replay = replay{group: g, lane: number, standby: true, places: g.copying, told: s.restored}
-	g.metrics.standbys.WithLabelValues(restoring).Inc()
 	go func() {
 		if last != nil {
 			<-last.done
 		}
 		s.live(ctx)
 		cancel()
-		s.mu.Lock()
-		g.metrics.standbys.WithLabelValues(s.status.Phase).Dec()
-		s.mu.Unlock()
+		s.phase.enter("", nil)
 		g.metrics.lag.DeleteLabelValues(strconv.Itoa(int(number)))
 		close(s.done)
 		g.mu.Lock()
@@ -152,14 +153,6 @@ func (g *Group) copy(number int32, last *run) *standby {
 		}
 	}()
 	return s
-}
-
-func (s *standby) phase(phase string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.group.metrics.standbys.WithLabelValues(s.status.Phase).Dec()
-	s.group.metrics.standbys.WithLabelValues(phase).Inc()
-	s.status.Phase, s.status.Err = phase, err
 }
 
 func (s *standby) restored(now Progress) {
@@ -201,7 +194,7 @@ func (s *standby) live(ctx context.Context) {
 			log.Error("warm copy cannot be kept up to date and is tried again in a minute", zap.Error(err))
 			wait, phase = followRetry, stopped
 		}
-		s.phase(phase, err)
+		s.phase.enter(phase, err)
 		if !pause(ctx, wait) {
 			return
 		}
@@ -225,7 +218,7 @@ func (s *standby) life(ctx context.Context, failures *int) error {
 		return fmt.Errorf("make a client: %w", err)
 	}
 	defer client.Close()
-	s.phase(restoring, nil)
+	s.phase.enter(restoring, nil)
 	var partitions []*Partition
 	for _, number := range partitionsOf([]int32{s.number}, s.group.layout.lanes, s.group.layout.partitions) {
 		p, err := s.group.cfg.Store.Partition(number)
@@ -248,7 +241,7 @@ func (s *standby) life(ctx context.Context, failures *int) error {
 		offsets[p.Number] = kgo.NewOffset().At(next)
 	}
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.group.cfg.Changelog: offsets})
-	s.phase(following, nil)
+	s.phase.enter(following, nil)
 	*failures = 0
 	return s.follow(ctx, client, parts)
 }
