@@ -30,6 +30,10 @@ const (
 	maxBody     = 64 << 10 // bytes of an answer that are read
 	maxResponse = 1 << 10  // bytes of it that are recorded
 	maxError    = 1 << 10
+
+	// silence is how long nothing may come over an HTTP/2 connection before it is asked whether it is alive, and half of that for how long it may
+	// take to answer.
+	silence = 10 * time.Second
 )
 
 // Config is an endpoint's.
@@ -85,8 +89,10 @@ func New(cfg Config) *Client {
 		MaxIdleConnsPerHost:    cfg.Connections,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: maxBody,
-		// What an endpoint sends and nobody reads stays in memory with HTTP/2: by default 4 MiB of each answer.
-		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: 16 * maxBody},
+		// What an endpoint sends and nobody reads stays in memory with HTTP/2: by default 4 MiB of each answer. And an attempt that times out
+		// leaves its connection to the next one: of one that is dead, nobody would ever know.
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: 16 * maxBody,
+			SendPingTimeout: silence, PingTimeout: silence / 2, WriteByteTimeout: silence},
 	}}
 	way := &way{c.transport, d}
 	c.caller = cfg.Auth.Caller(unredirected(&bounded{way}), cfg.Secrets.Learn)
@@ -234,7 +240,8 @@ func reason(err error) string {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return policy.Timeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, syscall.EPIPE), strings.Contains(err.Error(), "server closed idle connection"):
+		errors.Is(err, syscall.EPIPE), strings.Contains(err.Error(), "server closed idle connection"),
+		strings.Contains(err.Error(), "client connection lost"): // HTTP/2, which no answer to a ping has come over
 		return policy.Closed
 	case errors.As(err, &remote) && remote.Op == "remote error": // an alert of crypto/tls: TLS 1.3 refuses a client's certificate after the handshake
 		return policy.TLS
