@@ -14,6 +14,7 @@ func FuzzTemplate(f *testing.F) {
 		`{% case x %}{% when 1, 2 or 5 %}{% raw %}{{{% endraw %}{% endcase %}{% comment %}{% comment %}{% endcomment %}{% endcomment %}`,
 		`{% capture c %}{{ Event["a b"] | json }}{% endcapture %}{% assign d = c | split: "" | map: "x" | sort | uniq | join %}{{ d | date: "%Y %-5j %^a" }}`,
 		`{% increment n %}{% decrement n %}{% echo list | where: "a", 1 | sum: "b" | round: 2 | divided_by: 0 %}{% # don't %}`,
+		"{% liquid\n for i in list limit: 1\n  echo i\n endfor\n comment\n endcomment\n liquid echo 1\n%}{% tablerow i in (1..5) cols: x offset: continue %}{{ tablerowloop.row }}{% endtablerow %}",
 		"{{ list | slice: -9223372036854775808, 9223372036854775807 }}{{ 1 | round: -400 }}{{ -9223372036854775808 | divided_by: -1 }}",
 	} {
 		f.Add(s)

@@ -31,6 +31,7 @@ type token struct {
 type lexer struct {
 	source string
 	at     int
+	lines  int  // above 0: up to here each line is a tag, as within liquid
 	trim   bool // the token before ended with -}} or -%}: space at the start of the text that follows goes
 }
 
@@ -38,6 +39,9 @@ const space = " \t\n\r\v\f"
 
 // next returns the next token.
 func (l *lexer) next() (token, *Error) {
+	if l.lines > 0 {
+		return l.line(), nil
+	}
 	if l.at >= len(l.source) {
 		return token{kind: endToken, at: len(l.source), from: len(l.source)}, nil
 	}
@@ -47,6 +51,19 @@ func (l *lexer) next() (token, *Error) {
 		return l.text(rest, open), nil
 	}
 	return l.marked(rest)
+}
+
+// line returns the next line that is not empty as a tag.
+func (l *lexer) line() token {
+	for l.at < l.lines {
+		from := l.at
+		line, _, _ := strings.Cut(l.source[from:l.lines], "\n")
+		l.at += len(line) + 1
+		if name, body, at := tagName(line, from); name != "" || strings.Trim(body, space) != "" {
+			return token{kind: tagToken, name: name, body: body, at: at, from: from + len(line) - len(strings.TrimLeft(line, space))}
+		}
+	}
+	return token{kind: endToken, at: l.lines, from: l.lines}
 }
 
 // opening is where the next {{ or {% begins, -1 if nowhere.

@@ -6,8 +6,8 @@
 // keep the digits that they had in JSON. There is no clock, no file and no locale, so that equal input gives equal bytes.
 // Loops, output and work are bounded, whatever the template says.
 //
-// Tags: assign, break, capture, case, comment, continue, cycle, decrement, echo, for, if, increment, raw, unless, # (a
-// comment), and abort. Filters: the standard ones, and json. include, render, layout and tablerow are not there.
+// Tags: assign, break, capture, case, comment, continue, cycle, decrement, echo, for, if, increment, liquid, raw,
+// tablerow, unless, # (a comment), and abort. Filters: the standard ones, and json. include, render and layout are not there.
 //
 // Non-obvious:
 //   - and/or have no precedence and are taken from the right, as in Shopify's Liquid.

@@ -7,6 +7,10 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
+type allNode struct{ nodes []node }
+
+func (n allNode) render(r *renderer) (flow, error) { return r.all(n.nodes) }
+
 type textNode struct {
 	text string
 	at   int
@@ -179,8 +183,10 @@ func (n caseNode) render(r *renderer) (flow, error) {
 type forNode struct {
 	variable        string
 	over            expression
+	key             string // of what resumes it: another loop of the same variable over the same
 	reversed        bool
 	limit, offset   expression
+	resumes         bool // offset: continue
 	body, otherwise []node
 	at              int
 }
@@ -273,15 +279,17 @@ func (r *renderer) restore(name string, v Value, had bool) {
 	}
 }
 
-// elements is what the loop goes over: the i-th turn's value, and how many turns there are.
+// elements is what the loop goes over: the i-th turn's value, and how many turns there are. Of nothing at all turn is nil.
 func (n *forNode) elements(r *renderer) (turn func(i int64) Value, length int64, err error) {
 	over, err := n.over.eval(r)
 	if err != nil {
 		return nil, 0, err
 	}
-	var from int64
+	from := int64(0)
 	var at func(i int64) Value
 	switch over := over.(type) {
+	case nil:
+		return nil, 0, nil
 	case span:
 		at, length = func(i int64) Value { return whole(over.from + i) }, over.len()
 	case string:
@@ -292,6 +300,10 @@ func (n *forNode) elements(r *renderer) (turn func(i int64) Value, length int64,
 			return nil, 0, err
 		}
 		at, length = func(i int64) Value { return list[i] }, int64(len(list))
+	}
+	if n.resumes {
+		from = min(r.ends[n.key], length)
+		length -= from
 	}
 	for _, bound := range []struct {
 		by    expression
@@ -313,6 +325,10 @@ func (n *forNode) elements(r *renderer) (turn func(i int64) Value, length int64,
 			from, length = by, length-by
 		}
 	}
+	if r.ends == nil {
+		r.ends = make(map[string]int64)
+	}
+	r.ends[n.key] = from + length
 	if n.reversed {
 		return func(i int64) Value { return at(from + length - 1 - i) }, length, nil
 	}

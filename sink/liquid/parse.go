@@ -108,6 +108,15 @@ func (p *parser) block(ends []string) (nodes []node, end token, err *Error) {
 	}
 }
 
+// lines reads the nodes that stand in a tag liquid, one a line.
+func (p *parser) lines(t token) ([]node, *Error) {
+	outer := p.lexer
+	p.lexer.at, p.lexer.lines = t.at, t.at+len(t.body)
+	defer func() { p.lexer = outer }()
+	nodes, _, err := p.block(nil)
+	return nodes, err
+}
+
 // words begins to read the body of a token.
 func (p *parser) words(t token) *words {
 	all, bad, at := scan(t.body, t.at)

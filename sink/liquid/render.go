@@ -28,6 +28,7 @@ type renderer struct {
 	vars    map[string]Value
 	counts  map[string]int64 // of increment and decrement
 	cycles  map[string]int   // turns of cycle
+	ends    map[string]int64 // where loops have ended, for offset: continue
 	loop    *forloop         // the innermost
 	turns   int              // of all loops so far
 	work    int              // bytes of work so far
@@ -222,4 +223,80 @@ func (r *renderer) output(p *pipeline, at int) error {
 		return err
 	}
 	return r.write(text(v), at)
+}
+
+// tableNode is tablerow: a loop whose turns are the cells of a table.
+type tableNode struct {
+	forNode
+	cols expression // nil: all are in one row
+}
+
+// tablerowloop is what it says of itself.
+type tablerowloop struct {
+	forloop
+	cols int64
+}
+
+func (t *tablerowloop) Member(name string) Value {
+	col := t.index % t.cols
+	switch name {
+	case "col":
+		return whole(col + 1)
+	case "col0":
+		return whole(col)
+	case "row":
+		return whole(t.index/t.cols + 1)
+	case "col_first":
+		return col == 0
+	case "col_last":
+		return col == t.cols-1
+	}
+	return t.forloop.Member(name)
+}
+
+func (n *tableNode) render(r *renderer) (flow, error) {
+	at, length, err := n.elements(r)
+	if err != nil || at == nil {
+		return goOn, err
+	}
+	loop := &tablerowloop{forloop{length: length}, max(1, length)}
+	if n.cols != nil {
+		v, err := n.cols.eval(r)
+		if err != nil {
+			return goOn, err
+		}
+		if cols := wholeOf(v); cols > 0 {
+			loop.cols = cols
+		}
+	}
+	outer, had := r.vars[n.variable]
+	outerLoop, hadLoop := r.vars["tablerowloop"]
+	defer func() {
+		r.restore(n.variable, outer, had)
+		r.restore("tablerowloop", outerLoop, hadLoop)
+	}()
+	r.set("tablerowloop", loop)
+	text := "<tr class=\"row1\">\n"
+	for i := range length {
+		if r.turns++; r.turns > MaxTurns {
+			return goOn, r.bound(n.at, "more than %d turns of loops", MaxTurns)
+		}
+		loop.index = i
+		r.set(n.variable, at(i))
+		col, row := i%loop.cols, i/loop.cols
+		if err := r.write(text+fmt.Sprintf("<td class=\"col%d\">", col+1), n.at); err != nil {
+			return goOn, err
+		}
+		f, err := r.all(n.body)
+		if err != nil {
+			return goOn, err
+		}
+		if text = "</td>"; f == breakLoop {
+			break
+		}
+		if col == loop.cols-1 && i < length-1 {
+			text += fmt.Sprintf("</tr>\n<tr class=\"row%d\">", row+2)
+		}
+	}
+	return goOn, r.write(text+"</tr>\n", n.at)
 }

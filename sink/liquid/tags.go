@@ -27,7 +27,9 @@ func init() {
 		"for":       forTag,
 		"if":        ifTag,
 		"increment": countTag(1),
+		"liquid":    liquidTag,
 		"raw":       rawTag,
+		"tablerow":  tableTag,
 		"unless":    ifTag,
 	}
 	tagNames = slices.Sorted(maps.Keys(tags))
@@ -102,14 +104,44 @@ func captureTag(p *parser, t token) (node, *Error) {
 	return n, err
 }
 
+func liquidTag(p *parser, t token) (node, *Error) {
+	if p.nesting++; p.nesting > maxDepth {
+		return nil, p.lexer.fault(t.from, "blocks are nested too deeply")
+	}
+	nodes, err := p.lines(t)
+	p.nesting--
+	return allNode{nodes}, err
+}
+
 func commentTag(p *parser, t token) (node, *Error) {
+	if p.lexer.lines > 0 {
+		return nil, p.skipLines(t)
+	}
 	if _, ok := p.lexer.until("endcomment", "comment"); !ok {
 		return nil, p.lexer.fault(t.from, "this comment is not closed: expected {% endcomment %}")
 	}
 	return nil, nil
 }
 
+// skipLines skips the lines of a comment, which may hold others.
+func (p *parser) skipLines(open token) *Error {
+	for depth := 1; depth > 0; {
+		switch t := p.lexer.line(); {
+		case t.kind == endToken:
+			return p.lexer.fault(open.from, "this comment is not closed: expected endcomment")
+		case t.name == "comment":
+			depth++
+		case t.name == "endcomment":
+			depth--
+		}
+	}
+	return nil
+}
+
 func rawTag(p *parser, t token) (node, *Error) {
+	if p.lexer.lines > 0 {
+		return nil, p.lexer.fault(t.from, "raw cannot stand within liquid")
+	}
 	at := p.lexer.at
 	text, ok := p.lexer.until("endraw", "")
 	if !ok {
@@ -212,27 +244,51 @@ func caseTag(p *parser, t token) (node, *Error) {
 	return n, err
 }
 
-func forTag(p *parser, t token) (node, *Error) {
+// read reads what a for or a tablerow goes over, and how; cols is the columns of a tablerow, nil for a for.
+func (n *forNode) read(p *parser, t token, cols *expression) {
 	w := p.words(t)
-	n := &forNode{at: t.from, variable: w.name()}
+	n.at, n.variable = t.from, w.name()
 	w.expect("in")
+	from := w.peek().at
 	n.over = w.operand()
+	n.key = n.variable + "-" + strings.TrimSpace(p.lexer.source[from:max(from, w.peek().at)])
 	for w.err == nil && w.peek().kind != endWord {
 		w.accept(",")
 		switch modifier := w.take(); {
-		case modifier.is("reversed"):
+		case modifier.is("reversed") && cols == nil:
 			n.reversed = true
 		case modifier.is("limit"):
 			w.expect(":")
 			n.limit = w.operand()
 		case modifier.is("offset"):
 			w.expect(":")
-			n.offset = w.operand()
+			if n.resumes = w.accept("continue"); !n.resumes {
+				n.offset = w.operand()
+			}
+		case modifier.is("cols") && cols != nil:
+			w.expect(":")
+			*cols = w.operand()
 		default:
-			w.fail(modifier.at, "expected reversed, limit: or offset:, found %s", modifier)
+			w.fail(modifier.at, "expected %s, limit: or offset:, found %s", map[bool]string{true: "reversed", false: "cols:"}[cols == nil], modifier)
 		}
 	}
 	p.note(w)
+}
+
+func tableTag(p *parser, t token) (node, *Error) {
+	n := &tableNode{}
+	n.read(p, t, &n.cols)
+	p.given["tablerowloop"] = true
+	p.loops++
+	defer func() { p.loops-- }()
+	var err *Error
+	n.body, _, err = p.body(t, "endtablerow")
+	return n, err
+}
+
+func forTag(p *parser, t token) (node, *Error) {
+	n := &forNode{}
+	n.read(p, t, nil)
 	p.given["forloop"] = true
 	p.loops++
 	body, end, err := p.body(t, "else", "endfor")
