@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -95,13 +96,13 @@ func (k *inaction) event(s *step, st *standing, e *history.Event) {
 	if did {
 		k.saw(s, st, e)
 	}
-	if _, not := k.didNot.match(s, st.c, e); (did || not) && e.Time < s.arrival {
+	if _, not := k.didNot.match(s, st.c, e); did || not {
 		k.review(s, st, e.Time)
 	}
 	switch {
 	case !did:
 	case k.delay == 0:
-		if m := k.grid.AtOrAfter(max(e.Time, s.arrival), s.user.zone); m < e.Time+k.inLast {
+		if m := k.grid.AtOrAfter(max(e.Time, s.arrival), s.user.zone); k.reaches(m, e.Time) {
 			k.next(s, st, m)
 		}
 	case e.Time+k.delay >= s.arrival:
@@ -119,7 +120,7 @@ func (k *inaction) saw(s *step, st *standing, e *history.Event) {
 		st.newest = position(e)
 	}
 	for i := range st.marks { // what was in time for a look that has qualified makes nobody eligible again
-		if m := &st.marks[i]; e.Time <= m.moment && e.Time > m.moment-k.inLast && less(m.newest, position(e)) {
+		if m := &st.marks[i]; e.Time <= m.moment && k.reaches(m.moment, e.Time) && less(m.newest, position(e)) {
 			m.newest = position(e)
 		}
 	}
@@ -129,11 +130,10 @@ func (k *inaction) saw(s *step, st *standing, e *history.Event) {
 func (k *inaction) next(s *step, st *standing, m int64) {
 	for i := range st.open {
 		if t := &st.open[i]; t.next {
-			if t.moment <= m {
-				return
-			}
-			st.remove(s, i)
-			break
+			s.user.dirty = true
+			t.moment = min(t.moment, m)
+			t.due = t.moment
+			return
 		}
 	}
 	st.openDue(s, timer{moment: m, due: m, next: true})
@@ -152,10 +152,13 @@ func (k *inaction) goOn(s *step, st *standing, from int64) {
 	if !less(st.lastMark(maxTime), st.newest) {
 		return
 	}
-	if m := k.grid.AtOrAfter(from, s.user.zone); m < st.newest.Time+k.inLast {
+	if m := k.grid.AtOrAfter(from, s.user.zone); k.reaches(m, st.newest.Time) {
 		k.next(s, st, m)
 	}
 }
+
+// reaches says whether a look at m sees back to a moment.
+func (k *inaction) reaches(m, moment int64) bool { return m-k.inLast < moment }
 
 func (k *inaction) profileChanged(*step, *standing, value.Properties) {}
 
@@ -265,11 +268,11 @@ func (k *inaction) looks(s *step, st *standing, moments []int64, visit func(m in
 	for _, m := range moments {
 		for ; d < len(did) && did[d].Time <= m; d++ {
 		}
-		for ; d0 < d && did[d0].Time <= m-k.inLast; d0++ {
+		for ; d0 < d && !k.reaches(m, did[d0].Time); d0++ {
 		}
 		for ; n < len(not) && not[n] <= m; n++ {
 		}
-		for ; n0 < n && not[n0] <= m-k.inLast; n0++ {
+		for ; n0 < n && !k.reaches(m, not[n0]); n0++ {
 		}
 		if d-d0 >= k.did.atLeast && n-n0 < k.didNot.atLeast {
 			visit(m, did[d0:d])
@@ -319,12 +322,7 @@ func (st *standing) remember(m mark, horizon int64) {
 			kept = append(kept, have)
 		}
 	}
-	at, _ := slices.BinarySearchFunc(kept, m.moment, func(have mark, moment int64) int {
-		if have.moment < moment {
-			return -1
-		}
-		return 1
-	})
+	at, _ := slices.BinarySearchFunc(kept, m.moment, func(have mark, moment int64) int { return cmp.Compare(have.moment, moment) })
 	st.marks = slices.Insert(kept, at, m)
 }
 
