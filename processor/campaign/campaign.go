@@ -54,7 +54,7 @@ type Set struct {
 	byHash    map[uint64]*campaign
 	names     map[string]string // the listeners' event names, by themselves
 	version   string            // a hash of its rules, and of the names and versions of its campaigns
-	grids     bool              // some campaign looks at times of day: earlier zones of users are kept
+	zoned     bool              // some campaign looks at times of day, or at dates: earlier zones of users are kept
 	number    uint64            // of a ledger that has it in force,
 	entries   []Entry           // and what that tells, in order of name; nil: there is none
 }
@@ -119,8 +119,11 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	for i, c := range s.campaigns {
 		c.index = i
 		s.byHash[c.hash] = c
-		if k, ok := c.kind.(*inaction); ok && k.delay == 0 {
-			s.grids = true
+		switch k := c.kind.(type) {
+		case *inaction:
+			s.zoned = s.zoned || k.delay == 0
+		case *dateTimeProperty:
+			s.zoned = true
 		}
 		for _, name := range c.kind.names() {
 			s.names[name] = name

@@ -321,6 +321,22 @@ func TestRebuiltZones(t *testing.T) {
 	l.expect("w " + fmt.Sprint(11*day))
 }
 
+// What has fired in an earlier zone does not fire again at the moment that the present one makes of it.
+func TestRebuiltDateInAnEarlierZone(t *testing.T) {
+	noon := campaign.TimeOfDay(12 * 60 * minute)
+	date := func(offset int64) campaign.Definition {
+		return a("d", campaign.Trigger{DateTimeProperty: &campaign.DateTimeProperty{Event: "A", Offset: minutes(offset), At: &noon}})
+	}
+	l := newLife(t, date(1))
+	day := int64(24 * 60)
+	l.event(10*day+9*60, "A")
+	l.zone(11*day, "Asia/Kolkata") // its noon is 06:30 UTC
+	l.expect("d " + fmt.Sprint(10*day+12*60))
+	l.change(11*day+60, date(2))
+	l.passed(12 * day)
+	l.expect()
+}
+
 // Of properties that were not kept a rebuild knows nothing; of a history that was cut, what is left.
 func TestRebuiltFromLess(t *testing.T) {
 	big := func(where string) campaign.Definition {

@@ -206,10 +206,10 @@ func (s *step) profile(patch value.Properties) {
 	u.dirty = true
 	u.zone = s.set.zoneOf(u.profile)
 	changed := u.zone != zone && u.zone.String() != zone.String()
-	if changed && !s.set.grids {
+	if changed && !s.set.zoned {
 		u.moved = nil // what is kept of zones is kept whole, or not at all
 	}
-	if changed && s.set.grids && (len(was) > 0 || !u.log.Empty()) {
+	if changed && s.set.zoned && (len(was) > 0 || !u.log.Empty()) {
 		kept := slices.DeleteFunc(u.moved, func(m moved) bool { return m.until < s.horizon().Time })
 		u.moved = append(kept[max(0, len(kept)-maxMoved+1):], moved{until: s.arrival, zone: zone})
 	}

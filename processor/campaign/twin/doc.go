@@ -47,7 +47,7 @@
 // Changing campaigns
 //
 //   - A changed trigger is rebuilt from the known events, each coming with the largest time so far or at the change, and the profile as
-//     it is, known before all of them; earlier zones of the user are known while some campaign looks at times of day.
+//     it is, known before all of them; earlier zones of the user are known while some campaign looks at times of day or at dates.
 //   - "As if it had always stood there": what would have left before the change counts as having left, and is nobody's. The change is when
 //     the stream time was, or the user's last record came. What is past and settles leaves only if the former trigger had the same
 //     moment open.

@@ -131,8 +131,10 @@ func (u *user) apply(in Input) {
 		u.follow(*arrived)
 	}
 	u.take(arrived, before, zoneChanged)
-	if zoneChanged && !slices.ContainsFunc(u.campaigns, func(c Campaign) bool { return c.Inaction != nil && c.Inaction.After == 0 }) {
-		u.zones = u.zones[len(u.zones)-1:] // no look asks for earlier ones
+	if zoneChanged && !slices.ContainsFunc(u.campaigns, func(c Campaign) bool {
+		return c.DateTimeProperty != nil || c.Inaction != nil && c.Inaction.After == 0
+	}) {
+		u.zones = u.zones[len(u.zones)-1:] // nothing asks for earlier ones
 	}
 }
 
