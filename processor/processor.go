@@ -42,7 +42,7 @@ type Config struct {
 const (
 	cycleRecords = 10_000                 // a cycle ends at so many records,
 	cycleTime    = 100 * time.Millisecond // after so long,
-	cycleBytes   = 2 << 20                // or at so many bytes of records and rows
+	cycleBytes   = 1 << 20                // or at so many bytes of records and rows
 	pollRecords  = 4_000
 	dueUsers     = 4_000 // timers fire for so many users a cycle
 )

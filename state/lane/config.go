@@ -179,7 +179,7 @@ func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(perLane),
-		kgo.FetchMaxPartitionBytes(min(perLane, 1<<20)),
+		kgo.FetchMaxPartitionBytes(min(perLane, 1<<19)),
 		kgo.WithPools(fetched),
 	)
 }
