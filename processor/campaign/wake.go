@@ -297,6 +297,7 @@ type View struct {
 	Zone       calendar.Zone
 	Events     []*history.Event            // those that the trigger listens to, in the user's order; the newest most
 	Cut        bool                        // there are older ones
+	Kept       int                         // events of all names in history
 	Matches    int64                       // so far, where occurrence counts them
 	Open       []Open                      // in order of due moment
 	Held       []Open                      // triggers that wait for their delay, or for the end of quiet hours
@@ -336,7 +337,7 @@ func (u *User) View(name string) (v View, ok bool) {
 		return v, false
 	}
 	c := u.set.campaigns[i]
-	v = View{Definition: c.def, Rules: u.set.rules, User: u.id, Profile: u.profile, Zone: u.zone, Used: map[string]history.Position{}}
+	v = View{Definition: c.def, Rules: u.set.rules, User: u.id, Profile: u.profile, Zone: u.zone, Kept: u.log.Len(), Used: map[string]history.Position{}}
 	listens := c.kind.names()
 	u.log.Descend(history.Position{}, after(maxTime), func(e *history.Event) bool {
 		if v.Cut = len(v.Events) == mostViewed; v.Cut {

@@ -5,6 +5,7 @@ package explain
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
@@ -27,7 +28,8 @@ type Explanation struct {
 	Timezone    string          `json:"timezone"`
 	History     []Event         `json:"history"` // of the events that the trigger listens to, the newest ones, oldest first
 	Older       bool            `json:"older_history,omitempty"`
-	Past        []Past          `json:"past,omitempty"` // triggers and decisions, by whoever has seen them
+	Bounds      []string        `json:"bounds,omitempty"` // that are reached, so that something may have been dropped
+	Past        []Past          `json:"past,omitempty"`   // triggers and decisions, by whoever has seen them
 }
 
 // Condition is one of those that must all hold.
@@ -86,8 +88,24 @@ func At(v campaign.View, moment int64) *Explanation {
 	for _, e := range j.events[max(0, len(j.events)-mostShown):] {
 		x.History = append(x.History, Event{Event: e.Name, Time: calendar.FormatTime(e.Time), Properties: raw(e.Properties)})
 	}
+	x.Bounds = bounds(&v)
 	x.Verdict = j.verdict(x)
 	return x
+}
+
+// bounds are those that the user has reached: what came, or comes, on top is dropped.
+func bounds(v *campaign.View) (list []string) {
+	r := &v.Rules
+	if r.MaxEvents > 0 && v.Kept >= r.MaxEvents {
+		list = append(list, fmt.Sprintf("history holds %d events of this user, as many as max_events lets; older ones are dropped and count no more", v.Kept))
+	}
+	if r.MaxOpen > 0 && len(v.Open) >= r.MaxOpen {
+		list = append(list, fmt.Sprintf("%d watches or timers are open, as many as max_open lets; of more, the one due last is dropped", len(v.Open)))
+	}
+	if r.MaxOpen > 0 && len(v.Held) >= r.MaxOpen {
+		list = append(list, fmt.Sprintf("%d triggers wait, as many as max_open lets; of more, the one that would leave last is dropped", len(v.Held)))
+	}
+	return list
 }
 
 func raw(p value.Properties) json.RawMessage {

@@ -1,9 +1,11 @@
 package explain
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
 )
 
 // What waits is said before why it does.
@@ -51,4 +53,40 @@ func TestRemember(t *testing.T) {
 			t.Errorf("%q; want %q", x.Verdict, c.want)
 		}
 	}
+}
+
+// A bound that is reached is told: what is missing may have been dropped.
+func TestBounds(t *testing.T) {
+	within := campaign.Duration(60_000)
+	set, problems := campaign.Compile(campaign.Rules{MaxAge: 1 << 40, MaxEvents: 3, MaxOpen: 2}, []campaign.Definition{{Name: "w", Delay: &within,
+		Deliver: []campaign.Delivery{{Endpoint: "e"}}, Trigger: campaign.Trigger{InactionWithinTime: &campaign.InactionWithinTime{
+			After: &campaign.Pattern{Event: "A"}, Without: &campaign.Pattern{Event: "B"}, Within: &within, OnRepeat: "separate"}}}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	u, err := set.Open("ann", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out campaign.Output
+	told := func(want ...string) {
+		t.Helper()
+		v, _ := u.View("w")
+		x := At(v, 1_000_000)
+		if len(x.Bounds) != len(want) {
+			t.Fatalf("%q; want %q", x.Bounds, want)
+		}
+		for i := range want {
+			if !strings.Contains(x.Bounds[i], want[i]) || !strings.Contains(x.Text(), "at its bound: "+x.Bounds[i]) {
+				t.Errorf("%q; want %q\n%s", x.Bounds[i], want[i], x.Text())
+			}
+		}
+	}
+	for n, want := range [][]string{nil, {"2 watches or timers"}, {"history holds 3 events", "2 watches or timers"}} {
+		at := int64(n+1) * 1000
+		u.Event(&record.Event{Name: "A", Time: at}, at, &out)
+		told(want...)
+	}
+	u.Passed(100_000, &out)
+	told("history holds 3 events", "2 triggers wait")
 }

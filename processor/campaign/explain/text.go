@@ -33,6 +33,9 @@ func (x *Explanation) Text() string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, text := range x.Bounds {
+		b.WriteString("\nat its bound: " + text + "\n")
+	}
 	if len(x.Past) > 0 {
 		b.WriteString("\npast\n")
 	}
