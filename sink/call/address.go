@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // refused are the addresses that only an endpoint with allow_private may have: what IANA's special-purpose registries
@@ -74,6 +76,12 @@ func carried(a netip.Addr) []netip.Addr {
 // CheckHost says what is wrong with a host as it stands in a url, without resolving it; nil if nothing is. Brackets are not
 // part of the host.
 func CheckHost(host string, allowPrivate bool) error {
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil && !strings.EqualFold(ascii, host) { // as net/http does: ①② are 12, and there are dots that are none
+		if err := CheckHost(ascii, allowPrivate); err != nil {
+			return fmt.Errorf("%s stands for %s: %w", host, ascii, err)
+		}
+		return nil
+	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		if Private(a) && !allowPrivate {
 			return fmt.Errorf("%s is a private address; allow_private: true is for an endpoint inside", host)

@@ -40,6 +40,7 @@ func TestCheckHost(t *testing.T) {
 		"example.com": "", "example.com.": "", "8.8.8.8": "", "2606:4700::1111": "", "a1.b2c": "", "0x.example": "", "1e100.net": "",
 		"127.0.0.1": "private", "::1": "private", "::ffff:10.0.0.1": "private", "169.254.169.254": "private", "fe80::1%eth0": "private",
 		"localhost": "this machine", "LOCALHOST.": "this machine", "db.localhost": "this machine",
+		"①②⑦.⓪.⓪.①": "127.0.0.1 is a private", "127。0。0。1": "127.0.0.1 is a private", "LOCALHOST": "this machine", "②⑤⑥.1": "ends in a number",
 		"127.1": "127.0.0.1", "0x7f.1": "127.0.0.1", "2130706433": "127.0.0.1", "0x7f000001": "127.0.0.1", "0X7F000001": "127.0.0.1",
 		"017700000001": "127.0.0.1", "0177.0.0.01": "127.0.0.1", "127.0.0.1.": "127.0.0.1", "127.0.1": "127.0.0.1", "134744072": "8.8.8.8",
 		"1.2.3.256": "not an address", "1.2.3.4.5": "not an address", "foo.123": "not an address", "foo.0x1": "not an address",
