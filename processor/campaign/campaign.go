@@ -377,3 +377,17 @@ func (c *compiler) deliver(list []Delivery) {
 		c.positive(path+".expires", d.Expires)
 	}
 }
+
+// order sorts the standings by campaign: names may have come and gone since the row was written.
+func (s *Set) order(u *User) {
+	for i := 1; i < len(u.standings); i++ {
+		for j := i; j > 0 && u.standings[j].c.index < u.standings[j-1].c.index; j-- {
+			u.standings[j], u.standings[j-1] = u.standings[j-1], u.standings[j]
+		}
+	}
+}
+
+// came says whether the campaign came after the set of a number: what is known of its name is of another one, which had gone.
+func (s *Set) came(c *campaign, number uint64) bool {
+	return s.entries != nil && s.entries[c.index].Born > number
+}

@@ -131,11 +131,6 @@ func (s *Set) Behind(head []byte) bool {
 	return slices.ContainsFunc(s.entries, func(e Entry) bool { return e.Rebuilt > number })
 }
 
-// came says whether the campaign came after the set of a number: what is known of its name is of another one, which had gone.
-func (s *Set) came(c *campaign, number uint64) bool {
-	return s.entries != nil && s.entries[c.index].Born > number
-}
-
 // numberOf is that of the set under which a head was written.
 func numberOf(head []byte) uint64 {
 	r := row.Reader{Rest: head}
@@ -385,15 +380,6 @@ func (q *qualification) judgment() judgment {
 		j.seq = q.newest().Seq
 	}
 	return j
-}
-
-// order sorts the standings by campaign: names may have come and gone since the row was written.
-func (s *Set) order(u *User) {
-	for i := 1; i < len(u.standings); i++ {
-		for j := i; j > 0 && u.standings[j].c.index < u.standings[j-1].c.index; j-- {
-			u.standings[j], u.standings[j-1] = u.standings[j-1], u.standings[j]
-		}
-	}
 }
 
 func appendJudged(dst []byte, list []judgment) []byte {

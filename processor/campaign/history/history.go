@@ -5,7 +5,10 @@
 // an Add costs the same however long the log is, and the head grows with the logarithm of its length (but a chunk of
 // 512 KiB is not merged any more). Chunks are sealed by arrival and may overlap in time.
 //
-// Beside the chunks there is one index for each level: what its chunks' numeric properties add up to, and hashes of the
+// Large events leave the head sooner, as a short chunk of the first level: the head is written with every event. Of it the head
+// keeps where its events stand, their names and hashes of their ids, so that only what looks into an event reads it.
+//
+// Beside the other chunks there is one index for each level: what its chunks' numeric properties add up to, and hashes of the
 // ids. Chunks and indexes are parts of their own, read only when a question needs them, and kept from then on.
 //
 // What is visible is exact, and does not depend on where chunks begin or on when the log was last read from its parts:
