@@ -90,6 +90,9 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			}
 		}
 	}
+	if s.user.log.Long() && k.lacks(s, from.Time-1, e.Time+k.within) {
+		return
+	}
 	all := k.candidates(s, st, from, after(e.Time+k.within), key)
 	for n := range all {
 		newest := all[n].Position
@@ -115,6 +118,17 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			return
 		}
 	}
+}
+
+// lacks says whether a pattern has too few events of its name in a span for any set, be their keys and properties what they may. To
+// count them costs little, however many there are.
+func (k *actions) lacks(s *step, since, upTo int64) bool {
+	for i := range k.all {
+		if n, _, _, _ := s.user.log.Aggregate(k.all[i].event, "", since, upTo, nil); n < k.all[i].atLeast {
+			return true
+		}
+	}
+	return false
 }
 
 // mayEnd says whether this event may be the newest of a set under reuse.

@@ -169,6 +169,9 @@ func (l *Log) Len() int {
 // Empty tells whether no event is kept, without reading a part.
 func (l *Log) Empty() bool { return l.inline.n == 0 && (l.tail == nil || len(l.tail.refs) == 0) }
 
+// Long tells whether there are chunks, so that to look at all that is kept costs more than to count.
+func (l *Log) Long() bool { return l.tail != nil && len(l.tail.refs) > 0 }
+
 // Err is the first thing that was wrong with a part that a question or an Add needed: it was missing or its bytes were
 // corrupt. Answers since then lack its events; the log must not be written back.
 func (l *Log) Err() error {
