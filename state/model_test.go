@@ -232,7 +232,7 @@ func (m *model) checkDue(t testing.TB, p *Partition, c *cycle, before int64) []T
 }
 
 // seeds is how many random runs a test makes; more at leisure: -seeds 1000.
-var seeds = flag.Uint64("seeds", 12, "random runs of a test")
+var seeds = flag.Uint64("seeds", 8, "random runs of a test")
 
 func TestModel(t *testing.T) {
 	for seed := range *seeds {

@@ -124,7 +124,7 @@ func Parse(json []byte) (Record, error) {
 		Time: f.time("time"), NextAttempt: f.time("next_attempt"),
 	}
 	for _, name := range []string{"trigger_id", "outcome", "time"} {
-		if f.err == nil && p.Get(name).IsNil() {
+		if f.err == nil && f.text(name) == "" {
 			f.err = fmt.Errorf("%s is missing", name)
 		}
 	}
