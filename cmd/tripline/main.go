@@ -24,10 +24,14 @@ var version = "dev"
 func main() {
 	log.SetOutput(libraryLog{os.Stderr})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	service := len(os.Args) > 1 && slices.Contains([]string{"processor", "sink"}, os.Args[1])
+	if service {
+		signal.Ignore(syscall.SIGHUP) // until it has read its files; what changes from then on is seen
+	}
 	go func() {
 		<-ctx.Done()
 		stop() // a second signal ends the process at once
-		if len(os.Args) > 1 && slices.Contains([]string{"processor", "sink", "console"}, os.Args[1]) {
+		if service {
 			cutOff(os.Stderr, os.Exit)
 		}
 	}()

@@ -31,12 +31,14 @@ type reloader struct {
 	log   *zap.Logger
 	apply func(*loaded, *config.Loaded) error
 	asked chan chan error
+	seen  string                       // the files' print when they were read
 	set   atomic.Pointer[campaign.Set] // in force
 }
 
 func newReloader(cfg *loaded, all *config.Loaded, log *zap.Logger, apply func(*loaded, *config.Loaded) error) *reloader {
 	r := &reloader{cfg: cfg, files: all.Files, log: log.Named("reload"), apply: apply, asked: make(chan chan error)}
 	r.set.Store(all.Set)
+	r.seen = r.print()
 	return r
 }
 
@@ -50,8 +52,7 @@ func (r *reloader) run(ctx context.Context) error {
 	defer signal.Stop(hangup)
 	looks := time.NewTicker(reloadInterval)
 	defer looks.Stop()
-	taken := r.print()
-	last := taken
+	taken, last := r.seen, r.seen
 	for {
 		select {
 		case <-ctx.Done():
