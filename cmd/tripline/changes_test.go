@@ -144,11 +144,16 @@ func (l *changed) step(do func(*campaign.User, *campaign.Output)) {
 	}
 	var o campaign.Output
 	do(u, &o)
+	wrote, changed := false, u.Changed()
 	u.Rows(func(n uint32, content []byte) {
+		wrote = wrote || n == 0
 		if l.rows[n] = slices.Clone(content); content == nil {
 			delete(l.rows, n)
 		}
 	})
+	if wrote != changed || wrote && l.set.Behind(l.rows[0]) {
+		l.t.Errorf("the user's head was written: %t, and had changed: %t; or it is still to be brought to this set", wrote, changed)
+	}
 	for _, t := range o.Triggers {
 		l.got = append(l.got, fmt.Sprint(t.Campaign, " ", t.Time/perMinute))
 	}
