@@ -356,7 +356,9 @@ func TestRecordedSet(t *testing.T) {
 		if w.triggers(); p.Version() != w.texts["third"].Version() {
 			t.Error(p.Version())
 		}
-		p.stop()
+		p = w.launch(p.stop(), with(w, "third"))
+		p.follow("first") // before a lane runs
+		p.settled(t, "first", false).stop()
 	})
 }
 

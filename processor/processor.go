@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,7 +81,8 @@ func New(cfg Config) (*Processor, error) {
 	}
 	p := &Processor{cfg: cfg, parts: map[int32]running{}, force: map[int32]LaneSet{}, taken: map[int32]*own{}, metrics: newMetrics(cfg.Metrics, cfg.Log),
 		reader: registry.Reader{Envelope: cfg.Envelope, Registry: cfg.Registry}}
-	p.Follow(cfg.Set, cfg.Text)
+	p.own.Store(&own{cfg.Set, cfg.Text, cfg.Earlier})
+	p.metrics.sets(p.Sets(), cfg.Set.Version())
 	group, err := lane.New(cfg.Lane, p.loop)
 	if err != nil {
 		return nil, fmt.Errorf("processor: %w", err)
@@ -93,9 +95,10 @@ func New(cfg Config) (*Processor, error) {
 func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
 
 // Follow gives the process another set of its own, with its text. Each lane takes it up between two cycles, so that a cycle is decided by one
-// set. It may be called at any time.
+// set. It may be called at any time, by one at a time.
 func (p *Processor) Follow(set *campaign.Set, text []byte) {
-	p.own.Store(&own{set, text})
+	before := p.own.Load()
+	p.own.Store(&own{set, text, append(slices.Clip(before.earlier), before.Version())})
 	p.metrics.sets(p.Sets(), set.Version())
 }
 

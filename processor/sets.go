@@ -16,7 +16,8 @@ import (
 // own is a set of campaigns of this process's files.
 type own struct {
 	*campaign.Set
-	text []byte
+	text    []byte
+	earlier []string // versions of those before it
 }
 
 // SetID is the ID of the rows that tell which set of campaigns a partition is decided by. No user has it: it is no UTF-8.
@@ -173,7 +174,7 @@ func (c *cycle) recall() error {
 		c.p.cfg.Log.Error("the recorded campaigns cannot be read by this version; those of this process are put in force", zap.Int32("lane", c.lane.Number()), zap.Error(err))
 		return nil
 	}
-	if slices.Contains(c.p.cfg.Earlier, last.Version) {
+	if slices.Contains(c.p.own.Load().earlier, last.Version) {
 		mine = nil // the files were those, and are others now
 	} else {
 		c.p.cfg.Log.Warn("the recorded campaigns, which are not those of this process's files, go on; a reload puts the files in force",
