@@ -201,36 +201,9 @@ func (l *laneRun) comesTogether(o *outlet, f *flight) error {
 	if o.room(l, f.kind) <= 0 {
 		return l.keep(f, stage, 0)
 	}
-	var members []*flight
-	for _, key := range keys {
-		d, waits, err := f.part.book.Delivery(key)
-		if err != nil {
-			return err
-		}
-		if !waits || d.Batch != f.row.Batch || l.hand[key] != nil {
-			continue
-		}
-		m := l.flight(f.part, d)
-		if m.attempts, m.place, m.kind = d.Attempts, d.Place, f.kind; key == f.key {
-			m = f
-		}
-		if m.raw == nil {
-			if err := l.load(m); err != nil {
-				return err
-			}
-		}
-		switch {
-		case f.part.book.Erased(d.User, d.Offset):
-			err = l.refused(m, policy.Dropped, erased, "")
-		case content.Expires > 0 && now > m.trigger.Time+content.Expires:
-			err = l.refused(m, policy.Dropped, expired, "")
-		default:
-			m.attempts, m.place = d.Attempts, d.Place
-			members = append(members, m)
-		}
-		if err != nil {
-			return err
-		}
+	members, err := l.together(f, keys, content.Expires, now)
+	if err != nil {
+		return err
 	}
 	if len(members) == 0 {
 		return nil
@@ -248,6 +221,41 @@ func (l *laneRun) comesTogether(o *outlet, f *flight) error {
 		}
 	}
 	return nil
+}
+
+// together are those of a batch's deliveries that still wait and are to be sent.
+func (l *laneRun) together(f *flight, keys []string, expires, now int64) (members []*flight, err error) {
+	for _, key := range keys {
+		d, waits, err := f.part.book.Delivery(key)
+		if err != nil {
+			return nil, err
+		}
+		if !waits || d.Batch != f.row.Batch || l.hand[key] != nil {
+			continue
+		}
+		m := l.flight(f.part, d)
+		if m.attempts, m.place, m.kind = d.Attempts, d.Place, f.kind; key == f.key {
+			m = f
+		}
+		if m.raw == nil {
+			if err := l.load(m); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case f.part.book.Erased(d.User, d.Offset):
+			err = l.refused(m, policy.Dropped, erased, "")
+		case expires > 0 && now > m.trigger.Time+expires:
+			err = l.refused(m, policy.Dropped, expired, "")
+		default:
+			m.attempts, m.place = d.Attempts, d.Place
+			members = append(members, m)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return members, nil
 }
 
 // attemptBatch makes the attempt of a batch. Members that are not to be sent end; the others are then another batch, which is written

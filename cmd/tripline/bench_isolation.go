@@ -49,22 +49,12 @@ func benchIsolation(ctx context.Context, o *benchOptions, t *benchTable, progres
 // trigger's commit to the first byte at an endpoint that answers.
 func isolationRun(ctx context.Context, o *benchOptions, t *benchTable, hanging int) (time.Duration, error) {
 	n := isolationRate * isolationSeconds
-	arrived := make([]time.Time, n)
-	var mu sync.Mutex
+	arrived := &arrivals{at: make([]time.Time, n)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
-	receiver := &benchReceiver{seen: func(id string) {
-		now := time.Now()
-		if i, err := strconv.Atoi(strings.TrimPrefix(id, "trg_")); err == nil && i < n {
-			mu.Lock()
-			defer mu.Unlock()
-			if arrived[i].IsZero() {
-				arrived[i] = now
-			}
-		}
-	}}
+	receiver := &benchReceiver{seen: arrived.saw}
 	go receiver.serve(listener)
 	defer listener.Close()
 	address, broker, err := said(ctx, nil, "bench", "broker")
@@ -106,16 +96,38 @@ func isolationRun(ctx context.Context, o *benchOptions, t *benchTable, hanging i
 			return 0, err
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	return arrived.p99(committed, hanging), nil
+}
+
+// arrivals are when the receiver first saw each trigger, by number.
+type arrivals struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (a *arrivals) saw(id string) {
+	now := time.Now()
+	if i, err := strconv.Atoi(strings.TrimPrefix(id, "trg_")); err == nil && i < len(a.at) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.at[i].IsZero() {
+			a.at[i] = now
+		}
+	}
+}
+
+// p99 is from when triggers were committed, over those for endpoints that do not hang, once all is warm.
+func (a *arrivals) p99(committed []time.Time, hanging int) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var took []time.Duration
-	for i := n / 4; i < n; i++ { // once all is warm
+	for i := len(a.at) / 4; i < len(a.at); i++ {
 		if i%isolationEndpoints >= hanging {
-			took = append(took, arrived[i].Sub(committed[i]))
+			took = append(took, a.at[i].Sub(committed[i]))
 		}
 	}
 	slices.Sort(took)
-	return took[len(took)*99/100], nil
+	return took[len(took)*99/100]
 }
 
 // triggersInTime writes triggers at a steady rate, to one endpoint after the other, and returns when each was acknowledged.

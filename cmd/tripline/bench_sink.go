@@ -103,17 +103,21 @@ func benchSink(ctx context.Context, o *benchOptions, t *benchTable, hang bool, p
 		fmt.Fprintf(progress, "sink: %d wait after %s, %.0f MiB\n", n, time.Since(began).Round(time.Millisecond), p.peak()/(1<<20))
 	} else {
 		took := time.Since(began)
-		cpu := [...]float64{m["process_cpu_seconds_total"], cpuOf(receiver), cpuOf(broker) - brokerBefore}
 		t.add(rowDeliveries, "embedded", strconv.Itoa(n), (float64(n)-before)/took.Seconds())
-		for i, row := range [...]benchRow{rowSinkCPU, rowHookCPU, rowBrokerCPU} {
-			t.add(row, "embedded", strconv.Itoa(n), cpu[i]*1e6/float64(n))
-		}
-		fmt.Fprintf(progress, "sink: %d deliveries in %s, %.1f s of CPU, %.1f of the receiver, %.1f of the broker\n", n, took.Round(time.Millisecond), cpu[0], cpu[1], cpu[2])
+		shares(t, n, m["process_cpu_seconds_total"], cpuOf(receiver), cpuOf(broker)-brokerBefore)
+		fmt.Fprintf(progress, "sink: %d deliveries in %s\n", n, took.Round(time.Millisecond))
 	}
 	if o.profile != "" {
 		return p.stop()
 	}
 	return nil
+}
+
+// shares adds whose CPU time n deliveries took, in seconds.
+func shares(t *benchTable, n int, cpu ...float64) {
+	for i, row := range [...]benchRow{rowSinkCPU, rowHookCPU, rowBrokerCPU} {
+		t.add(row, "embedded", strconv.Itoa(n), cpu[i]*1e6/float64(n))
+	}
 }
 
 // startSink starts a sink as a process of its own.

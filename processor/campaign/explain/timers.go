@@ -8,6 +8,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // inaction judges as of the last look that there was after a `did` event, where looks follow such events; else as of the moment asked for.
@@ -74,36 +75,9 @@ var weekdays = map[string]time.Weekday{"sun": time.Sunday, "mon": time.Monday, "
 	"thu": time.Thursday, "fri": time.Friday, "sat": time.Saturday}
 
 func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
-	var set *history.Event
-	raw := j.v.Profile.Get(d.ProfileProperty)
-	source := "the profile's " + d.ProfileProperty
-	if d.ProfileProperty == "" {
-		p := newPattern(&campaign.Pattern{Event: d.Event, Where: d.Where, Alias: d.Alias}, d.Same)
-		list, why := p.all(j, math.MinInt64, j.moment)
-		if len(list) == 0 && d.IfPast == "fire" { // what came later may have set a moment before it
-			j.events = j.v.Events
-			list, why = p.all(j, math.MinInt64, math.MaxInt64)
-		}
-		if len(list) == 0 {
-			j.condition("did "+p.String(), false, j.afterwards(&p, d, did(list, why, p.name)))
-			return
-		}
-		j.condition("did "+p.String(), true, did(list, why, p.name))
-		if set := setting(d, list); len(set) > 0 {
-			list = set
-		}
-		if n := int64(d.Occurrence); n > 0 {
-			counts := int64(len(list)) >= n && !j.v.Cut || j.v.Matches >= n
-			if j.condition(fmt.Sprintf("there is a match number %d of this user", n), counts, fmt.Sprintf("%d so far", len(list))); !counts {
-				return
-			}
-			if int64(len(list)) >= n && !j.v.Cut {
-				list = list[:n]
-			}
-		}
-		set = j.aimed(d, list)
-		j.newest = set
-		raw, source = set.Properties.Get(d.Property), d.Property+" of "+set.Name+" of "+calendar.FormatTime(set.Time)
+	set, raw, source, ok := j.setBy(d)
+	if !ok {
+		return
 	}
 	moment, ok := j.aim(d, set)
 	if set == nil || d.Property != "" {
@@ -137,6 +111,40 @@ func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
 		j.runs = "it waits for " + calendar.FormatTime(moment)
 	}
 	j.condition(text, moment <= j.moment, because)
+}
+
+// setBy is what sets the moment: an event, or the profile, where it is nil; and the value that is read, and whose that is. ok is false
+// where nothing does, which has been said then.
+func (j *judge) setBy(d *campaign.DateTimeProperty) (set *history.Event, raw value.Value, source string, ok bool) {
+	if d.ProfileProperty != "" {
+		return nil, j.v.Profile.Get(d.ProfileProperty), "the profile's " + d.ProfileProperty, true
+	}
+	p := newPattern(&campaign.Pattern{Event: d.Event, Where: d.Where, Alias: d.Alias}, d.Same)
+	list, why := p.all(j, math.MinInt64, j.moment)
+	if len(list) == 0 && d.IfPast == "fire" { // what came later may have set a moment before it
+		j.events = j.v.Events
+		list, why = p.all(j, math.MinInt64, math.MaxInt64)
+	}
+	if len(list) == 0 {
+		j.condition("did "+p.String(), false, j.afterwards(&p, d, did(list, why, p.name)))
+		return nil, raw, "", false
+	}
+	j.condition("did "+p.String(), true, did(list, why, p.name))
+	if set := setting(d, list); len(set) > 0 {
+		list = set
+	}
+	if n := int64(d.Occurrence); n > 0 {
+		counts := int64(len(list)) >= n && !j.v.Cut || j.v.Matches >= n
+		if j.condition(fmt.Sprintf("there is a match number %d of this user", n), counts, fmt.Sprintf("%d so far", len(list))); !counts {
+			return nil, raw, "", false
+		}
+		if int64(len(list)) >= n && !j.v.Cut {
+			list = list[:n]
+		}
+	}
+	set = j.aimed(d, list)
+	j.newest = set
+	return set, set.Properties.Get(d.Property), d.Property + " of " + set.Name + " of " + calendar.FormatTime(set.Time), true
 }
 
 // aim is the moment that an event, or the profile, sets.
