@@ -117,7 +117,11 @@ func (r *run) live(ctx context.Context) {
 		var trouble *troubleError
 		switch {
 		case ctx.Err() != nil:
-			if err != nil && !errors.As(err, &trouble) && !errors.Is(err, context.Canceled) {
+			switch {
+			case err == nil || errors.Is(err, context.Canceled):
+			case errors.Is(err, ErrAborted):
+				log.Warn("the lane's last cycle was aborted; its next owner makes it again", zap.Error(err))
+			case !errors.As(err, &trouble):
 				log.Error("lane ended with an error", zap.Error(err))
 			}
 			return
