@@ -31,7 +31,7 @@ const (
 )
 
 // leftTime is how long a set that has users rebuilt waits for timers that are due and left.
-const leftTime = 5 * time.Second
+const leftTime = 20 * time.Second
 
 // recordedFormat is the format of these rows.
 const recordedFormat = 1

@@ -21,7 +21,6 @@ import (
 // Campaigns change under load, in two processes that see it at different moments, one of which is killed: nothing is lost and nothing
 // judged twice. What is committed is what one run over the input decides that takes each set up where the changelog has it.
 func TestLineReload(t *testing.T) {
-	t.Parallel()
 	l := newLine(t, 6, "")
 	a, b := l.start("processor", "a"), l.start("processor", "b")
 	for began := time.Now(); strings.Count(a.output.String()+b.output.String(), "campaigns are in force") < 6; time.Sleep(50 * time.Millisecond) {
