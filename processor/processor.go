@@ -98,7 +98,11 @@ func (p *Processor) Run(ctx context.Context) error { return p.group.Run(ctx) }
 // set. It may be called at any time, by one at a time.
 func (p *Processor) Follow(set *campaign.Set, text []byte) {
 	before := p.own.Load()
-	p.own.Store(&own{set, text, append(slices.Clip(before.earlier), before.Version())})
+	earlier := before.earlier
+	if !slices.Contains(earlier, before.Version()) {
+		earlier = append(slices.Clip(earlier), before.Version())
+	}
+	p.own.Store(&own{set, text, earlier})
 	p.metrics.sets(p.Sets(), set.Version())
 }
 

@@ -27,7 +27,8 @@
 // # Non-obvious
 //
 //   - What comes for an endpoint that takes thousands a second is left in `triggers` for the moment until it has room, since a row would
-//     cost more than the attempt. Whoever comes behind it waits for that moment too; an endpoint that is slower keeps nobody waiting.
+//     cost more than the attempt. Whoever comes behind it waits for that moment too. One that has not been so quick for 1.5 s, or has
+//     answered nothing for 0.3 s, keeps nobody waiting.
 //   - The position may stand before records that have ended already. A crash reads them again, and they are skipped as known.
 //   - A record that is no trigger has no id by which to know it. Its dead letter waits for the position to go over it.
 //   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the
@@ -40,6 +41,6 @@
 //     has eight bits of a hash, by which no guess can be confirmed; so one change of a secret in 256 goes unseen, and
 //     `tripline endpoint resume` tries again.
 //   - A 401 to a token is followed by one more try at once, with another token. It takes no place in the schedule.
-//   - A W3C traceparent, with its tracestate, goes from an event's record to the trigger that the event has completed, and from there into every attempt and the
-//     dead letter. What a timer has fired, and a batch, has none: no one event is its cause.
+//   - A W3C traceparent, with its tracestate, goes from an event's record to the trigger that the event has completed, and from there into
+//     every attempt and the dead letter. What a timer has fired, and a batch, has none: no one event is its cause.
 package sink
