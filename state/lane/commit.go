@@ -151,6 +151,12 @@ func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction)
 	if t.err != nil {
 		return t.err
 	}
+	for _, r := range records {
+		l.load(ctx, r.Topic, r.Partition)
+	}
+	for _, change := range changes {
+		l.load(ctx, t.changelog, change.Partition)
+	}
 	if len(changes) > 0 && l.group.layout.appendTime && l.clock.due(acked) {
 		l.measure(ctx, spot{t.changelog, changes[0].Partition}, t.wrote[changes[0].Partition].first, acked)
 	}
@@ -161,6 +167,20 @@ func (l *Lane) transact(records []*kgo.Record, changes []Change, t *transaction)
 	}
 	l.keep(rows)
 	return nil
+}
+
+// load waits, for a topic that the client has just produced to for the first time, until it has stored the topic's partitions: it
+// sends what was held back for them before it stores them. Where a transaction ends in between, the producer's new epoch (KIP-890)
+// does not begin its sequence numbers anew there, and the broker refuses the next transaction as out of order.
+func (l *Lane) load(ctx context.Context, topic string, partition int32) {
+	if slices.Contains(l.loaded, topic) {
+		return
+	}
+	for leader, _, err := l.client.PartitionLeader(topic, partition); leader < 0 && err == nil && ctx.Err() == nil; {
+		time.Sleep(time.Millisecond)
+		leader, _, err = l.client.PartitionLeader(topic, partition)
+	}
+	l.loaded = append(l.loaded, topic)
 }
 
 // changelog makes the records of rows and positions, in what the cycle before

@@ -77,6 +77,7 @@ type Lane struct {
 	broken     bool // a Commit failed
 	commits    int
 	inputIDs   map[string]state.ID // of the input topics as begin found them
+	loaded     []string            // the topics whose partitions the client has stored (commit.go, load)
 
 	// Room for a cycle's changelog.
 	room    []byte
