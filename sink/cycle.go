@@ -21,7 +21,11 @@ type cycle struct {
 	bytes   int
 	since   int64 // ms: of the first thing that is to be committed; 0: there is none
 	bad     []badRecord
+	ended   map[ending]int
 }
+
+// ending is how a delivery ended, as it is counted: with the commit that makes it true, for one that is aborted ends again.
+type ending struct{ endpoint, outcome, reason string }
 
 // badRecord is a dead letter that goes with the position over its source, so that it is written once.
 type badRecord struct {
@@ -117,6 +121,7 @@ func (l *laneRun) build(now int64) (lane.Cycle, error) {
 		c.Changes = append(c.Changes, lane.Change{Partition: p.number, Rows: rows,
 			Position: state.Position{Inputs: map[string]int64{l.sink.cfg.Triggers: position}}})
 	}
+	l.ending = l.cycle.ended
 	if l.cycle = (cycle{bad: bad}); len(bad) > 0 {
 		l.cycle.touch()
 	}
@@ -130,6 +135,7 @@ func (l *laneRun) applied(err error) error {
 		return err
 	}
 	l.done++
+	l.sink.count(l.ending)
 	l.applyBooks()
 	return nil
 }
@@ -150,7 +156,11 @@ func (l *laneRun) commitLast() error {
 	if err != nil || len(c.Changes) == 0 && len(c.Records) == 0 {
 		return err
 	}
-	return l.lane.Commit(c)
+	if err := l.lane.Commit(c); err != nil {
+		return err
+	}
+	l.sink.count(l.ending)
+	return nil
 }
 
 // settle takes what a flight's goroutine tells into the cycle.
@@ -207,7 +217,10 @@ func (l *laneRun) end(f *flight, r *result) error {
 	}
 	l.pass(f)
 	l.cycle.touch()
-	l.sink.end(&r.record)
+	if l.cycle.ended == nil {
+		l.cycle.ended = map[ending]int{}
+	}
+	l.cycle.ended[ending{r.record.Endpoint, r.record.Outcome, r.record.Reason}]++
 	if !r.record.Sent {
 		l.sink.log.Info("delivery ended without an attempt", endFields(&r.record)...)
 	}

@@ -41,13 +41,14 @@ type laneRun struct {
 
 	reading   reading
 	cycle     cycle
-	committed chan error // of the commit that runs; nil: none runs
-	dueAt     int64      // ms: when to look for due timers
-	tickAt    int64      // ms: when to look at the clocks of endpoints
-	rowAt     int64      // ms: when the oldest trigger that holds a position back gets a row; 0: none does
-	begun     int        // commits
-	done      int        // of them, those that are applied
-	heeded    bool       // heed was called
+	committed chan error     // of the commit that runs; nil: none runs
+	ending    map[ending]int // what the commit that runs ends
+	dueAt     int64          // ms: when to look for due timers
+	tickAt    int64          // ms: when to look at the clocks of endpoints
+	rowAt     int64          // ms: when the oldest trigger that holds a position back gets a row; 0: none does
+	begun     int            // commits
+	done      int            // of them, those that are applied
+	heeded    bool           // heed was called
 	found     chan found
 	taking    *found        // what a walk has found, while it is taken up
 	quit      chan struct{} // closed when walks must end

@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tripline/tripline/sink/control"
 	"github.com/tripline/tripline/sink/policy"
@@ -88,6 +91,26 @@ func TestMetrics(t *testing.T) {
 			if strings.Contains(name, "nowhere") {
 				t.Errorf("%s is of a name that only a record brings", name)
 			}
+		}
+		p.stop()
+	})
+}
+
+// TestCountedOnce holds that a delivery whose end was not committed, and that ends again, is one that has ended.
+func TestCountedOnce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ops := w.receive("ops", nil)
+		registry := prometheus.NewRegistry()
+		p := w.launch(nil, w.simple(ops), func(c *Config) { c.Lane.Metrics = registry })
+		time.Sleep(30 * time.Second)
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deliveries", Err: kerr.MessageTooLarge, Count: 1})
+		w.send(trigger("trg_1", "u", "ops"))
+		w.expect("trg_1", "1 delivered 200")
+		if n := len(ops.requests()); n != 2 {
+			t.Errorf("%d requests: no commit was refused", n)
+		}
+		if n := numbers(t, registry)["deliveries_total{ops,delivered,}"]; n != 1 {
+			t.Errorf("%v have ended", n)
 		}
 		p.stop()
 	})

@@ -17,7 +17,6 @@ import (
 
 	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/control"
-	"github.com/tripline/tripline/sink/delivery"
 	"github.com/tripline/tripline/state/lane"
 )
 
@@ -266,13 +265,14 @@ func (s *Sink) waits(endpoint string, by int64) {
 	}
 }
 
-// end counts a delivery that has ended. A name that the plan does not have is not shown: a record could bring any.
-func (s *Sink) end(r *delivery.Record) {
-	endpoint := r.Endpoint
-	if s.plan.Load().endpoints[endpoint] == nil {
-		endpoint = "unknown"
+// count counts the deliveries that a commit has ended. A name that the plan does not have is not shown: a record could bring any.
+func (s *Sink) count(ended map[ending]int) {
+	for e, n := range ended {
+		if s.plan.Load().endpoints[e.endpoint] == nil {
+			e.endpoint = "unknown"
+		}
+		s.metrics.ended.WithLabelValues(e.endpoint, e.outcome, e.reason).Add(float64(n))
 	}
-	s.metrics.ended.WithLabelValues(endpoint, r.Outcome, r.Reason).Inc()
 }
 
 // excess is how many more deliveries wait for an endpoint than may.
