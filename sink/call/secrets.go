@@ -2,6 +2,7 @@ package call
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"html"
 	"net/url"
 	"slices"
@@ -26,6 +27,8 @@ type Secrets struct {
 // forms are secrets as they may stand in a text.
 type forms struct {
 	all      []string
+	bare     []string // those that may stand within what is written otherwise
+	signs    string   // with one of which such a writing has to have begun
 	replacer *strings.Replacer
 	url      atomic.Pointer[hidden] // the one that HideURL had last
 }
@@ -36,7 +39,7 @@ type hidden struct{ text, shown string }
 // keptTokens is how many tokens stay hidden: answers to requests that had an older one may still come.
 const keptTokens = 16
 
-// NewSecrets takes the secrets, which are hidden as they are and in the forms that they have in urls, in JSON, in HTML and in base64.
+// NewSecrets takes the secrets, which are hidden as they are, in base64, in hexadecimal digits, and however urls, forms, JSON and HTML write them.
 func NewSecrets(secrets []string) *Secrets {
 	s := &Secrets{given: secrets}
 	s.build()
@@ -56,9 +59,14 @@ func (s *Secrets) Learn(secret string) {
 
 func (s *Secrets) build() {
 	var all []string
+	f := &forms{signs: `%\&`}
 	for _, secret := range slices.Concat(s.given, s.learned) {
 		if secret != "" {
 			all = append(all, written(secret)...)
+			f.bare = append(append(f.bare, secret), encoded(secret)...)
+		}
+		if strings.Contains(secret, " ") {
+			f.signs = `%\&+`
 		}
 	}
 	slices.SortFunc(all, func(a, b string) int {
@@ -68,7 +76,7 @@ func (s *Secrets) build() {
 		return strings.Compare(a, b)
 	})
 	all = slices.Compact(all)
-	f := &forms{all: all}
+	f.all = all
 	pairs := make([]string, 0, 2*len(all))
 	for _, form := range all {
 		pairs = append(pairs, form, "***")
@@ -77,7 +85,7 @@ func (s *Secrets) build() {
 	s.now.Store(f)
 }
 
-// minEncoded is how long a secret must be for its base64 to be looked for: that of a shorter one is found where it is not meant.
+// minEncoded is how long a secret must be for its base64 or its digits to be looked for: that of a shorter one is found where it is not meant.
 const minEncoded = 6
 
 // written are the ways in which a secret may be written where it is repeated.
@@ -94,11 +102,17 @@ func written(secret string) []string {
 	for _, e := range []string{url.PathEscape(secret), url.QueryEscape(secret), EscapeValue(secret)} {
 		all = append(all, e, lowerEscapes(e))
 	}
-	if len(secret) >= minEncoded {
-		all = append(all, strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
-			strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(secret)), "="))
+	return append(all, encoded(secret)...)
+}
+
+// encoded are a secret's base64 and hexadecimal forms.
+func encoded(secret string) []string {
+	if len(secret) < minEncoded {
+		return nil
 	}
-	return all
+	b, digits := []byte(secret), hex.EncodeToString([]byte(secret))
+	return []string{strings.TrimRight(base64.StdEncoding.EncodeToString(b), "="), strings.TrimRight(base64.URLEncoding.EncodeToString(b), "="),
+		digits, strings.ToUpper(digits)}
 }
 
 // escapeHTML is how Go and others keep JSON safe within HTML.
@@ -126,7 +140,16 @@ func (s *Secrets) Hide(text string) string {
 	if text == "" {
 		return ""
 	}
-	return s.now.Load().replacer.Replace(text)
+	return s.now.Load().hide(text)
+}
+
+func (f *forms) hide(text string) string {
+	if strings.ContainsAny(text, f.signs) {
+		if found := writtenOtherwise(text, f.bare); len(found) > 0 {
+			text = blot(text, found)
+		}
+	}
+	return f.replacer.Replace(text)
 }
 
 // maxURL is how much of a url is shown, in bytes.
@@ -138,7 +161,7 @@ func (s *Secrets) HideURL(text string) string {
 	if last := f.url.Load(); last != nil && last.text == text {
 		return last.shown
 	}
-	h := &hidden{text, cut(f.replacer.Replace(text), maxURL)}
+	h := &hidden{text, cut(f.hide(text), maxURL)}
 	f.url.Store(h)
 	return h.shown
 }

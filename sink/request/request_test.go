@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,8 +182,13 @@ func TestHeaders(t *testing.T) {
 	if err != nil || r.Header.Get("X-Team") != "growth" || r.Header.Get("X-User") != "u-17/é" || r.Header.Get("Authorization") != "Bearer s3cret" {
 		t.Errorf("%+v %v", r, err)
 	}
-	if s := to.Secrets(); len(s) != 1 || s[0] != "Bearer s3cret" {
-		t.Errorf("secrets %q", s)
+	if s := to.Secrets(); !slices.Equal(s, []string{"Bearer s3cret", "s3cret"}) {
+		t.Errorf("%q", s)
+	}
+	e.Headers = map[string]string{"Cookie": "a=1; session=c00kie-value=="}
+	e.Signing = []Secret{{Value: "whsec_" + strings.Repeat("QUFB", 10) + "QQ=="}}
+	if to := target(t, e); !slices.Equal(to.Secrets(), []string{e.Headers["Cookie"], "c00kie-value==", e.Signing[0].Value, strings.Repeat("QUFB", 10) + "QQ"}) {
+		t.Errorf("%q", to.Secrets())
 	}
 }
 

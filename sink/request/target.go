@@ -74,6 +74,9 @@ func NewTarget(e Endpoint) (*Target, []Problem) {
 		}
 		r.t.keys = append(r.t.keys, key)
 		r.t.secrets = append(r.t.secrets, secret.Value)
+		if _, key, ok := strings.Cut(secret.Value, "_"); ok { // as libraries of Standard Webhooks keep it
+			r.t.secrets = append(r.t.secrets, strings.TrimRight(key, "="))
+		}
 	}
 	if len(r.problems) > 0 {
 		return nil, r.problems
@@ -218,13 +221,30 @@ func (r *targetReader) headers(headers map[string]string) {
 			if strings.Contains(text, "{{") || strings.Contains(text, "{%") {
 				r.problem(path, "may be a constant or ${NAME}, never a template")
 			}
-			r.t.secrets = append(r.t.secrets, text)
+			r.t.secrets = append(append(r.t.secrets, text), within(canonical, text)...)
 		}
 		if strings.ContainsFunc(text, unicode.IsControl) {
 			r.problem(path, "holds a control character")
 		}
 		r.t.headers = append(r.t.headers, named{canonical, template})
 	}
+}
+
+// minCookie is how long a cookie's value must be to be taken for a secret: a shorter one is found where it is not meant.
+const minCookie = 6
+
+// within are the secrets within a header that carries credentials: a receiver may repeat them without the rest.
+func within(canonical, text string) (secrets []string) {
+	if canonical != "Cookie" {
+		_, token, _ := strings.Cut(text, " ")
+		return []string{token}
+	}
+	for pair := range strings.SplitSeq(text, ";") {
+		if _, v, _ := strings.Cut(pair, "="); len(v) >= minCookie {
+			secrets = append(secrets, v)
+		}
+	}
+	return secrets
 }
 
 // isToken is RFC 9110, 5.6.2.
