@@ -227,9 +227,8 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 			c.erased(profile.User)
 			return c.users.fault
 		}
-		u.state.Profile(&profile, in.arrival, &c.out)
-		c.emit()
-		return c.users.fault
+		bad = u.state.Profile(&profile, in.arrival, &c.out)
+		return c.stepped(r, bad)
 	}
 	var bad *record.Rejection
 	var err error
@@ -246,13 +245,22 @@ func (c *cycle) step(in *input, r *kgo.Record) error {
 		return err
 	}
 	if event.Name == "" {
-		u.state.Profile(&record.Profile{User: event.User, Properties: event.Profile}, in.arrival, &c.out)
+		bad = u.state.Profile(&record.Profile{User: event.User, Properties: event.Profile}, in.arrival, &c.out)
 	} else {
-		u.state.Event(event, in.arrival, &c.out)
+		bad = u.state.Event(event, in.arrival, &c.out)
 	}
 	c.source = r
-	c.emit()
+	err = c.stepped(r, bad)
 	c.source = nil
+	return err
+}
+
+// stepped takes what a record's step has decided; bad: the user refused it.
+func (c *cycle) stepped(r *kgo.Record, bad *record.Rejection) error {
+	c.emit()
+	if bad != nil && c.users.fault == nil {
+		c.deadLetter(r, bad)
+	}
 	return c.users.fault
 }
 

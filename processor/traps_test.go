@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/state"
 )
 
@@ -122,4 +123,44 @@ func TestCyclesAreBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A profile is at most 256 KiB: what would make it larger is a dead letter, whole, whichever way it comes, and lets time pass like any
+// other record. Its user goes on.
+func TestProfileIsBounded(t *testing.T) {
+	large := func(name string) string { return fmt.Sprintf("%q:%q", name, strings.Repeat("x", 150<<10)) }
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		p := w.launch(vfs.NewCrashableMem(), merged)
+		send := func(topic, value string) {
+			w.send(&kgo.Record{Topic: topic, Key: []byte("ann"), Value: []byte(value)})
+			time.Sleep(time.Second)
+		}
+		send("events", `{"event":"Cart"}`)
+		send("profiles", `{"properties":{`+large("a")+`}}`)
+		time.Sleep(2 * time.Minute)
+		send("profiles", `{"properties":{`+large("b")+`,"c":1}}`)
+		send("events", `{"event":"Launch","profile":{`+large("b")+`}}`)
+		send("events", `{"event":"Launch","profile":{"d":2}}`)
+		send("profiles", `{"properties":{"a":null}}`)
+		send("events", `{"event":"Order","profile":{`+large("b")+`}}`)
+		w.whole()
+		w.expect("ann", "cart 60000", "launch 124000")
+		letters := w.read("dead-letters")
+		for _, r := range letters {
+			if reason := header(r, "tripline-reason"); reason != "too_large" || !strings.Contains(header(r, "tripline-detail"), "profile") {
+				t.Errorf("%s: %s", reason, header(r, "tripline-detail"))
+			}
+		}
+		if n, _ := p.metric("tripline_processor_dead_letters_total"); len(letters) != 2 || n != 2 {
+			t.Errorf("%d dead letters, counted %v", len(letters), n)
+		}
+		time.Sleep(time.Minute)
+		for _, r := range w.read("triggers")[2:] {
+			order, err := record.ParseTrigger(r.Value)
+			if err != nil || order.Profile.Has("a") || !order.Profile.Has("b") || order.Profile.Has("c") || !order.Profile.Has("d") {
+				t.Errorf("%s %v", order.Profile.Append(nil)[:40], err)
+			}
+		}
+		p.stop()
+	})
 }

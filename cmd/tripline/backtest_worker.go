@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/processor/campaign/value"
 	"github.com/tripline/tripline/processor/virtual"
@@ -86,22 +88,24 @@ func (w *worker) write(to *strand) error {
 func (w *worker) apply(in *input) {
 	w.until(in.arrival)
 	w.at, w.passing = key{time: in.arrival, number: in.number}, false
-	in.apply(w.line)
+	if bad := in.apply(w.line); bad != nil {
+		w.sums.unreadable(fmt.Sprintf("user %q at %s", in.event.User, calendar.AppendTime(nil, in.arrival)), bad)
+	}
 	if w.old != nil {
 		in.apply(w.old)
 	}
 	w.passing = true
 }
 
-func (in *input) apply(l *virtual.Line) {
+func (in *input) apply(l *virtual.Line) *record.Rejection {
 	switch in.kind {
 	case aProfile:
-		l.Profile(&record.Profile{User: in.event.User, Properties: in.event.Profile}, in.arrival)
+		return l.Profile(&record.Profile{User: in.event.User, Properties: in.event.Profile}, in.arrival)
 	case aTombstone:
 		l.Erase(in.event.User, in.arrival)
-	default:
-		l.Event(&in.event, in.arrival)
+		return nil
 	}
+	return l.Event(&in.event, in.arrival)
 }
 
 func (w *worker) until(now int64) {

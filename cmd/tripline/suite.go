@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/tripline/tripline/config"
@@ -43,13 +44,12 @@ func (s *suite) run(t *config.Test) []string {
 		}
 	})
 	line.Rest()
-	end := play(line, t, start)
+	end, failures := play(line, t, start)
 	if t.Until != nil {
 		end = t.Until.In(start)
 	}
 	line.Until(end)
 	got.line, got.end = line, end
-	var failures []string
 	if err := line.Err(); err != nil {
 		failures = append(failures, err.Error())
 	}
@@ -65,19 +65,24 @@ func (s *suite) run(t *config.Test) []string {
 	return failures
 }
 
-// play feeds a case's profiles and records, in order of arrival, and returns the last arrival.
-func play(line *virtual.Line, t *config.Test, start int64) int64 {
+// play feeds a case's profiles and records, in order of arrival, and returns the last arrival, and what would be a dead letter.
+func play(line *virtual.Line, t *config.Test, start int64) (last int64, refused []string) {
+	note := func(user string, bad *record.Rejection) {
+		if bad != nil {
+			refused = append(refused, fmt.Sprintf("a record of user %s is refused: %s: %s", user, bad.Reason, bad.Detail))
+		}
+	}
 	users := make([]string, 0, len(t.Profiles))
 	for user := range t.Profiles {
 		users = append(users, user)
 	}
 	slices.Sort(users)
 	for _, user := range users {
-		line.Profile(&record.Profile{User: user, Properties: t.Profiles[user]}, start)
+		note(user, line.Profile(&record.Profile{User: user, Properties: t.Profiles[user]}, start))
 	}
 	records := slices.Clone(t.Events)
 	slices.SortStableFunc(records, func(a, b config.TestRecord) int { return cmp.Compare(a.At.In(start), b.At.In(start)) })
-	last := start
+	last = start
 	for i := range records {
 		r := &records[i]
 		last = r.At.In(start)
@@ -85,16 +90,16 @@ func play(line *virtual.Line, t *config.Test, start int64) int64 {
 		case r.Erase:
 			line.Erase(r.User, last)
 		case r.Event == "":
-			line.Profile(&record.Profile{User: r.User, Properties: r.Profile}, last)
+			note(r.User, line.Profile(&record.Profile{User: r.User, Properties: r.Profile}, last))
 		default:
 			at := last
 			if r.Time != nil {
 				at = r.Time.In(start)
 			}
-			line.Event(&record.Event{ID: r.ID, User: r.User, Name: r.Event, Time: at, Properties: r.Properties, Profile: r.Profile}, last)
+			note(r.User, line.Event(&record.Event{ID: r.ID, User: r.User, Name: r.Event, Time: at, Properties: r.Properties, Profile: r.Profile}, last))
 		}
 	}
-	return last
+	return last, refused
 }
 
 // loadSuite reads a test file and compiles its campaigns.

@@ -53,7 +53,10 @@ type shownUser struct {
 	at       key             // of the first trigger
 }
 
-const sampleUsers = 5
+const (
+	sampleUsers    = 5
+	mostUnreadable = 3 // that are told in words
+)
 
 func newSums(set *campaign.Set) *sums {
 	s := &sums{Unreadable: map[string]int{}, Campaigns: map[string]*campaignSums{}, names: set.Names()}
@@ -65,7 +68,7 @@ func newSums(set *campaign.Set) *sums {
 
 func (s *sums) unreadable(where string, bad *record.Rejection) {
 	s.Unreadable[bad.Reason]++
-	if len(s.first) < 3 {
+	if len(s.first) < mostUnreadable {
 		s.first = append(s.first, fmt.Sprintf("%s: %s: %s", where, bad.Reason, bad.Detail))
 	}
 }
@@ -136,6 +139,8 @@ func (s *sums) settle(behind key) (changed bool) {
 func (s *sums) merge(o *sums) {
 	s.Users += o.Users
 	s.Duplicates += o.Duplicates
+	mergeCounts(s.Unreadable, o.Unreadable)
+	s.first = append(s.first, o.first[:min(len(o.first), mostUnreadable-len(s.first))]...)
 	for name, c := range o.Campaigns {
 		to := s.Campaigns[name]
 		to.Triggers += c.Triggers

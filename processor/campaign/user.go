@@ -136,13 +136,20 @@ func (u *User) begin(arrival int64, out *Output) *step {
 }
 
 // Event applies an event that arrived at arrival (ms; never before an earlier record's). What was due before the
-// arrival fires first.
-func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
+// arrival fires first, also where the event is then refused whole, because its profile has no room.
+func (u *User) Event(ev *record.Event, arrival int64, out *Output) *record.Rejection {
 	s := u.begin(arrival, out)
 	s.passed(arrival)
 	if ev.ID != "" && u.log.HasID(ev.ID) {
 		out.Counts.Duplicates++
-		return
+		return nil
+	}
+	profile := u.profile
+	if len(ev.Profile) > 0 {
+		var bad *record.Rejection
+		if profile, bad = record.MergeProfile(u.profile, ev.Profile); bad != nil {
+			return bad
+		}
 	}
 	e := &s.event
 	*e = history.Event{Time: ev.Time, Name: ev.Name, ID: ev.ID, Properties: ev.Properties}
@@ -151,7 +158,7 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 		out.Counts.Future++
 	}
 	if len(ev.Profile) > 0 {
-		s.profile(ev.Profile)
+		s.profile(profile)
 	}
 	u.dirty, u.now = true, max(u.now, arrival)
 	var dropped int
@@ -180,14 +187,21 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) {
 		}
 	}
 	s.decide()
+	return nil
 }
 
-// Profile applies a record of the profile topic: its properties are merged key by key, nil removes.
-func (u *User) Profile(p *record.Profile, arrival int64, out *Output) {
+// Profile applies a record of the profile topic: its properties are merged key by key, nil removes. One for which the user's profile
+// has no room is refused, after what was due before the arrival has fired.
+func (u *User) Profile(p *record.Profile, arrival int64, out *Output) *record.Rejection {
 	s := u.begin(arrival, out)
 	s.passed(arrival)
+	merged, bad := record.MergeProfile(u.profile, p.Properties)
+	if bad != nil {
+		return bad
+	}
 	u.now = max(u.now, arrival)
-	s.profile(p.Properties)
+	s.profile(merged)
+	return nil
 }
 
 // Erase forgets the user, after what was due before the arrival has fired.
@@ -199,10 +213,11 @@ func (u *User) Erase(arrival int64, out *Output) {
 	*u = User{set: u.set, id: u.id, zone: u.set.rules.Zone, log: u.log, room: u.room, dirty: true}
 }
 
-func (s *step) profile(patch value.Properties) {
+// profile makes merged the user's profile.
+func (s *step) profile(merged value.Properties) {
 	u := s.user
 	was, zone := u.profile, u.zone
-	u.profile = was.Merge(patch)
+	u.profile = merged
 	u.dirty = true
 	u.zone = s.set.zoneOf(u.profile)
 	changed := u.zone != zone && u.zone.String() != zone.String()

@@ -43,20 +43,22 @@ func (l *Line) Rest() { l.rests = true }
 // Err is the first thing that was wrong with rows.
 func (l *Line) Err() error { return l.err }
 
-// Event applies an event that arrives at arrival, in ms. The line keeps nothing of it.
-func (l *Line) Event(e *record.Event, arrival int64) {
+// Event applies an event that arrives at arrival, in ms. The line keeps nothing of it. What it refuses would be a dead letter.
+func (l *Line) Event(e *record.Event, arrival int64) *record.Rejection {
 	l.Until(arrival)
 	u := l.find(e.User)
-	u.state.Event(e, arrival, &l.out)
+	bad := u.state.Event(e, arrival, &l.out)
 	l.advance(u)
+	return bad
 }
 
-// Profile applies a profile record that arrives at arrival.
-func (l *Line) Profile(p *record.Profile, arrival int64) {
+// Profile applies a profile record that arrives at arrival. What it refuses would be a dead letter.
+func (l *Line) Profile(p *record.Profile, arrival int64) *record.Rejection {
 	l.Until(arrival)
 	u := l.find(p.User)
-	u.state.Profile(p, arrival, &l.out)
+	bad := u.state.Profile(p, arrival, &l.out)
 	l.advance(u)
+	return bad
 }
 
 // Erase applies a tombstone that arrives at arrival: a user of this name who comes back is a new one.

@@ -10,8 +10,12 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// MaxUserBytes is how long a user ID may be.
-const MaxUserBytes = 512
+const (
+	// MaxUserBytes is how long a user ID may be.
+	MaxUserBytes = 512
+	// MaxProfileBytes is how large a user's profile may be, as JSON without spaces.
+	MaxProfileBytes = 256 << 10
+)
 
 // Event is one thing a user did.
 type Event struct {
@@ -30,7 +34,7 @@ type Profile struct {
 // Reasons for which a record is a dead letter, in the order in which they are looked for.
 const (
 	ReasonNull          = "null"           // no value where an event should be
-	ReasonTooLarge      = "too_large"      // more than Envelope.MaxBytes
+	ReasonTooLarge      = "too_large"      // more than Envelope.MaxBytes, or it would make a profile of more than MaxProfileBytes
 	ReasonUTF8          = "utf8"           // key or value is not UTF-8
 	ReasonJSON          = "json"           // not one JSON object, or nested too deep
 	ReasonNoUser        = "no_user"        // no user ID, an empty one, no string, or over MaxUserBytes
@@ -57,6 +61,16 @@ type Envelope struct {
 	KeyIgnored bool // the producer partitions by user in its own way, and only user_id says who it is
 	MaxBytes   int  // of a value; 0: any
 	Format     Format
+}
+
+// MergeProfile lays a patch over a user's profile. It refuses one that would make the profile larger than MaxProfileBytes, unless it was so
+// before and shrinks: what takes properties away is always heard.
+func MergeProfile(profile, patch value.Properties) (value.Properties, *Rejection) {
+	merged := profile.Merge(patch)
+	if size := merged.Bytes(MaxProfileBytes); size > MaxProfileBytes && size > profile.Bytes(MaxProfileBytes) {
+		return profile, reject(ReasonTooLarge, "the user's profile would have %d bytes, more than %d", size, MaxProfileBytes)
+	}
+	return merged, nil
 }
 
 // Event reads a record of an event topic; timestamp is its Kafka timestamp in ms. A null field is one left out. Of

@@ -158,6 +158,23 @@ func (p Properties) Append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
+// Bytes is how many bytes Append writes; of what surely takes no more than enough, only a bound of that.
+func (p Properties) Bytes(enough int) int {
+	most := len(`{}`)
+	for i := range p {
+		most += escaped*len(p[i].Name) + max(escaped*len(p[i].Value.text), longest) + len(`"":"",`)
+	}
+	if most <= enough {
+		return most
+	}
+	return len(p.Append(nil))
+}
+
+const (
+	escaped = 6  // the most bytes that one of a text becomes
+	longest = 32 // the most bytes of a value without a text
+)
+
 // Clone appends p to dst, with its text in room, and returns both. What it appends keeps nothing of p alive.
 func (p Properties) Clone(dst Properties, room []byte) (all Properties, text []byte) {
 	for i := range p {

@@ -128,6 +128,22 @@ func TestMergeOfMany(t *testing.T) {
 	}
 }
 
+// Bytes never tells less than there is, and of what may be too much exactly that.
+func TestBytes(t *testing.T) {
+	for _, text := range []string{`{}`, `{"a":null}`, `{"a":1e300,"b":true}`, `{"a":{"b":[1,"x"]},"c":"\u0001\u0002é"}`, `{"` + strings.Repeat(`\u0001`, 50) + `":-0.000001}`} {
+		p := append(mustObject(t, text), Property{"n", OfNumber(-1.2345678901234567e-300)})
+		want := len(p.Append(nil))
+		if got := p.Bytes(0); got != want {
+			t.Errorf("%s has %d bytes, told as %d", text, want, got)
+		}
+		for enough := range 1000 {
+			if got := p.Bytes(enough); got < want || got > enough && got != want {
+				t.Fatalf("%s has %d bytes, told as %d where %d are enough", text, want, got, enough)
+			}
+		}
+	}
+}
+
 func TestBinary(t *testing.T) {
 	for _, text := range []string{
 		`null`, `true`, `false`, `0`, `-0`, `1`, `-1`, `63`, `64`, `-64`, `-65`, `9007199254740991`, `-9007199254740991`,
