@@ -36,7 +36,7 @@ type cycle struct {
 	ready   bool            // records were left that could have been applied
 	schema  <-chan struct{} // closed when a schema has come that records wait for; nil: none is asked for
 	waiting string          // for what the schema registry does not give; "": nothing
-	left    time.Time       // since when a look at the timers has always left some that were due; zero: it did not
+	held    time.Time       // since when a set waits for timers that were due; zero: none does
 	more    bool            // timers that were due were left
 	turn    int             // whose input is first
 	due     []state.Timer   // room for those of one look
@@ -288,14 +288,11 @@ func (c *cycle) fire() error {
 				return c.users.fault
 			}
 			if fired++; fired == dueUsers || c.bytes >= bytes || fired%64 == 0 && time.Now().After(until) {
-				if c.more = true; c.left.IsZero() {
-					c.left = c.clock.now.machine
-				}
+				c.more = true
 				return nil
 			}
 		}
 	}
-	c.left = time.Time{}
 	return nil
 }
 

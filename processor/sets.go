@@ -30,7 +30,7 @@ const (
 	walkPart
 )
 
-// leftTime is how long a set that has users rebuilt waits for timers that are due and left.
+// leftTime is how long a set that has users rebuilt waits for timers that were due.
 const leftTime = 20 * time.Second
 
 // recordedFormat is the format of these rows.
@@ -200,9 +200,25 @@ func (c *cycle) told() *LaneSet {
 }
 
 // notYet says whether a set that has users rebuilt is to wait: until those are rebuilt that another one asked for, or else it would depend on
-// when they are; and, not for long, until those timers have fired that are due.
-func (c *cycle) notYet() bool {
-	return c.set != nil && (c.rebuilding() || !c.left.IsZero() && c.clock.now.machine.Sub(c.left) < leftTime)
+// when they are; and, not for long, until those timers have fired that were due. Stream time may have passed a timer with the very cycle
+// that set it.
+func (c *cycle) notYet() (bool, error) {
+	if c.set == nil || c.rebuilding() {
+		return c.set != nil, nil
+	}
+	for _, in := range c.inputs {
+		left, err := in.part.State.Due(in.stream, 1, nil)
+		if err != nil {
+			return false, err
+		}
+		if len(left) > 0 {
+			if c.held.IsZero() {
+				c.held = c.clock.now.machine
+			}
+			return c.clock.now.machine.Sub(c.held) < leftTime, nil
+		}
+	}
+	return false, nil
 }
 
 // follow takes up another set of this process, between two cycles; its rows go with the first cycle that it decides.
@@ -219,10 +235,13 @@ func (c *cycle) follow() error {
 	ledgers := make([]*campaign.Ledger, len(c.inputs))
 	for i, in := range c.inputs {
 		ledgers[i] = mine.Succeed(in.ledger, in.stream)
-		if ledgers[i].Number > 0 && ledgers[i].Rebuilt() == ledgers[i].Number && c.notYet() {
-			return nil
+		if ledgers[i].Number > 0 && ledgers[i].Rebuilt() == ledgers[i].Number {
+			if wait, err := c.notYet(); wait || err != nil {
+				return err
+			}
 		}
 	}
+	c.held = time.Time{}
 	for i, in := range c.inputs {
 		in.ledger = ledgers[i]
 	}

@@ -4,6 +4,7 @@ package sink
 
 import (
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func (w *world) kept() int {
 func TestSwift(t *testing.T) {
 	const n = 4000
 	inWorld(t, func(t *testing.T, w *world) {
-		hangs := false
+		var hangs atomic.Bool
 		ops, other := w.receive("ops", nil), w.receive("other", nil)
 		p := w.launch(nil, w.simple(ops, other), func(c *Config) { c.Memory = 1 }) // room for some hundreds
 		w.send(many(n, "swift", "ops")...)
@@ -35,12 +36,12 @@ func TestSwift(t *testing.T) {
 			t.Errorf("%d of %d were written into rows", kept, n)
 		}
 		ops.change(func(_ int, _ got, rw http.ResponseWriter) {
-			if hangs {
+			if hangs.Load() {
 				time.Sleep(30 * time.Second)
 			}
 		})
 		w.send(many(n, "again", "ops")...) // it is swift when the first that hangs come
-		hangs = true
+		hangs.Store(true)
 		w.send(append(many(n, "hangs", "ops"), trigger("trg_a", "a", "other"), trigger("trg_b", "b", "other"))...)
 		w.until("the other one's", func() bool { return len(other.requests()) == 2 })
 		for _, g := range other.requests() {

@@ -128,7 +128,7 @@ func TestHanging(t *testing.T) {
 func TestHeadDecides(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
-	short := Config{AllowPrivate: true, Timeout: 200 * time.Millisecond}
+	short := Config{AllowPrivate: true, Timeout: 2 * time.Second}
 	for name, serve := range map[string]func(c net.Conn){
 		"hangs":  func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"); <-release },
 		"closes": func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc") },

@@ -310,7 +310,11 @@ func TestProxyFailures(t *testing.T) {
 		{refusing("socks5", "-"), policy.Connect, "connection refused"},
 	} {
 		p := Proxy{URL: strings.Replace(c.proxy, "://", "://u:s3cret@", 1)}
-		a := one(t, Config{Timeout: 300 * time.Millisecond, Network: elsewhere(t, "203.0.113.7"), Proxy: p, Secrets: NewSecrets(p.Secrets())}, "https://hooks.example.com/")
+		timeout := time.Minute
+		if c.reason == policy.Timeout {
+			timeout = 300 * time.Millisecond
+		}
+		a := one(t, Config{Timeout: timeout, Network: elsewhere(t, "203.0.113.7"), Proxy: p, Secrets: NewSecrets(p.Secrets())}, "https://hooks.example.com/")
 		host := c.proxy[strings.Index(c.proxy, "://")+3:]
 		if a.Reason != c.reason || !strings.HasPrefix(a.Error, "the proxy "+host+": ") && c.reason != policy.Timeout || !strings.Contains(a.Error, c.text) ||
 			strings.Contains(a.Error, "s3cret") || strings.Contains(a.Error, "dTpzM2NyZXQ") {

@@ -70,7 +70,11 @@ func TestTokenFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.serve)
 			defer server.CloseClientConnections()
-			a := one(t, asking(t, server.URL, Config{AllowPrivate: true, Timeout: 300 * time.Millisecond}), target.URL)
+			timeout := time.Minute
+			if strings.Contains(c.want, "timeout") {
+				timeout = 300 * time.Millisecond
+			}
+			a := one(t, asking(t, server.URL, Config{AllowPrivate: true, Timeout: timeout}), target.URL)
 			if a.Reason != policy.Token || a.Status != 0 || !strings.Contains(a.Error, c.want) || strings.Contains(a.Error, "s3cret") || called.Load() {
 				t.Errorf("%+v, want %s; called: %v", a, c.want, called.Load())
 			}
