@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/calendar"
@@ -39,7 +40,7 @@ func newWorker(st *stretch) *worker {
 // replay runs the campaigns over the inputs of a bucket, and lets time run on. It writes the emissions to a run, in the order of their keys.
 func (w *worker) replay(inputs *entries, until int64, to *strand) error {
 	w.at, w.last, w.passing = key{time: math.MinInt64}, key{time: math.MinInt64}, true
-	w.line, w.old = virtual.New(w.st.r.plan.set, w.decided), nil
+	w.line, w.old = virtual.New(w.st.r.set, w.decided), nil
 	if w.versus != nil {
 		w.old = virtual.New(w.st.r.plan.old, func(out *campaign.Output) { w.versus.add(out, old) })
 		w.old.Spare(w.st.r.plan.old.Sparing(func(string) bool { return false }))
@@ -74,6 +75,9 @@ func (w *worker) replay(inputs *entries, until int64, to *strand) error {
 	}
 	w.until(until)
 	w.sums.Users += w.line.Users()
+	if w.versus != nil {
+		w.versus.count()
+	}
 	w.line, w.old = nil, nil
 	return w.write(to)
 }
@@ -117,7 +121,7 @@ func (w *worker) until(now int64) {
 
 // spare has history keep less of what only sample users show: nobody is shown any more but those who are.
 func (w *worker) spare() {
-	w.line.Spare(w.st.r.plan.set.Sparing(func(campaign string) bool { return !w.sums.Campaigns[campaign].settled }))
+	w.line.Spare(w.st.r.set.Sparing(func(campaign string) bool { return !w.sums.Campaigns[campaign].settled }))
 }
 
 // decided counts and encodes what a step of the bucket's line has decided.
@@ -125,6 +129,10 @@ func (w *worker) decided(out *campaign.Output) {
 	w.sums.Duplicates += out.Counts.Duplicates
 	if !out.Counts.Decided() {
 		return
+	}
+	w.sums.addDecisions(out.Decisions)
+	if !w.st.r.plan.cfg.Decisions.NotInAudience {
+		out.Decisions = slices.DeleteFunc(out.Decisions, func(d record.Decision) bool { return d.Reason == "not_in_audience" })
 	}
 	k := w.at
 	if w.passing {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,9 +10,9 @@ import (
 
 // comparison says whom a new version of campaigns would reach that the old one does not, and the reverse.
 type comparison struct {
-	with map[string]string           // new campaign -> old one
-	back map[string]string           // and the other way round
-	seen map[string]map[string]uint8 // by new campaign, then user: fresh, old or both
+	back map[string]string           // old campaign -> new one
+	seen map[string]map[string]uint8 // by new campaign, then user of the bucket: fresh, old or both
+	sums map[string]*againstSums     // by new campaign, of the buckets before
 }
 
 const (
@@ -23,17 +22,17 @@ const (
 
 // newComparison pairs campaigns by name; where there is one on each side, these.
 func newComparison(names, before []string) (*comparison, error) {
-	c := &comparison{with: map[string]string{}, back: map[string]string{}, seen: map[string]map[string]uint8{}}
-	pair := func(a, b string) { c.with[a], c.back[b], c.seen[a] = b, a, map[string]uint8{} }
+	c := &comparison{back: map[string]string{}, seen: map[string]map[string]uint8{}, sums: map[string]*againstSums{}}
+	pair := func(a, b string) { c.back[b], c.seen[a], c.sums[a] = a, map[string]uint8{}, &againstSums{Campaign: b} }
 	for _, n := range names {
 		if slices.Contains(before, n) {
 			pair(n, n)
 		}
 	}
-	if len(c.with) == 0 && len(names) == 1 && len(before) == 1 {
+	if len(c.sums) == 0 && len(names) == 1 && len(before) == 1 {
 		pair(names[0], before[0])
 	}
-	if len(c.with) == 0 {
+	if len(c.sums) == 0 {
 		return nil, fmt.Errorf("--against has none of the campaigns %s; it has %s", strings.Join(names, ", "), strings.Join(before, ", "))
 	}
 	return c, nil
@@ -52,10 +51,37 @@ func (c *comparison) add(out *campaign.Output, side uint8) {
 	}
 }
 
+// count adds up a bucket at its end: its users come no more, and millions of their names would not fit into memory.
+func (c *comparison) count() {
+	for name, users := range c.seen {
+		a := c.sums[name]
+		for user, sides := range users {
+			switch sides {
+			case fresh:
+				a.Gained++
+				a.GainedUsers = first(a.GainedUsers, user)
+			case old:
+				a.Lost++
+				a.LostUsers = first(a.LostUsers, user)
+			default:
+				a.Both++
+			}
+		}
+		clear(users)
+	}
+}
+
 // merge adds those of other users.
 func (c *comparison) merge(o *comparison) {
-	for name, users := range o.seen {
-		maps.Copy(c.seen[name], users)
+	for name, b := range o.sums {
+		a := c.sums[name]
+		a.Both, a.Gained, a.Lost = a.Both+b.Both, a.Gained+b.Gained, a.Lost+b.Lost
+		for _, user := range b.GainedUsers {
+			a.GainedUsers = first(a.GainedUsers, user)
+		}
+		for _, user := range b.LostUsers {
+			a.LostUsers = first(a.LostUsers, user)
+		}
 	}
 }
 
@@ -70,20 +96,7 @@ type againstSums struct {
 }
 
 func (c *comparison) sum(s *sums) {
-	for name, users := range c.seen {
-		a := &againstSums{Campaign: c.with[name]}
-		for user, sides := range users {
-			switch sides {
-			case fresh:
-				a.Gained++
-				a.GainedUsers = first(a.GainedUsers, user)
-			case old:
-				a.Lost++
-				a.LostUsers = first(a.LostUsers, user)
-			default:
-				a.Both++
-			}
-		}
+	for name, a := range c.sums {
 		s.Campaigns[name].Against = a
 	}
 }
@@ -94,6 +107,6 @@ func first(list []string, text string) []string {
 	if at >= sampleUsers {
 		return list
 	}
-	list = slices.Insert(list, at, text)
+	list = slices.Insert(list, at, strings.Clone(text)) // of a record's text
 	return list[:min(len(list), sampleUsers)]
 }

@@ -1,10 +1,15 @@
 package main
 
-import "runtime"
+import (
+	"runtime"
+
+	"github.com/tripline/tripline/processor/campaign"
+)
 
 // rehearsal runs campaigns, and those of --against beside them, over one stretch of input after the other.
 type rehearsal struct {
 	plan    *backtestPlan
+	set     *campaign.Set // that of the plan, telling when somebody was not in an audience, written or not
 	sums    *sums
 	versus  *comparison // nil: nothing to compare with
 	writers *recordWriters
@@ -15,7 +20,7 @@ type rehearsal struct {
 }
 
 func newRehearsal(p *backtestPlan, writers *recordWriters) (*rehearsal, error) {
-	r := &rehearsal{plan: p, sums: newSums(p.set), writers: writers, shown: &progress{}, workers: runtime.GOMAXPROCS(0), block: 512 << 10, memory: int64(p.cfg.Memory) / 8}
+	r := &rehearsal{plan: p, set: p.set.Telling(), sums: newSums(p.set), writers: writers, shown: &progress{}, workers: runtime.GOMAXPROCS(0), block: 512 << 10, memory: int64(p.cfg.Memory) / 8}
 	if p.old != nil {
 		var err error
 		if r.versus, err = newComparison(p.set.Names(), p.old.Names()); err != nil {

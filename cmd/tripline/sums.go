@@ -73,7 +73,7 @@ func (s *sums) unreadable(where string, bad *record.Rejection) {
 	}
 }
 
-// add counts what a step of a line has decided. What is not written as a decision counts for the day of the step.
+// add counts what a step of a line has decided, apart from its decisions.
 func (s *sums) add(out *campaign.Output, line *virtual.Line, at key) {
 	for i := range out.Triggers {
 		t := &out.Triggers[i]
@@ -84,31 +84,19 @@ func (s *sums) add(out *campaign.Output, line *virtual.Line, at key) {
 			c.show(shownUser{User: t.User, at: at}, func() shownUser { return sampleOf(t, line, at) })
 		}
 	}
-	for i := range out.Decisions {
-		d := &out.Decisions[i]
+}
+
+// addDecisions counts decisions, written or not.
+func (s *sums) addDecisions(decisions []record.Decision) {
+	for i := range decisions {
+		d := &decisions[i]
 		c := s.Campaigns[d.Campaign]
 		if d.Group != "" {
 			c.Converted[d.Group]++
-		} else if d.Decision == "suppressed" {
-			c.day(d.Time).add(d.Reason, 1)
+			continue
 		}
-	}
-	for i := range out.Counts.Campaigns {
-		for r, n := range out.Counts.Campaigns[i].Suppressed {
-			if n == 0 {
-				continue
-			}
-			c, reason := s.Campaigns[s.names[i]], campaign.Reasons()[r]
-			c.Suppressed[reason] += n
-			for k := range out.Decisions { // these have told the day
-				if d := &out.Decisions[k]; d.Campaign == s.names[i] && d.Reason == reason {
-					n--
-				}
-			}
-			if n > 0 {
-				c.day(line.Now()).add(reason, n)
-			}
-		}
+		c.Suppressed[d.Reason]++
+		c.day(d.Time).add(d.Reason, 1)
 	}
 }
 

@@ -67,6 +67,13 @@ func (s *Set) Sparing(whole func(campaign string) bool) *Set {
 	return &spared
 }
 
+// Telling is the set with every not_in_audience written as a decision, whatever its rules say: for who runs it, and sorts them out.
+func (s *Set) Telling() *Set {
+	telling := *s
+	telling.rules.NotInAudience = true
+	return &telling
+}
+
 // clone is a copy of an event with these properties that outlives the record that it was read from.
 func (s *step) clone(e *history.Event, properties value.Properties) *history.Event {
 	return s.user.room.Copy(e, properties, s.set.names)
