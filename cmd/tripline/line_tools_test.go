@@ -5,9 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tripline/tripline/processor/campaign/explain"
 	"github.com/tripline/tripline/processor/campaign/record"
@@ -19,6 +22,9 @@ func TestLineWhyAndTrace(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer receiver.Close()
 	l := newLine(t, 3, receiver.URL)
+	if _, err := run(t, "why", "ann", "--campaign", "cart", "--config", filepath.Join(l.dir, "tripline.yaml")); err == nil || !strings.Contains(err.Error(), "no processor of group") {
+		t.Errorf("why, where no processor ever was: %v", err)
+	}
 	p, s := l.start("processor", "a"), l.start("sink", "b")
 	l.event("ann", "Cart", `{"cart":"c1","amount":80}`)
 	l.event("bob", "Cart", `{"cart":"c1","amount":20}`)
@@ -68,10 +74,31 @@ func TestLineWhyAndTrace(t *testing.T) {
 		}
 	}
 	l.traced(file, x.Past[0].ID)
+	l.forgotten("ann", file)
 	p.stop()
 	s.stop()
 	if _, err := run(t, "why", "ann", "--campaign", "cart", "--config", file); err == nil {
 		t.Error("why finds a processor where there is none")
+	}
+}
+
+// forgotten erases a user, who comes back: what became of the one before is not told of the new one.
+func (l *line) forgotten(user, file string) {
+	l.t.Helper()
+	if err := l.client.ProduceSync(l.t.Context(), &kgo.Record{Topic: l.cfg.Topics.Profiles, Key: []byte(user)}).FirstErr(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.waitFor("the erasure", func() bool {
+		return slices.ContainsFunc(l.read(l.cfg.Topics.Triggers), func(r *kgo.Record) bool { return len(r.Value) == 0 })
+	})
+	l.event(user, "Cart", `{"cart":"c3","amount":20}`)
+	text := ""
+	l.waitFor("the user who has come back", func() (so bool) {
+		text, _ = run(l.t, "why", user, "--campaign", "cart", "--config", file)
+		return strings.Contains(text, "event.amount is 20")
+	})
+	if strings.Contains(text, "\npast\n") {
+		l.t.Errorf("why tells of an erased user\n%s", text)
 	}
 }
 

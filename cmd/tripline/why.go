@@ -78,11 +78,13 @@ func why(c *cobra.Command, user string, o *whyOptions) error {
 	if err != nil {
 		return err
 	}
-	list, err := past(c.Context(), cfg, user, o)
+	since := time.Now().Add(-o.since)
+	list, err := past(c.Context(), cfg, user, o, since)
 	if err != nil {
 		fmt.Fprintf(c.ErrOrStderr(), "earlier triggers and decisions are not shown: %v\n", err)
+		since = time.Now() // of what came before, nobody knows all
 	}
-	x.Remember(list)
+	x.Remember(list, calendar.FormatTime(since.UnixMilli()))
 	if o.output.word == "json" {
 		return printJSON(c.OutOrStdout(), x)
 	}
@@ -209,24 +211,36 @@ func whyPage(p *processor.Processor) http.HandlerFunc {
 	}
 }
 
-// past is what became of the user's qualifications of the campaign, as the topics tell, oldest first.
-func past(ctx context.Context, cfg *loaded, user string, o *whyOptions) (list []explain.Past, err error) {
-	s := scan{topics: []string{cfg.Topics.Triggers, cfg.Topics.Decisions}, key: user, since: time.Now().Add(-o.since)}
+// past is what became of the user's qualifications of the campaign, as the topics tell, oldest first. Of a user who was erased and
+// has come back it is what came since.
+func past(ctx context.Context, cfg *loaded, user string, o *whyOptions, since time.Time) (list []explain.Past, err error) {
+	var erasure *kgo.Record // the newest
+	var records []*kgo.Record
+	s := scan{topics: []string{cfg.Topics.Triggers, cfg.Topics.Decisions}, key: user, since: since}
 	err = s.each(ctx, cfg, func(r *kgo.Record) error {
-		if string(r.Key) != user || len(r.Value) == 0 {
-			return nil
+		switch {
+		case string(r.Key) != user:
+		case len(r.Value) > 0:
+			records = append(records, r)
+		case r.Topic == cfg.Topics.Triggers:
+			erasure = r
+		}
+		return nil
+	})
+	for _, r := range records {
+		if erasure != nil && (r.Topic == erasure.Topic && r.Offset < erasure.Offset || r.Topic != erasure.Topic && r.Timestamp.Before(erasure.Timestamp)) {
+			continue
 		}
 		if r.Topic == cfg.Topics.Triggers {
 			if t, err := record.ParseTrigger(r.Value); err == nil && t.Campaign == o.campaign && t.User == user {
 				list = append(list, explain.Past{Time: calendar.FormatTime(t.Time), Outcome: "triggered", ID: t.ID})
 			}
-			return nil
+			continue
 		}
 		if d, err := record.ParseDecision(r.Value); err == nil && d.Campaign == o.campaign && d.User == user {
 			list = append(list, explain.Past{Time: calendar.FormatTime(d.Time), Outcome: d.Decision, Reason: d.Reason, Detail: d.Detail, ID: d.TriggerID})
 		}
-		return nil
-	})
+	}
 	// Of one moment what triggered comes first: it is why reentry and caps stopped the others.
 	rank := func(p explain.Past) int {
 		if p.Outcome == "triggered" {

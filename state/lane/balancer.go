@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
@@ -215,7 +217,9 @@ func Owners(ctx context.Context, client *kgo.Client, group string) ([]Owner, err
 	if err != nil {
 		return nil, fmt.Errorf("describe group %s: %w", group, err)
 	}
-	if err := described[group].Err; err != nil {
+	if err := described[group].Err; errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil // nobody has ever been in it, as brokers say since 4.0
+	} else if err != nil {
 		return nil, fmt.Errorf("describe group %s: %w", group, err)
 	}
 	var owners []Owner

@@ -9,6 +9,12 @@ import (
 	"github.com/tripline/tripline/processor/campaign/expr"
 )
 
+// Conditions that a verdict asks for by their text.
+const (
+	reenters   = "reentry lets it trigger again"
+	inAudience = "audience: "
+)
+
 // controls judges what can stop a qualification, in the order in which the core does.
 func (j *judge) controls() {
 	d := j.v.Definition
@@ -34,10 +40,13 @@ func (j *judge) controls() {
 		because := "it has not triggered for this user yet"
 		if !again {
 			because = d.Reentry.String() + ", and it triggered at " + calendar.FormatTime(other)
+			if slices.ContainsFunc(j.v.Held, func(h campaign.Open) bool { return h.Moment == other }) {
+				because = d.Reentry.String() + ", and the trigger of " + calendar.FormatTime(other) + " waits"
+			}
 		} else if n := len(j.v.Left); n > 0 {
 			because = "it triggered at " + calendar.FormatTime(j.v.Left[n-1])
 		}
-		j.condition("reentry lets it trigger again", again, because)
+		j.condition(reenters, again, because)
 	}
 	if len(d.Exit) > 0 && qualifies && j.newest != nil && j.qualified > 0 {
 		j.exit(d)
@@ -109,6 +118,6 @@ func (j *judge) audience(text string) {
 	}
 	parts := expr.Parts(text, expr.Audience, &env)
 	for i := range parts {
-		j.condition("audience: "+parts[i].Text, parts[i].Holds, asked(&parts[i]))
+		j.condition(inAudience+parts[i].Text, parts[i].Holds, asked(&parts[i]))
 	}
 }

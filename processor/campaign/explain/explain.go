@@ -6,6 +6,7 @@ package explain
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tripline/tripline/processor/campaign"
@@ -20,7 +21,8 @@ type Explanation struct {
 	Campaign    string          `json:"campaign"`
 	Description string          `json:"description,omitempty"`
 	Category    string          `json:"category"`
-	Moment      string          `json:"moment"` // as of which it holds
+	Moment      string          `json:"moment"`                 // as of which it holds
+	Qualifies   string          `json:"qualifies_at,omitempty"` // the moment for which the newest of the events would qualify
 	Verdict     string          `json:"verdict"`
 	Conditions  []Condition     `json:"conditions"`
 	Waits       []Wait          `json:"waits,omitempty"`
@@ -89,6 +91,9 @@ func At(v campaign.View, moment int64) *Explanation {
 		x.History = append(x.History, Event{Event: e.Name, Time: calendar.FormatTime(e.Time), Properties: raw(e.Properties)})
 	}
 	x.Bounds = bounds(&v)
+	if j.qualified > 0 {
+		x.Qualifies = calendar.FormatTime(j.qualified)
+	}
 	x.Verdict = j.verdict(x)
 	return x
 }
@@ -130,9 +135,14 @@ func (j *judge) condition(text string, holds bool, because string) {
 	j.conditions = append(j.conditions, Condition{Text: text, Holds: holds, Because: because})
 }
 
-// Remember adds what became of the user's qualifications, oldest first. The verdict begins with the newest of them.
-func (x *Explanation) Remember(past []Past) {
+// Remember adds what became of the user's qualifications, oldest first: all of them since then. The verdict begins with the newest.
+func (x *Explanation) Remember(past []Past, since string) {
 	x.Past = past
+	silent := x.silent(since)
+	if silent {
+		x.Verdict = "every condition holds now, but nothing came of " + x.Qualifies + ": the user was not in the audience then " +
+			"(decisions tell it with not_in_audience: true), or the campaign was not there yet"
+	}
 	for i := len(past) - 1; i >= 0; i-- {
 		p := &past[i]
 		told := ""
@@ -147,13 +157,23 @@ func (x *Explanation) Remember(past []Past) {
 		default:
 			continue
 		}
-		if x.Missing() == "" {
+		if x.Missing() == "" && !silent {
 			x.Verdict = told
 		} else {
 			x.Verdict = told + "; now: " + x.Verdict
 		}
 		return
 	}
+}
+
+// silent says whether the conditions hold for a moment that has passed and of which nothing is told, as where the profile has changed
+// since: what was not in the audience is only counted.
+func (x *Explanation) silent(since string) bool {
+	if x.Missing() != "" || x.Qualifies < since || x.Qualifies > x.Moment || len(x.Waits) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(x.Conditions, func(c Condition) bool { return strings.HasPrefix(c.Text, inAudience) }) &&
+		!slices.ContainsFunc(x.Past, func(p Past) bool { return p.Time == x.Qualifies && p.Outcome != "converted" })
 }
 
 // Missing are the conditions that do not hold, in words.
@@ -179,6 +199,9 @@ func (j *judge) verdict(x *Explanation) string {
 	switch held := j.v.Held; {
 	case len(held) > 0:
 		newest := held[len(held)-1]
+		still := *x // what has to do with the next trigger does not hold up this one
+		still.Conditions = slices.DeleteFunc(slices.Clone(x.Conditions), func(c Condition) bool { return c.Text == reenters })
+		missing = still.Missing()
 		text := "the trigger of " + calendar.FormatTime(newest.Moment) + " waits until " + calendar.FormatTime(newest.Due)
 		if missing != "" {
 			text += ": " + missing

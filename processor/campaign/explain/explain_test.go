@@ -15,7 +15,7 @@ func TestVerdictOfWhatWaits(t *testing.T) {
 	if got := j.verdict(&Explanation{}); got != want {
 		t.Errorf("%q; want %q", got, want)
 	}
-	if got := j.verdict(&Explanation{Conditions: []Condition{{Text: "the delay is over"}}}); got != want+": not: the delay is over" {
+	if got := j.verdict(&Explanation{Conditions: []Condition{{Text: reenters}, {Text: "the delay is over"}}}); got != want+": not: the delay is over" {
 		t.Errorf("%q", got)
 	}
 }
@@ -49,7 +49,32 @@ func TestRemember(t *testing.T) {
 		{missing, "not: did Cart", []Past{{Time: noon, Outcome: "suppressed", Reason: "paused"}}, "it qualified at " + noon + " and was suppressed: paused; now: not: did Cart"},
 	} {
 		x := Explanation{Verdict: c.verdict, Conditions: c.conditions}
-		if x.Remember(c.past); x.Verdict != c.want || len(x.Past) != len(c.past) {
+		if x.Remember(c.past, ""); x.Verdict != c.want || len(x.Past) != len(c.past) {
+			t.Errorf("%q; want %q", x.Verdict, c.want)
+		}
+	}
+}
+
+// Conditions that hold now may not have held then, and what was not in the audience is told by nobody.
+func TestRememberNothing(t *testing.T) {
+	const before, morning, noon, evening = "2026-01-05T07:00:00.000Z", "2026-01-05T08:00:00.000Z", "2026-01-05T12:00:00.000Z", "2026-01-05T18:00:00.000Z"
+	nothing := "every condition holds now, but nothing came of " + noon + ": the user was not in the audience then"
+	for _, c := range []struct {
+		since, moment string
+		conditions    []Condition
+		past          []Past
+		want          string
+	}{
+		{before, evening, nil, nil, nothing},
+		{before, evening, nil, []Past{{Time: morning, Outcome: "triggered"}, {Time: noon, Outcome: "converted"}}, "it triggered at " + morning + "; now: " + nothing},
+		{before, evening, nil, []Past{{Time: noon, Outcome: "triggered"}}, "it triggered at " + noon},
+		{evening, evening, nil, nil, "every condition holds"}, // nobody has looked that far back
+		{before, morning, nil, nil, "every condition holds"},
+		{before, evening, []Condition{{Text: "did Cart"}}, nil, "every condition holds"},
+	} {
+		x := Explanation{Verdict: "every condition holds", Moment: c.moment, Qualifies: noon,
+			Conditions: append(c.conditions, Condition{Text: "audience: profile.vip", Holds: true})}
+		if x.Remember(c.past, c.since); !strings.HasPrefix(x.Verdict, c.want) {
 			t.Errorf("%q; want %q", x.Verdict, c.want)
 		}
 	}
