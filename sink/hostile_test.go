@@ -105,6 +105,10 @@ var misdeeds = []misdeed{
 	{name: "huge-head", answer: flood("HTTP/1.1 503 Oh\r\nX: ", strings.Repeat("x", 1<<20), 64), reason: "bad_response"},
 	{name: "many-heads", answer: flood("HTTP/1.1 503 Oh\r\n", strings.Repeat("A: b\r\n", 10_000), 64), reason: "bad_response"},
 	{name: "redirects", answer: write("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data\r\nContent-Length: 0\r\n\r\n"), reason: "status", status: 302},
+	{name: "switches", answer: func(c net.Conn) {
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nx")
+		hang(c)
+	}, reason: "status", status: 101},
 	{name: "bad-tls", tls: true, unseen: true, outcome: "failed", reason: "tls"},
 	{name: "lies-in-dns", tls: true, unseen: true, outcome: "failed", reason: "refused_address"},
 	{name: "a-gibibyte", answer: flood("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", strings.Repeat("x", 1<<20), 1024), outcome: "delivered"},

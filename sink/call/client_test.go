@@ -168,6 +168,7 @@ func TestBroken(t *testing.T) {
 		"resets":            {func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }, policy.Closed},
 		"is no HTTP":        {func(c net.Conn) { io.WriteString(c, "220 mail.example.com ESMTP\r\n\r\n") }, policy.BadResponse},
 		"has an odd status": {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 abc OK\r\n\r\n") }, policy.BadResponse},
+		"has no status":     {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 000 OK\r\n\r\n") }, policy.BadResponse},
 		"has endless heads": {func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 			for {

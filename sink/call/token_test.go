@@ -43,9 +43,16 @@ func TestTokenFailures(t *testing.T) {
 		serve http.HandlerFunc
 		want  string
 	}{
-		"hangs":     {func(http.ResponseWriter, *http.Request) { <-release }, "did not answer within the endpoint's timeout"},
-		"trickles":  {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush(); <-release }, "did not answer within the endpoint's timeout"},
-		"fails":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "answered 500"},
+		"hangs":    {func(http.ResponseWriter, *http.Request) { <-release }, "did not answer within the endpoint's timeout"},
+		"trickles": {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush(); <-release }, "did not answer within the endpoint's timeout"},
+		"fails":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "answered 500"},
+		"switches": {func(w http.ResponseWriter, _ *http.Request) {
+			if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				defer c.Close()
+				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+				<-release
+			}
+		}, "answered 101"},
 		"redirects": {http.RedirectHandler(target.URL, http.StatusTemporaryRedirect).ServeHTTP, "answered 307"},
 		"redirects to nonsense": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", ":%zz")

@@ -22,7 +22,7 @@ func (w *way) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = once(req)
 	p := w.dialer.proxy
 	if p == nil || !p.forwards() || req.URL.Scheme != "http" {
-		return w.transport.RoundTrip(req)
+		return heard(w.transport.RoundTrip(req))
 	}
 	forwarded, err := w.forwarded(req)
 	if err != nil {
@@ -31,12 +31,28 @@ func (w *way) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := w.transport.RoundTrip(forwarded)
+	resp, err := heard(w.transport.RoundTrip(forwarded))
 	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired { // the target has no say in that
 		resp.Body.Close()
 		return nil, p.failed(req.Context(), policy.Connect, fmt.Errorf("answered %s: %w", resp.Status, errUnwelcome))
 	}
 	return resp, err
+}
+
+// heard is an answer of which a status can be judged. The body of a 101, for which nobody asked, is the connection, which net/http
+// leaves to the caller: no context ends a read of it.
+func heard(resp *http.Response, err error) (*http.Response, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		resp.Body.Close()
+		resp.Body = http.NoBody
+	case resp.StatusCode < 100: // net/http reads 000, too
+		resp.Body.Close()
+		return nil, fmt.Errorf("malformed HTTP status code %03d", resp.StatusCode)
+	}
+	return resp, nil
 }
 
 // forwarded is a plain request as an HTTP proxy takes it: in the absolute form (RFC 9112, 3.2.2), which names an address that was
