@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/processor/campaign/record"
 	"github.com/tripline/tripline/state"
@@ -122,6 +123,20 @@ func TestCyclesAreBounded(t *testing.T) {
 				p.stop()
 			})
 		})
+	}
+}
+
+// What is at hand is left to the next cycle when this one's time is up: the clock is looked at while records are applied, not only between
+// two polls.
+func TestCyclesEndWithinWhatIsAtHand(t *testing.T) {
+	in := sketch("events")
+	in.fetch("events", 0, make([]float64, 1000)...)
+	c := &cycle{p: &Processor{cfg: Config{DeadLetters: "dead-letters", Log: zap.NewNop()}}, inputs: []*input{in}, clock: &clock{}, letters: map[string]int{}}
+	if err := c.apply(time.Now().Add(-time.Millisecond)); err != nil || !c.ready || c.count > 100 {
+		t.Errorf("%d records in a cycle whose time is up, more: %v, %v", c.count, c.ready, err)
+	}
+	if err := c.apply(time.Now().Add(time.Hour)); err != nil || c.ready || c.count != 1000 {
+		t.Errorf("%d records, more: %v, %v", c.count, c.ready, err)
 	}
 }
 

@@ -198,8 +198,14 @@ func (re *replay) catchUp(ctx context.Context, p *Partition, changelog span) err
 	if newest := restorer.Position(); !newest.IsZero() {
 		position = newest
 	}
-	if position.IsZero() {
-		return restorer.Abandon() // nothing was ever committed
+	switch {
+	case !position.IsZero():
+	case t.records == 0: // nothing was ever committed
+		return restorer.Abandon()
+	case !re.standby:
+		return errors.Join(fmt.Errorf("partition %d: %w: the changelog has rows, and no position", p.Number, state.ErrDamaged), restorer.Abandon())
+	default: // a newer one has come behind the end, and compaction has taken the one that was before it
+		position = re.group.layout.stamp(position, position, now)
 	}
 	position.Changelog = changelog.next
 	position.WrittenAt = max(1, time.Now().UnixMilli())

@@ -286,6 +286,44 @@ func TestStandbyThatMisses(t *testing.T) {
 	})
 }
 
+// TestStandbyOfWhatIsCompacted compacts the changelog while a copy is being restored from nothing: of what was there when it began, the
+// position is gone, as a newer one has come. The rows are still there, and are what the copy has.
+func TestStandbyOfWhatIsCompacted(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		a := w.launch(vfs.NewCrashableMem(), oneStandby)
+		a.lanes(1)
+		w.send(5, users[:4]...)
+		w.settle()
+		w.cluster.Compact() // kfake lets a log begin with what is left, and what is left now stays
+		var held atomic.Bool
+		held.Store(true)
+		w.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			if req.(*kmsg.FetchRequest).MaxBytes == 8<<20 { // a restore
+				w.cluster.SleepControl(func() {
+					for held.Load() {
+						time.Sleep(100 * time.Millisecond)
+					}
+				})
+			}
+			return nil, nil, false
+		})
+		b := w.launch(vfs.NewCrashableMem(), oneStandby)
+		time.Sleep(8 * time.Second)
+		w.send(5, users[4:]...)
+		time.Sleep(2 * time.Second)
+		w.cluster.Compact()
+		held.Store(false)
+		b.follows(1)
+		w.settle()
+		a.crash()
+		b.lanes(1)
+		w.settle()
+		b.checkState()
+		b.mustStop()
+	})
+}
+
 // sniffed is a connection of which the kinds of requests are noted.
 type sniffed struct {
 	net.Conn
