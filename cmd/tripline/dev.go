@@ -151,7 +151,7 @@ func receive(ctx context.Context, listener net.Listener, out io.Writer) error {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		fmt.Fprintf(out, "%s webhook   %s %s %s\n", clockTime(time.Now()), r.Method, r.Header.Get("webhook-id"), shorten(body, 160))
+		fmt.Fprintf(readable{out}, "%s webhook   %s %s %s\n", clockTime(time.Now()), r.Method, r.Header.Get("webhook-id"), shorten(body, 160))
 		w.WriteHeader(http.StatusNoContent)
 	})}
 	done := make(chan struct{})

@@ -201,7 +201,7 @@ func endpointStatusCommand() *cobra.Command {
 			return printJSON(c.OutOrStdout(), list)
 		}
 		for _, s := range list {
-			if err := s.print(c.OutOrStdout()); err != nil {
+			if err := s.print(readable{c.OutOrStdout()}); err != nil {
 				return err
 			}
 		}
@@ -235,7 +235,7 @@ func endpointTestCommand() *cobra.Command {
 		if output.word == "json" {
 			err = printJSON(c.OutOrStdout(), p)
 		} else {
-			err = printProbe(c.OutOrStdout(), p)
+			err = printProbe(readable{c.OutOrStdout()}, p)
 		}
 		if err == nil && p.Outcome != policy.Delivered {
 			err = errSilent

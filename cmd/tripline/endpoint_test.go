@@ -81,7 +81,7 @@ func TestEndpointTest(t *testing.T) {
 			code = http.StatusTeapot
 		}
 		w.WriteHeader(code)
-		io.WriteString(w, "thank you for "+req.Header.Get("X-Key")+req.Header.Get("Authorization"))
+		io.WriteString(w, "\x1b]0;mine\a\xc2\x9b31m\xff\u202e thank you for "+req.Header.Get("X-Key")+req.Header.Get("Authorization"))
 	}))
 	defer server.Close()
 	dir := t.TempDir()
@@ -99,7 +99,7 @@ func TestEndpointTest(t *testing.T) {
 	}
 	file := filepath.Join(dir, "tripline.yaml")
 	out, err := run(t, "endpoint", "test", "hook", "--config", file)
-	if err != nil || !strings.Contains(out, "status 202") || !strings.Contains(out, `{"user": "sample-user"}`) || !strings.Contains(out, "thank you for ***Basic ***") ||
+	if err != nil || !strings.Contains(out, "status 202") || !strings.Contains(out, `{"user": "sample-user"}`) || !strings.Contains(out, `\x1b]0;mine\x07\u009b31m\xff\u202e thank you for ***Basic ***`) ||
 		!strings.Contains(out, "Webhook-Signature: v1,") || strings.Contains(out, "very-secret") ||
 		!strings.Contains(out, "Authorization: ***") || strings.Contains(out, "dTpwNHNzdzByZA") {
 		t.Errorf("%v\n%s", err, out)

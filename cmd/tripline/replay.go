@@ -60,7 +60,11 @@ without any, when it was emitted.`,
 			return err
 		}
 		debug.SetMemoryLimit(int64(cfg.Memory))
-		r := &replay{cfg: cfg, asked: a, now: time.Now(), told: told{out: c.OutOrStdout(), json: output.word == "json", dry: dry}}
+		var out io.Writer = readable{c.OutOrStdout()}
+		if output.word == "json" {
+			out = c.OutOrStdout()
+		}
+		r := &replay{cfg: cfg, asked: a, now: time.Now(), told: told{out: out, json: output.word == "json", dry: dry}}
 		return r.run(c.Context(), c.ErrOrStderr())
 	}
 	return c

@@ -154,7 +154,7 @@ func (t *tail) print(r *kgo.Record, user string) {
 	if value == "" {
 		value = "(empty: the user is erased)"
 	}
-	fmt.Fprintf(t.out, "%s %s %s\n", r.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z"), r.Key, value)
+	fmt.Fprintf(readable{t.out}, "%s %s %s\n", r.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z"), r.Key, value)
 }
 
 // passes: what cannot be read passes only without a filter, or by its key.

@@ -46,7 +46,7 @@ func traceCommand() *cobra.Command {
 		if output.word == "json" {
 			return printJSON(c.OutOrStdout(), t.steps)
 		}
-		return t.print(c.OutOrStdout())
+		return t.print(readable{c.OutOrStdout()})
 	}
 	return c
 }
