@@ -158,6 +158,9 @@ func (b *schemaBuilder) mapping(t reflect.Type) schema {
 	if len(required) > 0 {
 		s["required"] = required
 	}
+	if t == reflect.TypeFor[campaign.Pattern]() { // by itself; inlined it may give way to others
+		s["required"] = []string{"event"}
+	}
 	if t == reflect.TypeFor[campaign.Trigger]() || t == reflect.TypeFor[Auth]() { // exactly one of them
 		s["minProperties"], s["maxProperties"] = 1, 1
 	}

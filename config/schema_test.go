@@ -178,6 +178,9 @@ func TestSchemasRefuse(t *testing.T) {
 		{"tripline.yaml", "endpoints: [{name: x, url: 'https://x.y', proxy: {resolves: true}}]", "endpoints: [{name: x, url: 'https://x.y', proxy: {url: 'http://p', resolves: true}}]"},
 		{"tripline.yaml", "format: {user: id}", "format: {event: name}"},
 		{"a_test.yaml", "campaigns: [a.yaml]\ntests: [{name: a, start: today}]", "campaigns: [a.yaml]\ntests: [{name: a, start: 2026-01-05T10:00:00Z}]"},
+		{"a.yaml", campaigns("{event: A}", "{where: x}"), schemaCampaign},
+		{"a_test.yaml", "campaigns: [a.yaml]\ntests: [{name: a, start: 2026-01-05T10:00:00Z, expect: {decisions: [{reason: quiet}]}}]",
+			"campaigns: [a.yaml]\ntests: [{name: a, start: 2026-01-05T10:00:00Z, expect: {decisions: [{reason: quiet_hours}]}}]"},
 		{"a_test.yaml", "campaigns: a.yaml\ntests: []", "campaigns: [a.yaml]\ntests: []"},
 	} {
 		if _, err := validate(t, all, one.file, []byte(one.content)); err == nil {
@@ -268,7 +271,14 @@ func TestValuesAreThoseThatLoad(t *testing.T) {
 			return problems
 		})
 	}
-	if seen < 12 {
+	for _, key := range []string{"decision", "reason", "group"} {
+		check(reflect.TypeFor[ExpectedDecision](), key, func(value string) Problems {
+			write(t, "a_test.yaml", "campaigns: [a.yaml]\ntests: [{name: a, start: 2026-01-05T10:00:00Z, expect: {decisions: [{"+key+": "+value+"}]}}]\n")
+			_, problems := LoadTests("a_test.yaml")
+			return problems
+		})
+	}
+	if seen < 15 {
 		t.Errorf("%d keys", seen)
 	}
 }

@@ -83,10 +83,10 @@ type ExpectedDecision struct {
 	User     string      `yaml:"user"`
 	Campaign string      `yaml:"campaign"`
 	Decision string      `yaml:"decision" values:"suppressed|converted"`
-	Reason   string      `yaml:"reason"`
+	Reason   string      `yaml:"reason" values:"paused|outside_schedule|not_in_audience|reentry|stale|exited|quiet_hours|capped|control_group"`
 	Detail   string      `yaml:"detail"`
 	Trigger  string      `yaml:"trigger_id"`
-	Group    string      `yaml:"group"`
+	Group    string      `yaml:"group" values:"treated|control"`
 	Value    value.Value `yaml:"value"`
 
 	// Line is where the expectation stands in the file.
@@ -209,8 +209,24 @@ func (t *Test) check(d *document, at string) {
 		}
 		record.check(d, path)
 	}
+	for i, decision := range t.Expect.Decisions {
+		decision.check(d, fmt.Sprintf("%s.expect.decisions[%d]", at, i))
+	}
 	if t.Until != nil && t.Until.In(start) < last {
 		d.wrong(at+".until", "", "`until`: before the last event arrives")
+	}
+}
+
+// check refuses words that no decision has: what is expected would never come.
+func (e *ExpectedDecision) check(d *document, at string) {
+	if e.Decision != "" {
+		d.oneOf(at+".decision", e.Decision, "suppressed", "converted")
+	}
+	if e.Reason != "" {
+		d.oneOf(at+".reason", e.Reason, campaign.Reasons()...)
+	}
+	if e.Group != "" {
+		d.oneOf(at+".group", e.Group, "treated", "control")
 	}
 }
 
