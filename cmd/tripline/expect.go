@@ -238,6 +238,9 @@ func (s *suite) compareDecisions(t *config.Test, start int64, got *outcome) (fai
 		if g, list := c.nearest(w, func(g int) bool { return e.User == "" || got.decisions[g].User == e.User }); g >= 0 {
 			text += ": the nearest that came differs in " + strings.Join(list, "; ")
 		}
+		if e.Reason == "not_in_audience" && !s.notInAudience {
+			text += "; such decisions are written only where the configuration has decisions: {not_in_audience: true}"
+		}
 		failures = append(failures, text)
 	}
 	for _, g := range c.extra {
