@@ -103,7 +103,7 @@ func (f *fields) setProfile(v value.Value) { f.profile, f.profileKind = v.Fields
 
 func (f *fields) readSegment(m value.Properties) *Rejection {
 	f.user, f.id, f.time = m.Get("userId"), m.Get("messageId"), m.Get("timestamp")
-	if f.user.IsNil() {
+	if f.user.IsNil() || f.user.Kind() == value.String && f.user.Text() == "" { // some libraries write "" for nobody
 		f.user = m.Get("anonymousId")
 	}
 	kind := m.Get("type")

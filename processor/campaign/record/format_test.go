@@ -34,6 +34,7 @@ func TestFormats(t *testing.T) {
 			`97980cfea0067|||1970-01-01T00:00:00.007Z|{}|{"name":"Peter Gibbons","plan":"premium","logins":5}`},
 		{"page", segment, "a", `{"type":"page","anonymousId":"a","userId":null,"name":"Home","category":"Docs","properties":{"url":"http://x","name":"Start"}}`, nil,
 			`a|Page Viewed||1970-01-01T00:00:00.007Z|{"url":"http://x","name":"Start","category":"Docs"}|{}`},
+		{"an empty user id is none", segment, "a", `{"type":"track","event":"X","userId":"","anonymousId":"a"}`, nil, `a|X||1970-01-01T00:00:00.007Z|{}|{}`},
 		{"screen", segment, "a", `{"type":"screen","anonymousId":"a","name":"Home"}`, nil, `a|Screen Viewed||1970-01-01T00:00:00.007Z|{"name":"Home"}|{}`},
 		{"the user id, not the anonymous one, is the key", segment, "anon", `{"type":"track","event":"X","userId":"u","anonymousId":"anon"}`, nil, ReasonUserDiffers},
 		{"group", segment, "u", `{"type":"group","userId":"u","groupId":"g"}`, nil, ReasonNoEvent},
