@@ -7,6 +7,7 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign/history"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/tally"
 )
 
 // actions qualifies at the event that completes a set. It keeps no partial sets: a user's history holds the events, and
@@ -55,24 +56,21 @@ type candidate struct {
 }
 
 func (k *actions) event(s *step, st *standing, e *history.Event) {
-	var done []string
+	var keys []string
+	t := s.user.tally(st.c)
 	for i := range k.all {
 		key, ok := k.all[i].match(s, st.c, e)
-		if !ok || contains(done, key) {
+		if !ok {
 			continue
 		}
-		done = append(done, key)
-		k.complete(s, st, e, key)
-	}
-}
-
-func contains(list []string, key string) bool {
-	for _, have := range list {
-		if have == key {
-			return true
+		t.Add(i, key, e.Time)
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
 		}
 	}
-	return false
+	for _, key := range keys {
+		k.complete(s, st, e, key)
+	}
 }
 
 // complete looks for sets that e, just arrived, makes whole: those whose newest event is e or, where e is late, one of
@@ -90,7 +88,7 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			}
 		}
 	}
-	if s.user.log.Long() && k.lacks(s, from.Time-1, e.Time+k.within) {
+	if s.user.log.Long() && (k.lacks(s, from.Time-1, e.Time+k.within) || k.scarce(s, st, e, key)) {
 		return
 	}
 	all := k.candidates(s, st, from, after(e.Time+k.within), key)
@@ -111,6 +109,9 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 		}
 		if !k.reuse {
 			st.setFloor(key, newest, s.horizon())
+			if n == len(all)-1 && e.Time+k.within >= s.user.log.Newest() { // nothing with this key stands behind it
+				s.user.tally(st.c).Spend(len(k.all), key)
+			}
 			s.user.dirty = true
 		}
 		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: s.events(k.chosen(s, set, newest))})
@@ -125,6 +126,47 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 func (k *actions) lacks(s *step, since, upTo int64) bool {
 	for i := range k.all {
 		if n, _, _, _ := s.user.log.Aggregate(k.all[i].event, "", since, upTo, nil); n < k.all[i].atLeast {
+			return true
+		}
+	}
+	return false
+}
+
+// tallied is what a user has in memory of a campaign whose sets have been looked for in a long history.
+type tallied struct {
+	c *campaign
+	tally.Tally
+}
+
+func (u *User) tally(c *campaign) *tally.Tally {
+	for i := range u.tallies {
+		if u.tallies[i].c == c {
+			return &u.tallies[i].Tally
+		}
+	}
+	return nil
+}
+
+// scarce says whether a pattern has too few events under the key for any set that e may be in. The first time it does not know: to
+// count costs as much as to look, and who is read anew for each event would gain nothing.
+func (k *actions) scarce(s *step, st *standing, e *history.Event, key string) bool {
+	t, since := s.user.tally(st.c), e.Time-k.within-1
+	if t == nil {
+		s.user.tallies = append(s.user.tallies, tallied{c: st.c})
+		return false
+	}
+	if t.Begin(since, k.within) {
+		s.user.log.Scan(k.asks, history.After(since), history.After(max(e.Time, s.user.log.Newest())), func(e *history.Entry) bool {
+			for i := range k.all {
+				if key, ok := k.all[i].matchEntry(s, st.c, k.asks, e); ok {
+					t.Add(i, key, e.Time)
+				}
+			}
+			return true
+		})
+	}
+	for i := range k.all {
+		if t.Scarce(i, key, since, k.all[i].atLeast) {
 			return true
 		}
 	}

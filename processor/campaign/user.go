@@ -34,6 +34,7 @@ type User struct {
 	next      int64       // what Due answers, if aimed: no step has begun since it was asked
 	aimed     bool
 	room      room
+	tallies   []tallied
 	oldest    history.Position // no event that history has for a timer lies before it; zero: there is none
 	lost      bool             // one of them was not there
 }
@@ -348,6 +349,9 @@ func (u *User) settle(st *standing) {
 func (u *User) Size() int {
 	size := userSize + u.room.Size() + cap(u.sent)*16 + len(u.profile)*propertySize + u.log.Size() + cap(u.ever)*markSize
 	size += len(u.room.standings) * standingSize
+	for i := range u.tallies {
+		size += u.tallies[i].Size()
+	}
 	for _, st := range u.standings {
 		size += standingSize + timerSize*cap(st.open) + markSize*(cap(st.floors)+cap(st.marks)+cap(st.left)+cap(st.goals)+cap(st.judged))
 		for i := range st.held {

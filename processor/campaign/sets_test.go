@@ -1,0 +1,71 @@
+package campaign_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
+)
+
+// A user who stays in memory, and of whom it is counted what might become a set, gets what one gets who is read anew for each event,
+// and of whom nothing is counted; and far fewer of the events in history are looked at. Those that make the condition fail are counted.
+func TestSetsInMemory(t *testing.T) {
+	triggers, lookedWarm, lookedCold := 0, 0, 0
+	for seed := range uint64(16) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		definition := setsOf(rng)
+		set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40, MaxEvents: 300, Settle: 1000}, definition)
+		warm, err := set.Open("ann", nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cold := rows{}
+		var out campaign.Output
+		told := func(u *campaign.User, ev *record.Event, at int64) (records []string, looks int) {
+			out.Reset()
+			u.Event(ev, at, &out)
+			for i := range out.Triggers {
+				records = append(records, string(out.Triggers[i].Append(nil, out.Triggers[i].Left)))
+			}
+			for i := range out.Counts.Campaigns {
+				looks += out.Counts.Campaigns[i].ExpressionErrors
+			}
+			return records, looks
+		}
+		for n := range 800 {
+			at := int64(n+1) * 1000
+			ev := record.Event{User: "ann", Name: []string{"A", "B", "C"}[min(rng.IntN(8), 2)], Time: at}
+			if rng.IntN(10) == 0 {
+				ev.Time -= int64(rng.IntN(1_500_000))
+			}
+			ev.Properties, _ = value.ParseObject(fmt.Appendf(nil, `{"k":%d,"n":%d,"bad":"none"}`, rng.IntN(1+int(seed)*8), rng.IntN(4)))
+			again := ev
+			u := cold.open(t, set)
+			want, before := told(u, &again, at)
+			cold.keep(u)
+			got, now := told(warm, &ev, at)
+			if !slices.Equal(got, want) {
+				t.Fatalf("seed %d, event %d: %q; want %q\n%+v", seed, n, got, want, definition.Trigger.Actions)
+			}
+			triggers, lookedWarm, lookedCold = triggers+len(got), lookedWarm+now, lookedCold+before
+		}
+	}
+	t.Logf("%d triggers; %d looks at the events of history, and %d without counting", triggers, lookedWarm, lookedCold)
+	if triggers < 100 || lookedWarm*2 > lookedCold {
+		t.Error("that is not what it is for")
+	}
+}
+
+// setsOf is a campaign of actions.
+func setsOf(rng *rand.Rand) campaign.Definition {
+	within := campaign.Duration(200_000 + rng.IntN(600_000))
+	many := func() *int { n := 1 + rng.IntN(3); return &n }
+	return campaign.Definition{Name: "sets", Deliver: []campaign.Delivery{{Endpoint: "e"}}, Trigger: campaign.Trigger{Actions: &campaign.Actions{
+		All: []campaign.Pattern{{Event: "A", AtLeast: many()}, {Event: "C", Where: "event.n > 2 || date(event.bad) > now()", AtLeast: many()},
+			{Event: "C", Where: "event.n < 3"}}[rng.IntN(2):],
+		Within: &within, Same: []string{"k"}, InOrder: rng.IntN(2) == 0, Reuse: rng.IntN(2) == 0}}}
+}
