@@ -173,6 +173,11 @@ func (s *Suite) check(d *document) {
 		s.Campaigns[i] = d.path(s.Campaigns[i])
 	}
 	files, bad := expandGlobs(s.Campaigns)
+	for i, pattern := range s.Campaigns {
+		if own, _ := expandGlobs([]string{pattern}); len(own) == 0 && bad[i] == "" { // a case that expects nothing would pass
+			bad[i] = "no campaign file matches"
+		}
+	}
 	for i, message := range bad {
 		d.wrong(fmt.Sprintf("campaigns[%d]", i), "", "`campaigns`: %s", message)
 	}

@@ -52,6 +52,17 @@ tests:
 	}
 }
 
+// A test of no campaign would pass wherever it expects nothing.
+func TestCampaignsOfTestsAreThere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "c/cart.yaml", "")
+	write(t, "c/cart_test.yaml", "campaigns: ['c*.yaml', 'd/*.yaml', no.yaml]\ntests: [{name: a, start: 2026-01-05T10:00:00Z}]\n")
+	_, problems := LoadTests("c/cart_test.yaml")
+	if got := problems.Error(); len(problems) != 2 || !strings.Contains(got, "c/cart_test.yaml:1:24: `campaigns`: no campaign file matches") || !strings.Contains(got, "1:36: `campaigns`: no such file") {
+		t.Errorf("%s", got)
+	}
+}
+
 // TestAliasesDoNotExplode reads a value that aliases make a billion times as large as its text.
 func TestAliasesDoNotExplode(t *testing.T) {
 	t.Chdir(t.TempDir())
