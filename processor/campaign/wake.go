@@ -297,7 +297,9 @@ type View struct {
 	Zone       calendar.Zone
 	Events     []*history.Event            // those that the trigger listens to, in the user's order; the newest most
 	Cut        bool                        // there are older ones
+	Unseen     int                         // of those names, that came before a campaign without backfill, and do not count
 	Kept       int                         // events of all names in history
+	Now        int64                       // ms; what was due before has fired
 	Matches    int64                       // so far, where occurrence counts them
 	Open       []Open                      // in order of due moment
 	Held       []Open                      // triggers that wait for their delay, or for the end of quiet hours
@@ -307,7 +309,7 @@ type View struct {
 	HeldOut    bool                        // in the control group
 
 	Look    func(l *expr.Lookup, moment int64) expr.Answer               // a history function as of a moment
-	Reenter func(moment int64) (other int64, ok bool)                    // whether reentry lets a moment through, else which one stops it
+	Reenter func(moment int64) (other int64, ok bool)                    // whether reentry, if there is any, lets a moment through, else which one stops it
 	Quiet   func(moment int64) (end int64, ok bool)                      // whether quiet hours are on at a moment, and until when
 	Counts  func(moment int64) []Counted                                 // what the campaign's caps count at a moment
 	Exit    func(moment int64, newest *history.Event) (e *history.Event) // the first event that ends the wait of what qualified then; nil: none
@@ -337,17 +339,18 @@ func (u *User) View(name string) (v View, ok bool) {
 		return v, false
 	}
 	c := u.set.campaigns[i]
-	v = View{Definition: c.def, Rules: u.set.rules, User: u.id, Profile: u.profile, Zone: u.zone, Kept: u.log.Len(), Used: map[string]history.Position{}}
+	v = View{Definition: c.def, Rules: u.set.rules, User: u.id, Profile: u.profile, Zone: u.zone, Kept: u.log.Len(), Now: u.now, Used: map[string]history.Position{}}
 	listens := c.kind.names()
 	u.log.Descend(history.Position{}, after(maxTime), func(e *history.Event) bool {
-		if v.Cut = len(v.Events) == mostViewed; v.Cut {
-			return false
-		}
-		if slices.Contains(listens, e.Name) {
-			copied := *e
+		v.Cut = len(v.Events) == mostViewed
+		switch copied := *e; {
+		case v.Cut || !slices.Contains(listens, e.Name):
+		case u.sees(c, e.Seq):
 			v.Events = append(v.Events, &copied)
+		default:
+			v.Unseen++
 		}
-		return true
+		return !v.Cut
 	})
 	slices.Reverse(v.Events)
 	v.Look = func(l *expr.Lookup, moment int64) expr.Answer { return u.begin(moment, &Output{}).look(c, l, moment) }
@@ -375,9 +378,6 @@ func (u *User) View(name string) (v View, ok bool) {
 // controls lets a view ask what stops a trigger.
 func (v *View) controls(u *User, c *campaign) {
 	v.Reenter = func(moment int64) (other int64, ok bool) {
-		if c.def.Reentry == nil {
-			return 0, true
-		}
 		other, stopped := c.def.Reentry.stops(v.Left, moment)
 		return other, !stopped
 	}

@@ -30,8 +30,9 @@ type Explanation struct {
 	Timezone    string          `json:"timezone"`
 	History     []Event         `json:"history"` // of the events that the trigger listens to, the newest ones, oldest first
 	Older       bool            `json:"older_history,omitempty"`
-	Bounds      []string        `json:"bounds,omitempty"` // that are reached, so that something may have been dropped
-	Past        []Past          `json:"past,omitempty"`   // triggers and decisions, by whoever has seen them
+	Unseen      int             `json:"unseen_history,omitempty"` // events that came before the campaign, and do not count
+	Bounds      []string        `json:"bounds,omitempty"`         // that are reached, so that something may have been dropped
+	Past        []Past          `json:"past,omitempty"`           // triggers and decisions, by whoever has seen them
 }
 
 // Condition is one of those that must all hold.
@@ -95,7 +96,18 @@ func At(v campaign.View, moment int64) *Explanation {
 		x.Qualifies = calendar.FormatTime(j.qualified)
 	}
 	x.Verdict = j.verdict(x)
+	if x.Unseen = v.Unseen; x.Unseen > 0 && x.Missing() != "" {
+		x.Verdict += "; " + x.unseen()
+	}
 	return x
+}
+
+// unseen says what a campaign without backfill does not see.
+func (x *Explanation) unseen() string {
+	if x.Unseen == 1 {
+		return "an event came before the campaign was there, and does not count without backfill"
+	}
+	return fmt.Sprintf("%d events came before the campaign was there, and do not count without backfill", x.Unseen)
 }
 
 // bounds are those that the user has reached: what came, or comes, on top is dropped.

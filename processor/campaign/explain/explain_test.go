@@ -6,6 +6,7 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/value"
 )
 
 // What waits is said before why it does.
@@ -114,4 +115,50 @@ func TestBounds(t *testing.T) {
 	}
 	u.Passed(100_000, &out)
 	told("history holds 3 events", "2 triggers wait")
+}
+
+// A campaign without backfill does not see what came before it: neither does its explanation.
+func TestCampaignThatIsNew(t *testing.T) {
+	within, rules := campaign.Duration(3_600_000), campaign.Rules{MaxAge: 1 << 40}
+	compile := func(defs ...campaign.Definition) *campaign.Set {
+		t.Helper()
+		for i := range defs {
+			defs[i].Deliver = []campaign.Delivery{{Endpoint: "e"}}
+		}
+		set, problems := campaign.Compile(rules, defs)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return set
+	}
+	watch := campaign.Definition{Name: "watch", Trigger: campaign.Trigger{InactionWithinTime: &campaign.InactionWithinTime{
+		After: &campaign.Pattern{Event: "A"}, Without: &campaign.Pattern{Event: "B"}, Within: &within}}}
+	birthday := campaign.Definition{Name: "birthday", Trigger: campaign.Trigger{DateTimeProperty: &campaign.DateTimeProperty{ProfileProperty: "born", Repeat: "yearly"}}}
+	other := campaign.Definition{Name: "other", Trigger: campaign.Trigger{SingleAction: &campaign.SingleAction{Pattern: campaign.Pattern{Event: "A"}}}}
+	before := compile(other)
+	ledger := before.Succeed(nil, 0)
+	u, err := before.Under(ledger, 0).Open("ann", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out campaign.Output
+	properties, _ := value.ParseObject([]byte(`{"born":"1990-03-01"}`))
+	u.Event(&record.Event{Name: "A", Time: 1000, Profile: properties}, 1000, &out)
+	rows := map[uint32][]byte{}
+	u.Rows(func(n uint32, content []byte) { rows[n] = append([]byte(nil), content...) })
+	now := compile(other, watch, birthday)
+	u, err = now.Under(now.Succeed(ledger, 2000), 0).Open("ann", rows[0], func(n uint32) []byte { return rows[n] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"watch":    "not: did A (no A is known of this user); not: 1h passed without B (nothing has begun to run); an event came before the campaign was there, and does not count without backfill",
+		"birthday": "not: it has set a timer (it was there before the campaign, which without backfill sees only what changes)",
+		"other":    "every condition holds",
+	} {
+		v, _ := u.View(name)
+		if x := At(v, 10_000); x.Verdict != want {
+			t.Errorf("%s: %q; want %q\n%s", name, x.Verdict, want, x.Text())
+		}
+	}
 }

@@ -43,6 +43,9 @@ func (x *Explanation) Text() string {
 		fmt.Fprintf(&b, "  %s  %s\n", p.Time, strings.Join(strings.Fields(p.Outcome+" "+p.Reason+" "+p.Detail+" "+p.ID), " "))
 	}
 	fmt.Fprintf(&b, "\nprofile  %s\ntimezone %s\n\nhistory\n", x.Profile, x.Timezone)
+	if x.Unseen > 0 {
+		b.WriteString("  " + x.unseen() + "\n")
+	}
 	if x.Older {
 		b.WriteString("  older events are not shown\n")
 	}

@@ -94,6 +94,10 @@ func (j *judge) dateTimeProperty(d *campaign.DateTimeProperty) {
 			moment = o.Moment
 		}
 	}
+	if set == nil && len(j.v.Open) == 0 && j.moment >= j.v.Now && (d.Repeat != "" || moment > j.moment) {
+		j.condition("it has set a timer", false, "it was there before the campaign, which without backfill sees only what changes")
+		return
+	}
 	j.qualified = moment
 	text := "its moment, " + calendar.FormatTime(moment) + ", has come"
 	if because := j.ended(d, set, moment); because != "" {
