@@ -58,6 +58,7 @@ func TestRefusedOverLines(t *testing.T) {
 	refused(t, Where, "event.x == 1 &&\n  (event.y", "2:11", "ends too early", "")
 	refused(t, Where, "event.ä == 1 &&\nfoo > 1", "2:1", `no "foo"`, "event.foo")
 	refused(t, Audience, "count('A', '1d', `event.s == '``' && foo`) > 1", "1:38", `no "foo"`, "event.foo")
+	refused(t, Where, "event.ä == 1 ||\n event.x == 99999999999999999999 && foo", "2:13", "more digits", "")
 	refused(t, Audience, "count('A', '1d', `event.s == 1 &&\n foo`) > 1", "2:2", `no "foo"`, "event.foo")
 }
 

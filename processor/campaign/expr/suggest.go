@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -39,6 +40,7 @@ var phrases = []struct {
 	{"unrecognized character: ", unrecognized},
 	{"literal not terminated", func(_ parsed, w *problem, _ string) { w.message = "the closing quote is missing" }},
 	{"invalid operation: ", mismatched},
+	{"invalid integer literal: ", overlong},
 	{"not enough arguments to call ", func(_ parsed, w *problem, name string) { w.message = name + "() needs more arguments" }},
 	{"too many arguments to call ", func(_ parsed, w *problem, name string) { w.message = name + "() takes fewer arguments" }},
 	{"cannot use ", func(_ parsed, w *problem, _ string) { w.message = strings.TrimSpace(namedTypes(w.message)) }},
@@ -77,6 +79,15 @@ func unrecognized(_ parsed, wrong *problem, rest string) {
 		wrong.suggestion = `"`
 	} else if strings.ContainsAny(rest, "‘’‚") {
 		wrong.suggestion = `'`
+	}
+}
+
+// overlong explains a literal of which rest shows the digits.
+func overlong(p parsed, wrong *problem, rest string) {
+	wrong.message = "the number has more digits than a whole number can have here"
+	_, digits, _ := strings.Cut(strings.TrimSuffix(rest, ": value out of range"), "parsing ")
+	if before, _, ok := strings.Cut(p.text, strings.Trim(digits, `"`)); ok {
+		wrong.at = utf8.RuneCountInString(before)
 	}
 }
 
