@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -131,9 +132,10 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// BenchmarkDue fires timers in bursts, on all lanes at once: find them, read their
-// rows, write them back due later. p99-look-ms is of finding a burst's first timers, whatever has
-// fired before.
+// BenchmarkDue fires timers in bursts, on all lanes: find them, read their rows,
+// write them back due later. p99-look-ms is of finding a burst's first timer,
+// whatever has fired before. As many lanes are at it at a time as there are cores:
+// to wait for a core behind other lanes is not the index's doing.
 func BenchmarkDue(b *testing.B) {
 	for _, rows := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) { benchDue(b, rows) })
@@ -142,7 +144,11 @@ func BenchmarkDue(b *testing.B) {
 
 func benchDue(b *testing.B, rows int) {
 	const burst = 1000
-	s := benchStore(b)
+	s, err := Open(Config{Dir: b.TempDir(), Rows: defaultMemory / 5}) // as the processor opens it
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
 	content := make([]byte, 100)
 	var lanes [benchPartitions]*Partition
 	for n := range lanes {
@@ -177,11 +183,15 @@ func benchDue(b *testing.B, rows int) {
 	measure(b, b.N, func() {
 		fired.Store(0)
 		var wg sync.WaitGroup
-		for _, p := range lanes {
+		cores := min(len(lanes), runtime.GOMAXPROCS(0))
+		for core := range cores {
 			wg.Go(func() {
-				for fired.Load() < int64(b.N) && !b.Failed() {
-					if err := fire(p); err != nil {
+				for n := core; fired.Load() < int64(b.N) && !b.Failed(); {
+					if err := fire(lanes[n]); err != nil {
 						b.Error(err)
+					}
+					if n += cores; n >= len(lanes) {
+						n = core
 					}
 				}
 			})

@@ -242,9 +242,9 @@ func TestModel(t *testing.T) {
 
 // smallIndex makes the timer index work as if there were millions of timers.
 func smallIndex(t *testing.T) {
-	near, used := nearTimers, usedTimers
-	nearTimers, usedTimers = 4, 20
-	t.Cleanup(func() { nearTimers, usedTimers = near, used })
+	near, used, least := nearTimers, usedTimers, leastAhead
+	nearTimers, usedTimers, leastAhead = 4, 20, 1
+	t.Cleanup(func() { nearTimers, usedTimers, leastAhead = near, used, least })
 }
 
 func runModel(t *testing.T, seed uint64, steps int) {

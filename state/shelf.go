@@ -80,6 +80,16 @@ func hashKey(k Key) uint64 {
 	return (maphash.String(hashSeed, k.ID) ^ uint64(k.Part)*0x9E3779B97F4A7C15) & hashMask
 }
 
+// room is about how many rows may be put on the shelf at once, such that they are
+// there when they are asked for.
+func (s *shelf) room() int {
+	size := int64(1 << 10)
+	if rows := int64(len(s.index)); rows > 0 {
+		size = s.bytes/rows + entryOverhead
+	}
+	return int(s.limit / 4 / size)
+}
+
 // clear forgets everything, dirty or not.
 func (s *shelf) clear() {
 	*s = shelf{limit: s.limit, first: s.first + uint32(len(s.chunks)), index: make(map[uint64]place), odd: make(map[Key]place)}

@@ -21,6 +21,8 @@ var (
 	nearTimers = 2048
 	// usedTimers is how many entries are used up before their range is deleted.
 	usedTimers = 1 << 16
+	// leastAhead is how many rows are worth an iterator.
+	leastAhead = 16
 )
 
 // Timer is a row's due moment.
@@ -46,16 +48,19 @@ func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x, limit := &p.timers, max(0, limit)
+	ahead, err := p.readAhead(Timer{Due: before}, limit-len(x.ready))
+	if err != nil {
+		return dst, err
+	}
 	for {
 		// What stands below cut has to be checked before the answer is known.
 		cut := Timer{Due: before}
 		if limit <= len(x.ready) && limit > 0 && x.ready[limit-1].less(cut) {
 			cut = x.ready[limit-1]
 		}
-		var err error
 		switch {
 		case len(x.near) > 0 && x.near[0].less(cut):
-			err = p.checkNext()
+			err = p.checkNext(ahead)
 		case x.short(cut):
 			err = p.loadTimers()
 		default:
@@ -88,12 +93,67 @@ func (p *Partition) NextDue() (ms int64, ok bool, err error) {
 	return ms, ok, p.trusted()
 }
 
+// readAhead returns the Due as last applied of heads that entries below cut stand
+// for, where a look at the next n of them would read more than a few that are not
+// in memory. It reads more than these, as the rows of a block come together then.
+// What is due it leaves in memory, as the caller will want it.
+func (p *Partition) readAhead(cut Timer, n int) (dues map[string]int64, err error) {
+	x, room := &p.timers, p.rows.room()
+	if n = min(n, room, 3*nearTimers); n < leastAhead {
+		return nil, nil
+	}
+	if err := p.loadAhead(cut, n); err != nil {
+		return nil, err
+	}
+	if len(p.missing(x.near[:min(n, len(x.near))], cut)) < leastAhead {
+		return nil, nil
+	}
+	if err := p.loadAhead(cut, min(room, 3*nearTimers)); err != nil {
+		return nil, err
+	}
+	next := x.near
+	if len(next) > room {
+		next = slices.SortedFunc(slices.Values(next), Timer.compare)[:room]
+	}
+	return p.dues(p.missing(next, cut), cut.Due)
+}
+
+// loadAhead reads entries below cut into near until it has n.
+func (p *Partition) loadAhead(cut Timer, n int) error {
+	for range 3 { // no more: puts may take the horizon back again
+		if len(p.timers.near) >= n || !p.timers.short(cut) {
+			break
+		}
+		if err := p.loadTimers(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing returns the entries below cut whose rows are not in memory.
+func (p *Partition) missing(entries []Timer, cut Timer) []Timer {
+	missing := make([]Timer, 0, len(entries))
+	for _, t := range entries {
+		if !t.less(cut) {
+			continue
+		}
+		_, ready := p.timers.readyDue[t.ID]
+		if _, known := p.rows.place(Key{ID: t.ID}); !ready && !known {
+			missing = append(missing, t)
+		}
+	}
+	return missing
+}
+
 // checkNext takes the first entry of near and finds out what it stands for.
-func (p *Partition) checkNext() error {
+func (p *Partition) checkNext(ahead map[string]int64) error {
 	x := &p.timers
 	t := x.near[0]
-	due := int64(0)
-	if _, ok := x.readyDue[t.ID]; !ok {
+	due, known := ahead[t.ID]
+	if _, ok := x.readyDue[t.ID]; ok {
+		due = 0
+	} else if !known {
 		var err error
 		if due, err = p.appliedDue(t.ID); err != nil {
 			return err
