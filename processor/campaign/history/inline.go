@@ -74,11 +74,12 @@ func (in *inline) admit(p Position) {
 
 // read takes apart the event at an offset of records, as far as its record.
 func (in *inline) read(at int) (difference Position, name uint32, s span) {
-	r := reader{src: in.records, at: at}
-	difference = Position{Seq: uint64(r.varint()), Time: r.varint()}
-	name = r.number()
-	size := int(r.uvarint() >> 1)
-	return difference, name, span{uint32(r.at), uint32(size)}
+	src := in.records // all of it was checked, or is what append wrote
+	seq, at := uvarintAt(src, at)
+	time, at := uvarintAt(src, at)
+	number, at := uvarintAt(src, at)
+	size, at := uvarintAt(src, at)
+	return Position{Time: int64(time>>1) ^ -int64(time&1), Seq: seq>>1 ^ -(seq & 1)}, uint32(number), span{uint32(at), uint32(size >> 1)}
 }
 
 // each visits the events in order of arrival until visit returns false.
@@ -103,12 +104,14 @@ func (in *inline) count(from, to Position, name string) (n int) {
 	if !ok {
 		return 0
 	}
-	in.each(func(p Position, name uint32, _ span) bool {
+	var p Position
+	for at := 0; at < len(in.records); { // no each: a call for every event would be most of it
+		difference, name, s := in.read(at)
+		p.Time, p.Seq, at = p.Time+difference.Time, p.Seq+difference.Seq, int(s.at+s.size)
 		if name == wanted && p.Compare(from) > 0 && p.Compare(to) <= 0 {
 			n++
 		}
-		return true
-	})
+	}
 	return n
 }
 
@@ -132,22 +135,24 @@ func (in *inline) index() *table {
 }
 
 // at is the event of a position; nil: there is none.
-func (in *inline) at(p Position) (e *Event) {
+func (in *inline) at(p Position) *Event {
 	if in.n == 0 || p.Compare(in.min) < 0 || p.Compare(in.max) > 0 {
 		return nil
 	}
 	if in.table != nil {
 		return in.table.at(p)
 	}
-	in.each(func(q Position, name uint32, s span) bool {
+	var q Position
+	for at := 0; at < len(in.records); {
+		difference, name, s := in.read(at)
+		q.Time, q.Seq, at = q.Time+difference.Time, q.Seq+difference.Seq, int(s.at+s.size)
 		if q == p {
-			var ok bool
-			e, ok = decode(p, name, in.records[s.at:s.at+s.size], &in.words)
+			e, ok := decode(p, name, in.records[s.at:at], &in.words)
 			in.broken = in.broken || !ok
+			return e
 		}
-		return e == nil
-	})
-	return e
+	}
+	return nil
 }
 
 // hasID tells whether an event behind the floor has this id, whose hash is h.

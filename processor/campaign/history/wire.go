@@ -63,6 +63,25 @@ func (r *reader) longUvarint() uint64 {
 	return u
 }
 
+// uvarintAt reads a number from what is known to be well formed, and says where it ends.
+func uvarintAt(src []byte, at int) (u uint64, end int) {
+	if b := src[at]; b < 0x80 {
+		return uint64(b), at + 1
+	}
+	return longUvarintAt(src, at)
+}
+
+func longUvarintAt(src []byte, at int) (u uint64, end int) {
+	for shift := 0; ; shift += 7 {
+		b := src[at]
+		at++
+		u |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return u, at
+		}
+	}
+}
+
 func (r *reader) varint() int64 {
 	u := r.uvarint()
 	return int64(u>>1) ^ -int64(u&1)
