@@ -41,13 +41,13 @@ type result struct {
 	f        *flight
 	record   delivery.Record
 	verdict  policy.Verdict
-	wake     int64          // of a retry: when to look again, ms since the epoch
-	disables string         // why the endpoint is to be disabled; "": it is not
-	news     *control.State // what others have to know of it; nil: nothing
-	last     bool           // the goroutine is done with the flight
-	told     bool           // there is a record; without one nothing has happened, as when an attempt is cut off
-	again    bool           // of a batch that has other members now: it is to go with those
-	unknown  bool           // the plan does not know the flight's route
+	wake     int64            // of a retry: when to look again, ms since the epoch
+	disables string           // why the endpoint is to be disabled; "": it is not
+	news     []*control.State // what others have to know of it
+	last     bool             // the goroutine is done with the flight
+	told     bool             // there is a record; without one nothing has happened, as when an attempt is cut off
+	again    bool             // of a batch that has other members now: it is to go with those
+	unknown  bool             // the plan does not know the flight's route
 }
 
 // attempt makes a flight's attempt, with tries in place, and tells its lane. It decides nothing that its lane has to commit.
@@ -165,10 +165,14 @@ func (t *try) ended(a call.Answer) (wait time.Duration, again bool) {
 	t.attempts++
 	look, held := t.o.learn(t.f, &a, t.place == 0 && t.attempts <= t.e.Retry.Quick)
 	v := t.e.rules.Judge(a.Answer, policy.Standing{Delivery: t.f.key, Attempt: t.attempts, Place: t.place, Look: look, Held: held})
+	var news []*control.State
 	if v.Hold > 0 {
-		t.o.hold(v.Hold)
+		news = t.o.hold(t.e, v.Hold, a.Ended)
 	}
-	cause, news := t.o.tally(t.e, v.Outcome == policy.Delivered, a.Ended)
+	cause, fails := t.o.tally(t.e, v.Outcome == policy.Delivered, a.Ended)
+	if fails != nil {
+		news = append(news, fails)
+	}
 	if v.Disable {
 		cause = gone410
 	}

@@ -184,8 +184,8 @@ func (l *laneRun) settle(r *result) error {
 	if r.disables != "" {
 		l.disabled(r.disables, &r.record)
 	}
-	if r.news != nil {
-		l.cycle.add(r.news.Record(l.sink.controlTopic()))
+	for _, s := range r.news {
+		l.cycle.add(s.Record(l.sink.controlTopic()))
 	}
 	if r.verdict.Outcome == policy.Retry && r.last && f.erased.Load() {
 		r.verdict.Outcome, r.record.Outcome, r.record.Reason, r.record.NextAttempt = policy.Dropped, string(policy.Dropped), erased, 0

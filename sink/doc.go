@@ -40,6 +40,8 @@
 //   - A 410 holds for the endpoint as it was configured: the control record names a print of method, url and auth. Of secrets it
 //     has eight bits of a hash, by which no guess can be confirmed; so one change of a secret in 256 goes unseen, and
 //     `tripline endpoint resume` tries again.
+//   - A Retry-After of five seconds or more is told to the group in the transaction of the attempt that met it, under a key of its own in the
+//     control topic: the other sinks, and one that starts, send nothing before either.
 //   - A 401 to a token is followed by one more try at once, with another token. It takes no place in the schedule.
 //   - A W3C traceparent, with its tracestate, goes from an event's record to the trigger that the event has completed, and from there into
 //     every attempt and the dead letter. What a timer has fired, and a batch, has none: no one event is its cause.

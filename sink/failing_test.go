@@ -120,3 +120,60 @@ func TestDisableAfterSuccess(t *testing.T) {
 		q.stop()
 	})
 }
+
+// TestRetryAfterForAll holds that what an endpoint asked of one sink holds for the others, and for one that starts on an empty disk, first
+// attempts included; not for the endpoint as it is configured anew, and that a short wait is not told.
+func TestRetryAfterForAll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		asks := func(wait string) func(int, got, http.ResponseWriter) {
+			return func(_ int, _ got, rw http.ResponseWriter) {
+				rw.Header().Set("Retry-After", wait)
+				rw.WriteHeader(429)
+			}
+		}
+		ops := w.receive("ops", asks("3"))
+		plan := w.simple(ops)
+		p, q := w.launch(nil, plan), w.launch(nil, plan)
+		time.Sleep(30 * time.Second)
+		w.send(trigger("trg_short", "u", "ops"))
+		w.until("a request", func() bool { return len(ops.requests()) == 1 })
+		time.Sleep(time.Second)
+		if records := w.read("g-sink-control"); len(records) != 0 {
+			t.Errorf("%s is told", records[0].Value)
+		}
+		ops.change(asks("1800"))
+		w.until("another one", func() bool { return len(ops.requests()) == 2 })
+		asked := ops.requests()[1].at
+		time.Sleep(time.Second)
+		ops.change(nil)
+		w.send(many(10, "a", "ops")...) // to both
+		time.Sleep(time.Minute)
+		q.crash()
+		q = w.launch(nil, plan)
+		w.send(many(10, "b", "ops")...)
+		w.until("all are delivered", func() bool { return w.finals()["delivered"] == 21 })
+		for _, g := range ops.requests()[2:] {
+			if gap := g.at.Sub(asked); gap < 1799*time.Second {
+				t.Errorf("%s came %s after the answer", g.id, gap)
+			}
+		}
+		if records := w.read("g-sink-control"); len(records) != 1 {
+			t.Errorf("%d records", len(records))
+		}
+
+		ops.change(asks("3600"))
+		n := len(ops.requests())
+		w.send(trigger("trg_long", "u", "ops"))
+		w.until("a request", func() bool { return len(ops.requests()) == n+1 })
+		ops.change(nil)
+		time.Sleep(time.Second)
+		e := ops.endpoint()
+		e.URL += "/elsewhere"
+		p.stop()
+		p = w.launch(nil, w.plan([]Endpoint{e}, delivers("c", to(ops))))
+		q.stop()
+		w.send(trigger("trg_new", "v", "ops"))
+		w.expect("trg_new", "1 delivered 200")
+		p.stop()
+	})
+}

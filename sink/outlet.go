@@ -36,25 +36,26 @@ type outlet struct {
 
 	waiting atomic.Int64 // rows of its deliveries, over all lanes
 
-	mu       sync.Mutex
-	endpoint *endpoint // of the plan; nil: the plan has none of this name
-	client   *call.Client
-	disabled string // print of the configuration that has gone; "": none
-	cause    string // why, as this process found
-	failing  policy.Failing
-	stateAt  int64 // ms: of the newest state in the control topic
-	queues   [2][]*flight
-	lanes    map[*laneRun]*[2]int // flights of each lane, in flight or waiting
-	bytes    int                  // of their records
-	maxBytes int
-	flying   [2]int
-	gate     policy.Gate
-	flow     policy.Flow // of first attempts
-	awaiting []*laneRun  // have what waits for room, in the order in which they came
-	crowd    int         // flights that there were when the last one of them came
-	share    float64     // of the group's partitions that this process has
-	timer    *time.Timer // of the next moment at which something may start
-	timerAt  int64       // ms
+	mu        sync.Mutex
+	endpoint  *endpoint // of the plan; nil: the plan has none of this name
+	client    *call.Client
+	disabled  string // print of the configuration that has gone; "": none
+	cause     string // why, as this process found
+	failing   policy.Failing
+	stateAt   int64 // ms: of the newest state in the control topic
+	heldUntil int64 // ms: until when the group knows it to be held
+	queues    [2][]*flight
+	lanes     map[*laneRun]*[2]int // flights of each lane, in flight or waiting
+	bytes     int                  // of their records
+	maxBytes  int
+	flying    [2]int
+	gate      policy.Gate
+	flow      policy.Flow // of first attempts
+	awaiting  []*laneRun  // have what waits for room, in the order in which they came
+	crowd     int         // flights that there were when the last one of them came
+	share     float64     // of the group's partitions that this process has
+	timer     *time.Timer // of the next moment at which something may start
+	timerAt   int64       // ms
 
 	since map[*part]int64 // ms: since when what has waited longest waits, as a walk has found last
 }
@@ -108,13 +109,6 @@ func (o *outlet) current() (e *endpoint, client *call.Client, gone bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.endpoint, o.client, o.gone()
-}
-
-// hold keeps the endpoint from getting anything before a moment.
-func (o *outlet) hold(until int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.gate.Hold(until, time.Now().UnixMilli())
 }
 
 // room is how many more flights of a lane the outlet takes.

@@ -15,8 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/sink/call"
 	"github.com/tripline/tripline/sink/control"
+	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/state/lane"
 )
 
@@ -156,10 +158,13 @@ func (s *Sink) all() []*outlet {
 
 // apply takes what the control topic says of an endpoint.
 func (s *Sink) apply(state control.State) {
-	if state.State == control.Failing {
-		if o := s.outlet(state.Endpoint); o != nil && o.hear(state) {
-			s.inform()
-		}
+	switch o := s.outlet(state.Endpoint); {
+	case state.State == control.Held && o != nil:
+		o.heed(state)
+	case state.State == control.Failing && o != nil && o.hear(state):
+		s.inform()
+	}
+	if state.State == control.Held || state.State == control.Failing {
 		return
 	}
 	print := ""
@@ -185,6 +190,33 @@ func (s *Sink) apply(state control.State) {
 		s.log.Info("endpoint is tried again", zap.String("endpoint", state.Endpoint))
 	}
 	s.inform()
+}
+
+// worthTelling is how long (ms) a hold is at least, or lasts longer than the group knows, for others to be told of it.
+const worthTelling = 5_000
+
+// hold keeps the endpoint from getting anything before a moment. It returns what others have to know of that.
+func (o *outlet) hold(e *endpoint, until, now int64) []*control.State {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gate.Hold(until, now)
+	if until-max(now, o.heldUntil) < worthTelling {
+		return nil
+	}
+	o.heldUntil = until
+	return []*control.State{{Endpoint: o.name, State: control.Held, Print: e.print, Time: calendar.FormatTime(now), Until: calendar.FormatTime(until)}}
+}
+
+// heed holds the endpoint as another process, or this one before it started anew, was asked to.
+func (o *outlet) heed(s control.State) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.endpoint == nil || o.endpoint.print != s.Print {
+		return
+	}
+	until := min(s.Ends(), s.At()+policy.MaxRetryAfter)
+	o.heldUntil = max(o.heldUntil, until)
+	o.gate.Hold(until, time.Now().UnixMilli())
 }
 
 // gone are the endpoints that are disabled as they are configured.

@@ -44,11 +44,11 @@ func stateCommand(name, state, short string) *cobra.Command {
 				return err
 			}
 			topic := sink.ControlTopic(cfg.Group)
-			known, _, err := endpointStates(c.Context(), cfg, topic)
+			told, err := endpointStates(c.Context(), cfg, topic)
 			if err != nil {
 				return err
 			}
-			now := known[args[0]]
+			now := told.states[args[0]]
 			switch {
 			case plan.Print(args[0]) == "" && now.Endpoint == "":
 				return fmt.Errorf("there is no endpoint %s in %s", args[0], configFile)
@@ -81,25 +81,30 @@ func loadPlan(file string) (*loaded, *sink.Plan, error) {
 	return cfg, plan, err
 }
 
-// endpointStates reads what the control topic says: the state of each endpoint, and since when it fails; without the topic nothing is said.
-func endpointStates(ctx context.Context, cfg *loaded, topic string) (states, failing map[string]control.State, err error) {
-	states, failing = map[string]control.State{}, map[string]control.State{}
+// toldStates are what the control topic says, by endpoint: its state, since when it fails, and until when it has asked for nothing.
+type toldStates struct{ states, failing, held map[string]control.State }
+
+// endpointStates reads what the control topic says; without the topic nothing is said.
+func endpointStates(ctx context.Context, cfg *loaded, topic string) (toldStates, error) {
+	all := toldStates{map[string]control.State{}, map[string]control.State{}, map[string]control.State{}}
 	there, err := topicExists(ctx, cfg, topic)
 	if err != nil || !there {
-		return states, failing, err
+		return all, err
 	}
 	err = scan{topics: []string{topic}, since: time.UnixMilli(0)}.each(ctx, cfg, func(r *kgo.Record) error {
 		s, err := control.Parse(r)
 		switch {
 		case err != nil: // the sinks leave out what cannot be read, too
 		case s.State == control.Failing:
-			failing[s.Endpoint] = s
+			all.failing[s.Endpoint] = s
+		case s.State == control.Held:
+			all.held[s.Endpoint] = s
 		default:
-			states[s.Endpoint] = s
+			all.states[s.Endpoint] = s
 		}
 		return nil
 	})
-	return states, failing, err
+	return all, err
 }
 
 func topicExists(ctx context.Context, cfg *loaded, topic string) (bool, error) {
@@ -137,6 +142,7 @@ type endpointStatus struct {
 	// Since when no attempt has succeeded, and when disable_after is over: of an active endpoint that has one, after the first of its time.
 	FailingSince string `json:"failing_since,omitempty"`
 	DisabledAt   string `json:"disabled_at,omitempty"`
+	HeldUntil    string `json:"held_until,omitempty"` // by what it has asked for (Retry-After)
 }
 
 // fails says that an active endpoint fails, by what the sinks have told last, unless somebody has paused or resumed it since.
@@ -151,7 +157,7 @@ func (s *endpointStatus) print(w io.Writer) error {
 	if s.FailingSince != "" {
 		text += "  no success since " + s.FailingSince + "; without one it is disabled at " + s.DisabledAt
 	}
-	_, err := fmt.Fprintln(w, text)
+	_, err := fmt.Fprintln(w, text+behind("  asked for nothing before ", s.HeldUntil))
 	return err
 }
 
@@ -171,11 +177,11 @@ func endpointStatusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		known, failing, err := endpointStates(c.Context(), cfg, sink.ControlTopic(cfg.Group))
+		told, err := endpointStates(c.Context(), cfg, sink.ControlTopic(cfg.Group))
 		if err != nil {
 			return err
 		}
-		after := map[string]int64{}
+		known, after := told.states, map[string]int64{}
 		for _, e := range cfg.Endpoints {
 			s := known[e.Name]
 			s.Endpoint = e.Name
@@ -191,7 +197,10 @@ func endpointStatusCommand() *cobra.Command {
 				continue
 			}
 			line := endpointStatus{Endpoint: name, State: effective(s, plan), Cause: s.Cause, Trigger: s.Trigger, Since: s.Time}
-			line.fails(failing[name], s, plan, after[name])
+			line.fails(told.failing[name], s, plan, after[name])
+			if h := told.held[name]; h.Ends() > time.Now().UnixMilli() && h.Print == plan.Print(name) {
+				line.HeldUntil = h.Until
+			}
 			list = append(list, line)
 		}
 		if len(args) > 0 && len(list) == 0 {

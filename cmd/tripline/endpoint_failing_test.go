@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/sink"
@@ -55,5 +56,12 @@ func TestEndpointStatusFailing(t *testing.T) {
 		if is := c.want != ""; err != nil || is != (got[0].DisabledAt == until) || is != strings.Contains(text, "no success since "+since+"; without one it is disabled at "+until) {
 			t.Errorf("%s: %s %s %v", c.what, out, text, err)
 		}
+	}
+	held := control.State{Endpoint: "hook", State: control.Held, Print: plan.Print("hook"), Until: calendar.FormatTime(time.Now().UnixMilli() + day)}
+	if err := produceOne(t.Context(), cfg, held.Record(topic)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(t, "endpoint", "status", "--config", file); err != nil || !strings.Contains(out, "active") || !strings.Contains(out, "asked for nothing before "+held.Until) {
+		t.Errorf("%s %v", out, err)
 	}
 }

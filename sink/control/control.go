@@ -24,10 +24,11 @@ const (
 	Paused   = "paused"   // by somebody: what is for it waits
 	Disabled = "disabled" // it has gone: what is for it fails
 	Failing  = "failing"  // since when every attempt has failed, for `disable_after`; under a key of its own, beside the state
+	Held     = "held"     // until when it has asked for nothing more (Retry-After); under a key of its own, too
 )
 
-// failingKey is behind an endpoint's name in the key of its Failing; names hold no slash.
-const failingKey = "/failing"
+// slash is between an endpoint's name and Failing or Held in the key of such a record; names hold none.
+const slash = "/"
 
 // State is what a record says.
 type State struct {
@@ -37,6 +38,7 @@ type State struct {
 	Print    string `json:"print,omitempty"`      // of the configuration that it holds for; another one is not disabled
 	Trigger  string `json:"trigger_id,omitempty"` // whose delivery met it
 	Time     string `json:"time,omitempty"`
+	Until    string `json:"until,omitempty"`  // of Held
 	Since    string `json:"since,omitempty"`  // of Failing: when that began; "": there was a success
 	Warned   int    `json:"warned,omitempty"` // of Failing: percent of `disable_after` that was warned of
 }
@@ -46,6 +48,9 @@ func (s *State) At() int64 { return at(s.Time) }
 
 // Began is Since in ms since the epoch; 0 where there is none.
 func (s *State) Began() int64 { return at(s.Since) }
+
+// Ends is Until in ms since the epoch; 0 where there is none.
+func (s *State) Ends() int64 { return at(s.Until) }
 
 func at(text string) int64 {
 	ms, err := calendar.ParseRFC3339(text)
@@ -64,23 +69,26 @@ func Record(topic, endpoint, cause, print, trigger string, now int64) *kgo.Recor
 func (s State) Record(topic string) *kgo.Record {
 	value, _ := json.Marshal(s) // strings cannot fail
 	key := s.Endpoint
-	if s.State == Failing {
-		key += failingKey
+	if s.State == Failing || s.State == Held {
+		key += slash + s.State
 	}
 	return &kgo.Record{Topic: topic, Key: []byte(key), Value: value, Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/json")}}}
 }
 
 // Parse reads a record.
 func Parse(r *kgo.Record) (State, error) {
-	name, failing := strings.CutSuffix(string(r.Key), failingKey)
+	name, beside, _ := strings.Cut(string(r.Key), slash)
 	s := State{State: Active}
 	if len(r.Value) > 0 {
 		if err := json.Unmarshal(r.Value, &s); err != nil {
 			return State{}, err
 		}
 	}
-	if s.Endpoint = name; failing {
-		s.State = Failing
+	switch beside {
+	case Failing, Held:
+		s.Endpoint, s.State = name, beside
+	default:
+		s.Endpoint = string(r.Key)
 	}
 	if s.At() == 0 && !r.Timestamp.IsZero() {
 		s.Time = calendar.FormatTime(r.Timestamp.UnixMilli())

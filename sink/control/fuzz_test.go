@@ -8,7 +8,7 @@ import (
 
 // FuzzParse reads anything as a record of the control topic: what is one is made so that it is read as the same.
 func FuzzParse(f *testing.F) {
-	for _, r := range []*kgo.Record{Record("t", "ops", "410", "p", "trg_1", 5), State{Endpoint: "ops", State: Failing}.Record("t"), {Key: []byte("ops")}} {
+	for _, r := range []*kgo.Record{Record("t", "ops", "410", "p", "trg_1", 5), State{Endpoint: "ops", State: Failing}.Record("t"), State{Endpoint: "ops", State: Held, Until: "x"}.Record("t"), {Key: []byte("ops")}} {
 		f.Add(r.Key, r.Value)
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
