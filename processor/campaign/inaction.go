@@ -164,24 +164,24 @@ func (k *inaction) profileChanged(*step, *standing, value.Properties) {}
 
 func (k *inaction) fire(s *step, st *standing, t *timer) {
 	if t.next {
-		k.looks(s, st, []int64{t.moment}, func(m int64, did []history.Position) {
-			if less(k.seen(s, st, m), did[len(did)-1]) {
-				st.openDue(s, timer{moment: m, due: m + s.set.rules.AllowedLateness})
-			}
-		})
+		if did := k.look(s, st, t.moment); did != nil && less(k.seen(s, st, t.moment), did[len(did)-1]) {
+			st.openDue(s, timer{moment: t.moment, due: t.moment + s.set.rules.AllowedLateness})
+		}
 		if k.delay == 0 {
 			k.goOn(s, st, t.moment+1)
 		}
 		return
 	}
-	k.looks(s, st, []int64{t.moment}, func(m int64, did []history.Position) {
-		s.user.dirty = true
-		st.remember(mark{moment: m, newest: did[len(did)-1]}, s.horizon().Time-k.inLast)
-		if k.delay == 0 && !less(st.lastMark(maxTime), st.newest) {
-			st.drop(s, func(t *timer) bool { return t.next })
-		}
-		s.qualify(st, qualification{moment: m, left: t.due, events: s.events(did[len(did)-k.did.atLeast:])})
-	})
+	did := k.look(s, st, t.moment)
+	if did == nil {
+		return
+	}
+	s.user.dirty = true
+	st.remember(mark{moment: t.moment, newest: did[len(did)-1]}, s.horizon().Time-k.inLast)
+	if k.delay == 0 && !less(st.lastMark(maxTime), st.newest) {
+		st.drop(s, func(t *timer) bool { return t.next })
+	}
+	s.qualify(st, qualification{moment: t.moment, left: t.due, events: s.events(did)})
 }
 
 // review goes again through the looks of the past from a late event's time on: some do not stand any more, others
@@ -221,9 +221,9 @@ func (k *inaction) seen(s *step, st *standing, m int64) history.Position {
 	newest := st.lastMark(m)
 	for i := range st.open {
 		if t := &st.open[i]; !t.next && t.moment < m {
-			k.looks(s, st, []int64{t.moment}, func(_ int64, did []history.Position) {
+			if did := k.look(s, st, t.moment); did != nil {
 				newest = later(newest, did[len(did)-1])
-			})
+			}
 		}
 	}
 	return newest
@@ -249,6 +249,37 @@ func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64)
 		return true
 	})
 	return slices.Compact(list)
+}
+
+// look is looks for one moment. It answers with only the newest at_least did events, or nil where the condition does not hold: what lies
+// behind them is not read, however long the history is.
+func (k *inaction) look(s *step, st *standing, m int64) []history.Position {
+	if len(k.newest(s, st, &k.didNot, m)) == k.didNot.atLeast {
+		return nil
+	}
+	did := k.newest(s, st, &k.did, m)
+	if len(did) < k.did.atLeast {
+		return nil
+	}
+	slices.Reverse(did)
+	return did
+}
+
+// newest lists the events of a pattern in the window of a look, the newest first and at most as many as it takes.
+func (k *inaction) newest(s *step, st *standing, p *pattern, m int64) (list []history.Position) {
+	if n, _, _, _ := s.user.log.Aggregate(p.event, "", m-k.inLast, m, nil); n < p.atLeast {
+		return nil
+	}
+	s.user.log.DescendOf(p.event, after(m-k.inLast), after(m), func(e *history.Event) bool {
+		if position(e) == position(&s.event) {
+			e = &s.event
+		}
+		if _, ok := p.match(s, st.c, e); ok {
+			list = append(list, position(e))
+		}
+		return len(list) < p.atLeast
+	})
+	return list
 }
 
 // looks visits, of some moments in order, those at which the condition holds, with the did events in the window.

@@ -69,3 +69,29 @@ func setsOf(rng *rand.Rand) campaign.Definition {
 			{Event: "C", Where: "event.n < 3"}}[rng.IntN(2):],
 		Within: &within, Same: []string{"k"}, InOrder: rng.IntN(2) == 0, Reuse: rng.IntN(2) == 0}}}
 }
+
+// A look reads the newest of the did events that it takes, and none of those behind them, however many lie in its window. Those that
+// make the condition fail are counted.
+func TestLooksReadTheNewest(t *testing.T) {
+	const events = 2000
+	after, inLast := campaign.Duration(10_000), campaign.Duration(events*1000)
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40}, campaign.Definition{Name: "looks", Deliver: []campaign.Delivery{{Endpoint: "e"}}, Trigger: campaign.Trigger{Inaction: &campaign.Inaction{
+		Did: &campaign.Pattern{Event: "A", Where: "event.n > 2 || date(event.bad) > now()"}, DidNot: &campaign.Pattern{Event: "B"}, InLast: &inLast, Check: &campaign.Check{After: &after}}}})
+	u, err := set.Open("ann", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed, triggers := 0, 0
+	for n := range events {
+		properties, _ := value.ParseObject(fmt.Appendf(nil, `{"n":%d,"bad":"none"}`, n%2*3))
+		var out campaign.Output
+		u.Event(&record.Event{Name: "A", Time: int64(n+1) * 1000, Properties: properties}, int64(n+1)*1000, &out)
+		for _, counts := range out.Counts.Campaigns {
+			failed += counts.ExpressionErrors
+		}
+		triggers += len(out.Triggers)
+	}
+	if triggers != events/2-6 || failed > 3*events {
+		t.Errorf("%d triggers; %d events were looked at in vain", triggers, failed)
+	}
+}
