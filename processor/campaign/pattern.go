@@ -238,6 +238,9 @@ func (s *step) look(c *campaign, l *expr.Lookup, moment int64) expr.Answer {
 			return ok
 		}
 	}
+	if where != nil && l.Predicate.Timeless() {
+		return expr.Answer{OK: true, Number: float64(s.user.log.Count(l.Event, moment-l.Window, moment, l.Predicate, where))}
+	}
 	n, sum, least, most := s.user.log.Aggregate(l.Event, l.Property, moment-l.Window, moment, where)
 	answer := expr.Answer{OK: n > 0 || l.Function == expr.Count || l.Function == expr.Sum}
 	switch l.Function {

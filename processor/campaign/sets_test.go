@@ -95,3 +95,24 @@ func TestLooksReadTheNewest(t *testing.T) {
 		t.Errorf("%d triggers; %d events were looked at in vain", triggers, failed)
 	}
 }
+
+// What a predicate of count says of an event is not remembered where it asks for now.
+func TestCountsThatAskForNow(t *testing.T) {
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40}, campaign.Definition{Name: "valid", Deliver: []campaign.Delivery{{Endpoint: "e"}},
+		Trigger:  campaign.Trigger{SingleAction: &campaign.SingleAction{Pattern: campaign.Pattern{Event: "A"}}},
+		Audience: `count("A", "7d", "event.until > now().Unix()") == 50 && count("A", "7d", "event.until > 0") > 50`})
+	u, err := set.Open("ann", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	triggers := 0
+	for n := range int64(1000) {
+		properties, _ := value.ParseObject(fmt.Appendf(nil, `{"until":%d}`, n+51))
+		var out campaign.Output
+		u.Event(&record.Event{Name: "A", Time: (n + 1) * 1000, Properties: properties}, (n+1)*1000, &out)
+		triggers += len(out.Triggers)
+	}
+	if triggers != 950 {
+		t.Errorf("%d triggers", triggers)
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/tripline/tripline/processor/campaign/value"
@@ -103,6 +104,9 @@ type Program struct {
 	properties []string
 	all        bool
 }
+
+// Timeless says that it gives the same for an event at any moment: it does not ask for now.
+func (p *Program) Timeless() bool { return !strings.Contains(p.text, "now") }
 
 // test and eval are compiled pieces of an expression. After a failure, noted in the frame, their results have no
 // meaning.

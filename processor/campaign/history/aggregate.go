@@ -32,6 +32,39 @@ func (l *Log) Aggregate(event, property string, after, upTo int64, where func(*E
 	return t.n, t.sum(), t.min, t.max
 }
 
+// Count is Aggregate's n without a property, for a where that says the same of an event whenever it is asked, and that key tells from
+// others: what it has said of a chunk's events is remembered with the chunk.
+func (l *Log) Count(event string, after, upTo int64, key any, where func(*Event) bool) (n int) {
+	from, to := After(after), After(upTo)
+	if floor := l.floor(); from.Compare(floor) < 0 {
+		from = floor
+	}
+	if to.Compare(from) <= 0 {
+		return 0
+	}
+	if l.tail != nil {
+		for i := range l.tail.refs {
+			r := &l.tail.refs[i]
+			if r.max.Compare(from) <= 0 || r.min.Compare(to) > 0 {
+				continue
+			}
+			if some, exact := l.tail.count(r, event); some > 0 || !exact {
+				n += l.tail.open(r).matches(event, from, to, key, where)
+			}
+		}
+	}
+	if l.inline.n > 0 && l.inline.max.Compare(from) > 0 {
+		t := l.inline.index()
+		name, ok := t.words.find(event)
+		for i := t.behind(from); ok && i < t.len() && t.places[i].Compare(to) <= 0; i++ {
+			if t.names[i] == name && where(t.event(i)) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func (t *total) addEvent(e *Event, property string) {
 	if property == "" {
 		t.n++

@@ -247,6 +247,8 @@ const (
 // column is what a chunk's events of one name have in one numeric property; without a property it is where they are.
 type column struct {
 	name, property uint32
+	where          any      // if not nil: of those events that this says to count
+	made           bool     // at is what it says
 	at             []uint32 // places of the events
 	values         []float64
 	blocks         []total // of each columnBlock values
@@ -272,7 +274,7 @@ func (c *chunk) column(event, property string) *column {
 		return nil
 	}
 	for _, known := range c.columns {
-		if known.name == name && known.property == number {
+		if known.name == name && known.property == number && known.where == nil {
 			return known
 		}
 	}
@@ -297,6 +299,36 @@ func (c *chunk) column(event, property string) *column {
 	}
 	c.columns = append(c.columns, made)
 	return made
+}
+
+// matches is how many events of a name that where counts there are between two positions. The first time only they are looked at, since
+// a chunk that is read anew each time gains nothing from more.
+func (c *chunk) matches(event string, from, to Position, key any, where func(*Event) bool) (n int) {
+	name, ok := c.raw.words.find(event)
+	if !ok {
+		return 0
+	}
+	low, high := c.behind(from), c.behind(to)
+	counts := func(i int) bool { return c.names[i] == name && where(c.event(i)) }
+	for _, known := range c.columns {
+		if known.name != name || known.where != key {
+			continue
+		}
+		for i := 0; i < c.len() && !known.made; i++ {
+			if counts(i) {
+				known.at = append(known.at, uint32(i))
+			}
+		}
+		known.made = true
+		return known.total(uint32(low), uint32(high)).n
+	}
+	c.columns = append(c.columns, &column{name: name, property: noProperty, where: key})
+	for i := low; i < high; i++ {
+		if counts(i) {
+			n++
+		}
+	}
+	return n
 }
 
 // total is that of the events from and up to, but not including, two places.

@@ -85,3 +85,35 @@ func TestManyProperties(t *testing.T) {
 		}
 	}
 }
+
+// TestCount gives what Aggregate gives, and asks its where of few events again, however often it is counted.
+func TestCount(t *testing.T) {
+	l, disk, rnd := &Log{}, newStore(), rand.New(rand.NewPCG(2, 1))
+	asked := 0
+	keys := []any{new(int), new(int)}
+	wheres := []func(*Event) bool{
+		func(e *Event) bool { asked++; f, _ := e.Properties.Get("amount").Float(); return f < 3 },
+		func(e *Event) bool { asked++; f, _ := e.Properties.Get("amount").Float(); return f > 7 },
+	}
+	for i := range 4000 {
+		l.Add(Event{Time: int64(i) - rnd.Int64N(100), Name: string(rune('A' + rnd.IntN(2))), Properties: amount(float64(rnd.IntN(10)))}, Limits{MaxEvents: 3000})
+		if i == 1000 || i == 3500 {
+			l = disk.reopen(t, l)
+		}
+		for k := range keys {
+			from, upTo := int64(rnd.IntN(i+1)), int64(i-rnd.IntN(200))
+			if i%2 == 0 {
+				from, upTo = -200, always
+			}
+			got := l.Count("A", from, upTo, keys[k], wheres[k])
+			before := asked
+			if want, _, _, _ := l.Aggregate("A", "", from, upTo, wheres[k]); got != want {
+				t.Fatalf("event %d, from %d up to %d: %d, want %d", i, from, upTo, got, want)
+			}
+			asked = before
+		}
+	}
+	if asked > 4000*200 { // one after the other they would be 7 million
+		t.Errorf("asked %d times", asked)
+	}
+}
