@@ -23,12 +23,14 @@ type pattern struct {
 // names are those of the properties that history keeps.
 type names struct {
 	all   map[string]bool
-	sizes uint64 // bit n: one has n bytes, modulo 64. Most others do not, and need not be looked up
+	list  []string // the same
+	sizes uint64   // bit n: one has n bytes, modulo 64. Most others do not, and need not be looked up
 }
 
 func newNames(all map[string]bool) *names {
 	n := &names{all: all}
 	for name := range all {
+		n.list = append(n.list, name)
 		n.sizes |= 1 << (len(name) % 64)
 	}
 	return n
@@ -44,7 +46,15 @@ func (n *names) of(dst, properties value.Properties) value.Properties {
 	return dst
 }
 
-func (n *names) has(name string) bool { return n.sizes&(1<<(len(name)%64)) != 0 && n.all[name] }
+func (n *names) has(name string) bool {
+	if n.sizes&(1<<(len(name)%64)) == 0 {
+		return false
+	}
+	if len(n.list) <= 8 { // to compare takes less than a hash
+		return slices.Contains(n.list, name)
+	}
+	return n.all[name]
+}
 
 // Sparing is the set for users whose state ends with its input: their history keeps, of the properties of events, only what a
 // campaign may still ask for, or show in a trigger. Nothing that is decided differs. All properties are kept of the events

@@ -33,6 +33,7 @@ type inline struct {
 	ids      []uint32 // hashes of the ids in order of arrival; nil until needed
 	sums     []*sum   // those asked for
 	broken   bool     // a record could not be decoded
+	alone    Position // of an event before which, by arrival, there is none of its time; zero: not known of any
 }
 
 // append encodes an event behind the others.
@@ -50,6 +51,7 @@ func (in *inline) append(e *Event) {
 	in.records = enlarge(appendRecord(in.records, e, &in.words), length, 0)
 	p := e.Position()
 	in.admit(p)
+	in.alone = Position{}
 	if in.ids != nil {
 		in.ids = append(in.ids, hash(e.ID))
 	}
@@ -143,14 +145,19 @@ func (in *inline) at(p Position) *Event {
 		return in.table.at(p)
 	}
 	var q Position
+	alone := true
 	for at := 0; at < len(in.records); {
 		difference, name, s := in.read(at)
 		q.Time, q.Seq, at = q.Time+difference.Time, q.Seq+difference.Seq, int(s.at+s.size)
 		if q == p {
+			if alone {
+				in.alone = p
+			}
 			e, ok := decode(p, name, in.records[s.at:at], &in.words)
 			in.broken = in.broken || !ok
 			return e
 		}
+		alone = alone && q.Time != p.Time
 	}
 	return nil
 }

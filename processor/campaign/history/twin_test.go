@@ -303,8 +303,13 @@ func runTwin(t *testing.T, tr traffic, lim Limits, events int) {
 				t.Fatalf("Add is %d, %d, want %d, %d", seq, n, w.seq, dropped)
 			}
 			e.Seq = w.seq
-			if n, want := log.Twins(&e), w.twins(&e); n != want {
-				t.Fatalf("%v has %d twins before it, want %d", e.Position(), n, want)
+			for _, looked := range []bool{false, true} { // what At notes on its way must be true
+				if looked {
+					log.At(e.Position())
+				}
+				if n, want := log.Twins(&e), w.twins(&e); n != want {
+					t.Fatalf("%v has %d twins before it, want %d", e.Position(), n, want)
+				}
 			}
 		}
 		if rnd.IntN(20) == 0 {

@@ -75,6 +75,9 @@ func (l *Log) Ends(p Position) bool {
 func (l *Log) Twins(e *Event) int {
 	from, to := Position{e.Time - 1, math.MaxUint64}, Position{e.Time, e.Seq - 1}
 	if l.inline.table == nil && from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(from) <= 0) {
+		if l.inline.alone == e.Position() { // mostly it was just looked up
+			return 0
+		}
 		return l.inline.count(from, to, e.Name) // the head as it is encoded answers sooner than one put in order
 	}
 	return l.walk(walk{from: from, to: to, step: 1, one: true, name: [1]string{e.Name}, counts: true})
