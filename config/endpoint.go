@@ -47,6 +47,17 @@ type Retry struct {
 	Final    []Statuses          `yaml:"final"`
 }
 
+// apart holds that two lists have no status in common.
+func (d *document) apart(path string, list, other []Statuses, message string) {
+	for i, a := range list {
+		for _, b := range other {
+			if a.Low <= b.High && b.Low <= a.High {
+				d.wrong(fmt.Sprintf("%s[%d]", path, i), "", "%s", message)
+			}
+		}
+	}
+}
+
 // Batch says how many triggers go in one request at most, and how long the first of them waits for others.
 type Batch struct {
 	Max    int               `yaml:"max"`
@@ -120,13 +131,9 @@ func (e *Endpoint) check(d *document, at string, checks Checks) {
 	for i, wait := range e.Retry.Schedule {
 		d.duration(fmt.Sprintf("%s.retry.schedule[%d]", at, i), wait, 1, year)
 	}
-	for i, on := range e.Retry.On {
-		for _, final := range e.Retry.Final {
-			if on.Low <= final.High && final.Low <= on.High {
-				d.wrong(fmt.Sprintf("%s.retry.on[%d]", at, i), "", "a status cannot be both in `on` and in `final`")
-			}
-		}
-	}
+	d.apart(at+".retry.on", e.Retry.On, e.Retry.Final, "a status cannot be both in `on` and in `final`")
+	d.apart(at+".retry.on", e.Retry.On, e.Success, "a status of `success` is delivered, and not tried again: take it out of one of them")
+	d.apart(at+".retry.final", e.Retry.Final, e.Success, "a status of `success` is delivered, and does not fail: take it out of one of them")
 	if len(e.Success) == 0 {
 		d.wrong(at+".success", "", "`success`: expected at least one status")
 	}
