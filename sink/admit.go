@@ -184,6 +184,7 @@ func (l *laneRun) inHand(f *flight) {
 	if !f.stored && !f.windowed {
 		f.windowed = true
 		f.part.window.Add(f.row.Offset)
+		l.unsaved = append(l.unsaved, f)
 		l.holds(f)
 	}
 }
@@ -254,7 +255,7 @@ func (l *laneRun) due(now int64) error {
 	}
 	next, more := int64(math.MaxInt64), false
 	for _, p := range l.parts {
-		due, rest, err := p.book.Due(now, dueSize, len(l.hand)+len(l.orders.keys), func(key string) bool { return l.hand[key] != nil || l.orders.keys[key] })
+		due, rest, err := p.book.Due(now, dueSize, func(key string) bool { return l.hand[key] != nil || l.orders.keys[key] })
 		if err != nil {
 			return err
 		}
@@ -275,7 +276,6 @@ func (l *laneRun) due(now int64) error {
 			l.cycle.touch()
 		}
 	}
-	// Timers of flights in hand stay in the index until those land.
 	if l.dueAt = max(next, now+cycleTime.Milliseconds()); more {
 		l.dueAt = now
 	}

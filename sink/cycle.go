@@ -86,19 +86,31 @@ func (l *laneRun) commitIfDue(now int64) error {
 	return nil
 }
 
-// build makes a cycle of all that has changed. What changes from here on is the next cycle's.
-func (l *laneRun) build(now int64) (lane.Cycle, error) {
+// keepUnsaved gives a row to what has held the position back for as long as it may.
+func (l *laneRun) keepUnsaved(now int64) error {
 	l.rowAt = 0
-	for _, f := range l.hand {
+	held := l.unsaved[:0]
+	for _, f := range l.unsaved {
 		switch {
-		case !f.windowed:
+		case !f.windowed || l.hand[f.key] != f:
 		case now-f.admitted < unsaved:
 			l.holds(f)
+			held = append(held, f)
 		default:
 			if err := l.keep(f, outbox.Timed, now); err != nil {
-				return lane.Cycle{}, err
+				return err
 			}
 		}
+	}
+	clear(l.unsaved[len(held):])
+	l.unsaved = held
+	return nil
+}
+
+// build makes a cycle of all that has changed. What changes from here on is the next cycle's.
+func (l *laneRun) build(now int64) (lane.Cycle, error) {
+	if err := l.keepUnsaved(now); err != nil {
+		return lane.Cycle{}, err
 	}
 	c := lane.Cycle{Records: l.cycle.records}
 	var bad []badRecord
@@ -177,7 +189,9 @@ func (l *laneRun) settle(r *result) error {
 		}
 		return l.keepUnknown(f)
 	case !r.told:
-		l.drop(f)
+		if l.drop(f); f.stored {
+			f.part.book.Again(f.key)
+		}
 		return nil
 	}
 	f.row.Attempts = int(r.record.Attempt)

@@ -32,7 +32,8 @@
 //   - The position may stand before records that have ended already. A crash reads them again, and they are skipped as known.
 //   - A record that is no trigger has no id by which to know it. Its dead letter waits for the position to go over it.
 //   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the
-//     memory finds it so. Whoever asks for due timers leaves out what is in hand.
+//     memory finds it so. Whoever asks for due timers looks at each once, and again only when its row is written, so that a thousand
+//     attempts that hang are no work for the lane.
 //   - Erasure is noted in a row until nothing of the user is left in rows or memory: the walk that looks for it may be cut short.
 //   - A batch has the same members and the same webhook-id on every attempt, over crashes too. Where one of them ends while it waits
 //     (erased, expired, too many), the rest is another batch with another id, and with their place in the schedule.

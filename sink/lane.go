@@ -36,6 +36,7 @@ type laneRun struct {
 	news    bool          // of the plan or of endpoints' states
 
 	hand    map[string]*flight // by key: waiting in an outlet, or in flight
+	unsaved []*flight          // of them, those that hold the position back, and some that do no longer
 	orders  orders
 	batches batches
 
@@ -235,8 +236,8 @@ func (l *laneRun) rest() time.Duration {
 		if p.sweep.wanted() && !p.sweep.walks && l.done >= p.sweep.after {
 			until = min(until, p.sweep.rest)
 		}
-		if !p.sweep.walks && p.book.Waits() {
-			until = min(until, p.sweep.look)
+		if !p.sweep.walks && p.sweep.look < until && p.book.Waits() {
+			until = p.sweep.look
 		}
 		if p.book.Backlog() {
 			until = min(until, now+cycleTime.Milliseconds())

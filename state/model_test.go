@@ -225,10 +225,33 @@ func (m *model) checkDue(t testing.TB, p *Partition, c *cycle, before int64) []T
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := m.due(1 << 60); len(all) > 0 && (!ok || next > all[0].Due) {
+	all := m.due(1 << 60)
+	if len(all) > 0 && (!ok || next > all[0].Due) {
 		t.Fatalf("next due %d %v, but there is %v", next, ok, all[0])
 	}
+	if len(all) > 0 {
+		m.checkDueAfter(t, p, all[c.rng.IntN(len(all))], before, limit)
+	}
 	return got
+}
+
+// checkDueAfter holds those behind a timer against the model's.
+func (m *model) checkDueAfter(t testing.TB, p *Partition, after Timer, before int64, limit int) {
+	t.Helper()
+	behind := func(u Timer) bool { return !after.less(u) }
+	want := slices.DeleteFunc(m.due(before), behind)
+	want = want[:min(limit, len(want))]
+	got, err := p.DueAfter(after, before, limit, nil)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("due after %v before %d, at most %d: %v, %v\nwant %v\nindex %+v", after, before, limit, got, err, want, p.timers)
+	}
+	next, ok, err := p.NextDueAfter(after)
+	if all := slices.DeleteFunc(m.due(1<<60), behind); err != nil || len(all) > 0 && (!ok || next > all[0].Due) {
+		t.Fatalf("next due after %v: %d %v, %v, but there are %v", after, next, ok, err, all)
+	}
+	if len(want) == 0 && limit > 0 && ok && next < before {
+		t.Fatalf("next due after %v: %d, which is before %d", after, next, before)
+	}
 }
 
 // seeds is how many random runs a test makes; more at leisure: -seeds 1000.

@@ -45,6 +45,12 @@ func (t Timer) less(u Timer) bool { return t.compare(u) < 0 }
 // Apply changes these rows. Its cost does not grow with the timers that have
 // fired.
 func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
+	return p.DueAfter(Timer{Due: math.MinInt64}, before, limit, dst)
+}
+
+// DueAfter is Due less the timers up to after, that one included: these are
+// passed over at no cost. An Apply may set timers that stand before it.
+func (p *Partition) DueAfter(after Timer, before int64, limit int, dst []Timer) ([]Timer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x, limit := &p.timers, max(0, limit)
@@ -54,9 +60,9 @@ func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 	}
 	for {
 		// What stands below cut has to be checked before the answer is known.
-		cut := Timer{Due: before}
-		if limit <= len(x.ready) && limit > 0 && x.ready[limit-1].less(cut) {
-			cut = x.ready[limit-1]
+		cut, first := Timer{Due: before}, x.readyAfter(after)
+		if last := first + limit - 1; limit > 0 && last < len(x.ready) && x.ready[last].less(cut) {
+			cut = x.ready[last]
 		}
 		switch {
 		case len(x.near) > 0 && x.near[0].less(cut):
@@ -65,7 +71,7 @@ func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 			err = p.loadTimers()
 		default:
 			n, _ := slices.BinarySearchFunc(x.ready, Timer{Due: before}, Timer.compare)
-			return append(dst, x.ready[:min(limit, n)]...), p.trusted()
+			return append(dst, x.ready[first:max(first, min(first+limit, n))]...), p.trusted()
 		}
 		if err != nil {
 			return dst, err
@@ -77,15 +83,20 @@ func (p *Partition) Due(before int64, limit int, dst []Timer) ([]Timer, error) {
 // returned nothing it is at or after that call's before. ok is false if there is
 // no timer at all.
 func (p *Partition) NextDue() (ms int64, ok bool, err error) {
+	return p.NextDueAfter(Timer{Due: math.MinInt64})
+}
+
+// NextDueAfter is NextDue less the timers that DueAfter passes over.
+func (p *Partition) NextDueAfter(after Timer) (ms int64, ok bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := &p.timers
-	for len(x.ready) == 0 && len(x.near) == 0 && !x.whole || x.short(x.bound) {
+	for len(x.ready) == x.readyAfter(after) && len(x.near) == 0 && !x.whole || x.short(x.bound) {
 		if err := p.loadTimers(); err != nil {
 			return 0, false, err
 		}
 	}
-	for _, first := range [][]Timer{x.ready, x.near} {
+	for _, first := range [][]Timer{x.ready[x.readyAfter(after):], x.near} {
 		if len(first) > 0 && (!ok || first[0].Due < ms) {
 			ms, ok = first[0].Due, true
 		}
@@ -252,6 +263,18 @@ func newTimerIndex() timerIndex {
 // short says that entries below cut, or due below the bound, may not be in memory.
 func (x *timerIndex) short(cut Timer) bool {
 	return !x.whole && (x.horizon.less(cut) || x.horizon.Due <= x.early)
+}
+
+// readyAfter is where what is ready after an entry begins.
+func (x *timerIndex) readyAfter(after Timer) int {
+	if len(x.ready) == 0 || after.less(x.ready[0]) {
+		return 0
+	}
+	i, found := slices.BinarySearchFunc(x.ready, after, Timer.compare)
+	if found {
+		i++
+	}
+	return i
 }
 
 // change takes in that a row was due at from, 0 if that is not known, and is now

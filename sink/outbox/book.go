@@ -20,8 +20,12 @@ type Book struct {
 	committing map[state.Key]state.Row // being committed
 
 	endpoints map[string]*line
+	backlog   bool             // a queue may hold something
 	erased    map[string]int64 // user: offset of the tombstone
-	scratch   []state.Timer
+
+	seen    state.Timer // up to here Due has looked at timers,
+	again   []string    // IDs of rows whose timers stand before that, and have to be looked at nevertheless
+	scratch []state.Timer
 }
 
 // Open reads what a book must know before it can be used.
@@ -39,6 +43,7 @@ func Open(p *state.Partition) (*Book, error) {
 			}
 			q, err := decodeQueues(name, r.Content)
 			b.endpoints[name] = newLine(name, q)
+			b.backlog = true
 			return err
 		}
 		return errStop
@@ -150,17 +155,13 @@ func (b *Book) Save(d *Delivery, record []byte) {
 		l.dirty = true
 	}
 	row := state.Row{Key: waitingKey(d.Key)}
-	switch d.Stage {
-	case Timed, Unknown:
-		row.Due = max(1, d.Due)
-	case Behind:
-		row.Due = d.Due
-	}
+	row.Due = d.timer()
 	row.Content = d.append(nil)
 	b.put(row)
 	l.leave(b, d.Key)
 	if d.Stage == QueuedFirst || d.Stage == QueuedAgain {
 		l.enter(d.Stage, d.Key)
+		b.backlog = true
 	}
 }
 
@@ -198,45 +199,6 @@ func (b *Book) Clock(endpoint string, by int64) int64 {
 	l.dirty = l.dirty || l.clock-l.kept >= keepClock
 	return l.clock
 }
-
-// Due takes up to limit deliveries whose Due has come by now (ms), earliest first, less those in hand: at most held, for which
-// inHand is true. It also forgets what has ended long enough ago. It returns the same ones again until Save or End was called
-// for them. more says that there may be others.
-func (b *Book) Due(now int64, limit, held int, inHand func(key string) bool) (due []Delivery, more bool, err error) {
-	// Timers that the applied rows still have, but not the changes since, come again until those are applied.
-	asked := limit + held + len(b.pending) + len(b.committing)
-	timers, err := b.state.Due(now+1, asked, b.scratch[:0])
-	b.scratch = timers
-	if err != nil {
-		return nil, false, err
-	}
-	for _, t := range timers {
-		key := state.Key{ID: t.ID}
-		if _, changed := b.pending[key]; changed {
-			continue
-		}
-		if _, changed := b.committing[key]; changed {
-			continue
-		}
-		if t.ID[0] == endedRow {
-			b.put(state.Row{Key: key})
-			continue
-		}
-		if name := t.ID[1:]; !inHand(name) && len(due) < limit {
-			d, found, err := b.Delivery(name)
-			if err != nil {
-				return nil, false, err
-			}
-			if found {
-				due = append(due, d)
-			}
-		}
-	}
-	return due, len(timers) == asked, nil
-}
-
-// NextDue is a moment (ms) before which Due has nothing; ok is false if no timer is set.
-func (b *Book) NextDue() (ms int64, ok bool, err error) { return b.state.NextDue() }
 
 // Erase notes that a user was erased by the tombstone at an offset.
 func (b *Book) Erase(user string, offset int64) {
@@ -287,7 +249,14 @@ func (b *Book) Changes() []state.Row {
 }
 
 // Committed says that what Changes returned is applied.
-func (b *Book) Committed() { b.committing = nil }
+func (b *Book) Committed() {
+	for key, r := range b.committing {
+		if b.passed(key.ID, r.Due) {
+			b.again = append(b.again, key.ID)
+		}
+	}
+	b.committing = nil
+}
 
 // Pending is how many rows there are to commit.
 func (b *Book) Pending() int { return len(b.pending) }

@@ -130,11 +130,15 @@ func (b *Book) Queued(endpoint string, stage Stage) bool {
 
 // Backlog reports whether any queue may hold anything.
 func (b *Book) Backlog() bool {
+	if !b.backlog {
+		return false
+	}
 	for name := range b.endpoints {
 		if b.Queued(name, QueuedFirst) || b.Queued(name, QueuedAgain) {
 			return true
 		}
 	}
+	b.backlog = false
 	return false
 }
 

@@ -169,10 +169,10 @@ func TestEnded(t *testing.T) {
 		return ended
 	}
 	none := func(string) bool { return false }
-	if due, _, err := b.Due(99, 10, 0, none); err != nil || len(due) != 0 || !known("a") || !known("b") || b.Waiting("ops") != 0 {
+	if due, _, err := b.Due(99, 10, none); err != nil || len(due) != 0 || !known("a") || !known("b") || b.Waiting("ops") != 0 {
 		t.Errorf("%v %v", due, err)
 	}
-	if due, _, err := b.Due(100, 10, 0, none); err != nil || len(due) != 0 || known("a") || !known("b") {
+	if due, _, err := b.Due(100, 10, none); err != nil || len(due) != 0 || known("a") || !known("b") {
 		t.Errorf("%v %v", due, err)
 	}
 	b.Walk(func(d Delivery) error { t.Errorf("%+v waits", d); return nil })
@@ -226,7 +226,7 @@ func walk(t *testing.T, r *rand.Rand) {
 				hand[d.Key] = d
 			}
 		case 6:
-			due, _, err := b.Due(int64(step), 1+r.IntN(50), len(hand), func(key string) bool { _, held := hand[key]; return held })
+			due, _, err := b.Due(int64(step), 1+r.IntN(50), func(key string) bool { _, held := hand[key]; return held })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,7 +239,13 @@ func walk(t *testing.T, r *rand.Rand) {
 		case 7, 8:
 			for key, d := range some(hand, r.IntN(200)) {
 				delete(hand, key)
-				switch r.IntN(4) {
+				switch r.IntN(6) {
+				case 4, 5: // it is let go of as it is
+					if d.Stage == Timed {
+						b.Again(key)
+						break
+					}
+					fallthrough
 				case 0:
 					d.Stage, d.Due, d.Attempts = Timed, int64(step+r.IntN(500)), d.Attempts+1
 					b.Save(&d, nil)
@@ -291,6 +297,20 @@ func walk(t *testing.T, r *rand.Rand) {
 		b.Committed()
 	}
 	commit(t, p, b)
+	held := func(key string) bool { _, is := hand[key]; return is }
+	due, more, err := b.Due(1<<30, 1<<20, held)
+	if err != nil || more {
+		t.Fatal(more, err)
+	}
+	found := map[string]Delivery{}
+	for _, d := range due {
+		found[d.Key] = d
+	}
+	for key, d := range now.waiting {
+		if _, is := found[key]; is != (d.Stage == Timed && !held(key)) {
+			t.Errorf("%+v, in hand %v, found %v", d, held(key), is)
+		}
+	}
 	verify(t, open(t, p), now)
 }
 
@@ -328,7 +348,7 @@ func verify(t *testing.T, b *Book, want model) {
 			found[d.Key] = d
 		}
 	}
-	due, _, err := b.Due(1<<30, 1<<20, 0, func(string) bool { return false })
+	due, _, err := b.Due(1<<30, 1<<20, func(string) bool { return false })
 	take(due, err)
 	for _, endpoint := range b.Endpoints() {
 		if b.Waiting(endpoint) != counts[endpoint] {
