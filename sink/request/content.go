@@ -59,7 +59,7 @@ func NewContent(d campaign.Delivery) (*Content, []Problem) {
 		var wrong []*liquid.Error
 		c.body, wrong = liquid.Parse(d.Body, scope)
 		problems = append(problems, located("body", wrong)...)
-		if d.Payload != "" && d.Payload != ownBody {
+		if d.Payload == cleverTap || d.Payload == cloudEvents { // standard is the default, which a body replaces whether it is named or not
 			problem("payload", "a body of your own takes the payload's place: leave one of them out")
 		}
 		if c.keyValues != nil {

@@ -86,7 +86,7 @@ func TestLiquidBody(t *testing.T) {
 		`"{{ now }} {{ "now" | date: "%H:%M" }}"`:                  `"2026-11-24T11:14:01.000Z 11:14"`,
 		`{"x":"{{ Profile.nothing }}","y":{{ Profile.z | json }}}`: `{"x":"","y":null}`,
 	} {
-		for _, payload := range []string{"", "body"} {
+		for _, payload := range []string{"", "body", "standard"} {
 			r, err := Render(target(t, Endpoint{}), content(t, campaign.Delivery{Payload: payload, Body: body}), trigger(t), []byte(raw), 0)
 			if err != nil || string(r.Body) != want {
 				t.Errorf("%s: %v %v, want %s", body, r, err, want)
@@ -264,7 +264,8 @@ func TestContentProblems(t *testing.T) {
 		line, col  int
 	}{
 		{campaign.Delivery{Payload: "xml"}, "payload", "unknown payload", 0, 0},
-		{campaign.Delivery{Payload: "standard", Body: "1"}, "payload", "takes the payload's place", 0, 0},
+		{campaign.Delivery{Payload: "clevertap", Body: "1"}, "payload", "takes the payload's place", 0, 0},
+		{campaign.Delivery{Payload: "cloudevents", Body: "1"}, "payload", "takes the payload's place", 0, 0},
 		{campaign.Delivery{Payload: "body"}, "payload", "the text is missing", 0, 0},
 		{campaign.Delivery{KeyValues: map[string]string{"a": "b"}, Body: "1"}, "key_values", "would not be sent", 0, 0},
 		{campaign.Delivery{Body: "{\n  {{ Profile.x | upcse }}}"}, "body", "unknown filter upcse", 2, 18},
