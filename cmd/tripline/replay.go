@@ -186,6 +186,13 @@ func (t *told) count() int {
 	return t.replayed
 }
 
+// waits is how many were left out since they wait.
+func (t *told) waits() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.skipped[waiting]
+}
+
 func (t *told) lost(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -251,8 +258,12 @@ func (r *replay) run(ctx context.Context, errTo io.Writer) error {
 		}
 		return err
 	}
-	if r.noSink && r.told.count() > 0 && !r.told.dry {
+	switch {
+	case !r.noSink:
+	case r.told.count() > 0 && !r.told.dry:
 		fmt.Fprintf(errTo, "no sink of the group %s has run yet: one that starts may send what is in %s besides\n", r.cfg.Group, r.cfg.Topics.Triggers)
+	case r.told.waits() > 0:
+		fmt.Fprintf(errTo, "no sink of the group %s has run yet: one that starts sends what waits in %s\n", r.cfg.Group, r.cfg.Topics.Triggers)
 	}
 	return r.told.end()
 }

@@ -19,7 +19,7 @@ type ledger struct {
 	standings map[mark]standing
 	waiting   map[mark]uint64 // a bit for each number, up to 63, of which the sink's state has a row: it waits
 	unread    map[int32]int64 // by partition: offset in triggers behind which the sink has read nothing
-	noSink    bool            // there is no such state: what records say must do
+	noSink    bool            // there is no such state: what records say must do, and a sink that starts reads triggers from their begin
 	tombs     map[mark]int64  // by user: offset in triggers of the newest tombstone
 }
 
@@ -196,7 +196,7 @@ func (l *ledger) judge(key mark, s *standing) (why string, wanted bool) {
 		return "", true
 	case s.end == endDelivered:
 		return delivered, true
-	case s.unread, l.waiting[key] != 0, l.noSink && (s.trying > 0 || s.replay > s.ended):
+	case s.unread, l.waiting[key] != 0, l.noSink && (s.end == endNone || s.trying > 0 || s.replay > s.ended):
 		return waiting, true
 	}
 	return "", true

@@ -118,7 +118,7 @@ func TestReplaySelects(t *testing.T) {
 		{"--outcome failed --since " + at(60_000) + " --until " + at(310_000), "again/2 forced/4", "map[]"},
 		{"--outcome dropped", "after/1 dropped/1", "map[erased:1]"},
 		{"--outcome delivered --force", "back/2 sent/1", "map[]"},
-		{"--missing", "missing/1", "map[waiting:1]"},
+		{"--missing", "", "map[waiting:2]"}, // the sink that starts reads it
 		{"--missing --force", "missing/1 tries/1", "map[]"},
 		{"--missing --until " + at(100), "", "map[]"},
 		{"--trigger fails", "fails/1", "map[]"},
@@ -130,8 +130,8 @@ func TestReplaySelects(t *testing.T) {
 		{"--campaign unsent --force", "unsent/2", "map[]"},
 		{"--trigger before --force", "", "map[erased:1]"},
 		{"--trigger erased --force", "", "map[erased:1]"},
-		{"--campaign cart --endpoint hook", "after/1 again/2 fails/1 missing/1 old/1", "map[delivered:1 erased:1 waiting:1]"},
-		{"--since " + at(500_000), "after/1 missing/1 old/1", "map[erased:1 waiting:2]"},
+		{"--campaign cart --endpoint hook", "after/1 again/2 fails/1 old/1", "map[delivered:1 erased:1 waiting:2]"},
+		{"--since " + at(500_000), "after/1 old/1", "map[erased:1 waiting:3]"},
 	} {
 		got := s.replay(file, "--dry-run "+c.flags)
 		var list []string
