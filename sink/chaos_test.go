@@ -155,7 +155,7 @@ func chaos(t *testing.T, w *world, r *rand.Rand, padding int) {
 	}
 	for _, p := range running {
 		if n := p.rows('e') + p.rows('t') + p.rows('s') + p.rows('w'); n != 0 {
-			t.Errorf("%d rows of erasures, turns, batches and waits are left", n)
+			t.Errorf("%d rows of erasures, %d of turns, %d of batches and %d of waits are left", p.rows('e'), p.rows('t'), p.rows('s'), p.rows('w'))
 		}
 		p.stop()
 	}
