@@ -22,9 +22,17 @@ type reading struct {
 	batches []lane.Batch
 	next    *flight // of the record that is next, where it is known to wait for room
 	look    int64   // ms: when to see whether that is still worth it; 0: nothing waits
+	since   int64   // ms: when something has waited first since all had been read; 0: nothing has
+
+	ahead *intake.Ahead // what is behind that in `triggers`, where it waits for long; nil: nothing is read ahead
+	retry int64         // ms: before which that is not begun again
 }
 
-const lookForRoom = 100 // ms
+const (
+	lookForRoom = 100   // ms
+	aheadAfter  = 250   // ms of waiting for room, with more to read all the time, after which it is read ahead,
+	aheadAgain  = 5_000 // and for how long not after an error
+)
 
 // admit takes in what was polled. It stops where there is so much to commit that nothing more is begun before, and where a first attempt
 // has no room at an endpoint that will have some at once.
@@ -43,7 +51,7 @@ func (l *laneRun) admit(now int64) error {
 			}
 			if waits {
 				l.reading.look = now + lookForRoom
-				return nil
+				return l.readAhead(now)
 			}
 			p.window.Passed(b.Records[0].Offset + 1)
 			b.Records = b.Records[1:]
@@ -52,7 +60,102 @@ func (l *laneRun) admit(now int64) error {
 		l.cycle.touch()
 		l.reading.batches = l.reading.batches[1:]
 	}
+	if l.metAhead() {
+		l.closeAhead()
+	}
 	return nil
+}
+
+// readAhead begins to read ahead, where a record has kept others waiting for long enough: of what comes behind it, what is for other endpoints
+// is taken at once, and what is for such ones is left to the reader that has the position. That one comes to all of it again, and knows by
+// its key what was taken.
+func (l *laneRun) readAhead(now int64) (err error) {
+	r := &l.reading
+	if r.since == 0 {
+		r.since = now
+	}
+	if r.ahead == nil && now-r.since >= aheadAfter && now >= r.retry {
+		from := map[int32]int64{}
+		for _, p := range l.parts {
+			from[p.number] = p.window.Next()
+		}
+		r.ahead, err = intake.Read(l.sink.cfg.Lane.Client, l.sink.cfg.Triggers, from, pollSize)
+	}
+	if r.ahead != nil {
+		r.ahead.Behind[r.next.row.Endpoint] = true
+	}
+	return err
+}
+
+// metAhead reports whether the positions have come to where it is read ahead.
+func (l *laneRun) metAhead() bool {
+	for _, p := range l.parts {
+		if p.window.Next() < p.ahead {
+			return false
+		}
+	}
+	return l.reading.ahead.Began()
+}
+
+func (l *laneRun) closeAhead() {
+	l.reading.ahead.Close()
+	l.reading.ahead = nil
+}
+
+// breakAhead ends reading ahead that cannot go on.
+func (l *laneRun) breakAhead() {
+	l.sink.log.Warn("triggers are not read ahead of those that wait for room at an endpoint", zap.Error(l.reading.ahead.Err()))
+	l.reading.retry = time.Now().UnixMilli() + aheadAgain
+	l.closeAhead()
+}
+
+// admitAhead takes in what was read ahead.
+func (l *laneRun) admitAhead(now int64) error {
+	a := l.reading.ahead
+	for a != nil && len(a.Records) > 0 && !l.full() {
+		r := a.Records[0]
+		p := l.part(r.Partition)
+		if r.Offset >= p.window.Next() && !a.Leaves(r) {
+			if err := l.takeAhead(p, r, now); err != nil {
+				return err
+			}
+		}
+		p.ahead, a.Records = max(p.ahead, r.Offset+1), a.Records[1:]
+	}
+	return nil
+}
+
+// takeAhead takes one record in that was read ahead, unless it is for an endpoint that has had no room, whose order it would break, or no
+// trigger: that is left to the position.
+func (l *laneRun) takeAhead(p *part, r *kgo.Record, now int64) error {
+	behind := l.reading.ahead.Behind
+	if len(r.Value) == 0 {
+		return nil
+	}
+	f, detail := l.flightOf(p, r)
+	if detail != "" || behind[f.row.Endpoint] || p.book.Erased(f.row.User, r.Offset) {
+		return nil
+	}
+	if known, err := l.known(p, f.key, f.row.Endpoint); known || err != nil {
+		return err
+	}
+	if o := l.sink.outlet(f.row.Endpoint); o != nil && o.awaits(l, p.book.Queued(f.row.Endpoint, outbox.QueuedFirst), now) {
+		behind[f.row.Endpoint] = true
+		return nil
+	}
+	f.admitted, f.row.Since, f.early = now, now, true
+	return l.route(f)
+}
+
+// met reports whether the position has come to a record that may have been taken ahead. What is in memory only holds the position back from
+// here on.
+func (l *laneRun) met(p *part, r *kgo.Record, key string) bool {
+	if f := l.hand[key]; f != nil && f.early && f.part == p && f.row.Offset == r.Offset {
+		if f.early = false; !f.stored {
+			l.hold(f)
+		}
+	}
+	return r.Offset < p.ahead
 }
 
 func (l *laneRun) part(number int32) *part {
@@ -90,7 +193,7 @@ func (l *laneRun) read(p *part, r *kgo.Record, now int64) (*flight, error) {
 		l.erase(p, string(r.Key), r.Offset)
 		return nil, nil
 	}
-	t, replay, detail := intake.Trigger(r)
+	f, detail := l.flightOf(p, r)
 	if detail != "" {
 		l.sink.metrics.bad.Inc()
 		l.sink.log.Warn("a record that is no trigger", zap.String("topic", r.Topic), zap.Int32("partition", r.Partition), zap.Int64("offset", r.Offset),
@@ -98,17 +201,25 @@ func (l *laneRun) read(p *part, r *kgo.Record, now int64) (*flight, error) {
 		l.cycle.bad = append(l.cycle.bad, badRecord{p, r.Offset, deadletter.Unread(l.sink.cfg.DeadLetters, r, detail)})
 		return nil, nil
 	}
-	key := outbox.Key(t.ID, replay)
-	known, err := l.known(p, key, t.Endpoint)
-	if err != nil {
+	known, err := l.known(p, f.key, f.row.Endpoint)
+	if known && !l.met(p, r, f.key) {
+		l.sink.metrics.duplicates.Inc()
+	}
+	if known || err != nil {
 		return nil, err
 	}
-	if known {
-		l.sink.metrics.duplicates.Inc()
-		return nil, nil
+	return f, nil
+}
+
+// flightOf makes a flight of a record. detail says why it is no trigger.
+func (l *laneRun) flightOf(p *part, r *kgo.Record) (f *flight, detail string) {
+	t, replay, detail := intake.Trigger(r)
+	if detail != "" {
+		return nil, detail
 	}
+	key := outbox.Key(t.ID, replay)
 	return &flight{lane: l, part: p, key: key, raw: bytes.Clone(r.Value), trigger: &t, replay: replay,
-		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Trace: intake.Trace(r)}}, nil
+		row: outbox.Delivery{Key: key, Campaign: t.Campaign, Endpoint: t.Endpoint, User: t.User, Offset: r.Offset, Trace: intake.Trace(r)}}, ""
 }
 
 // known reports whether a delivery is in memory, waits, or has ended.
@@ -181,71 +292,17 @@ func (l *laneRun) board(o *outlet, f *flight) bool {
 // inHand takes a flight in hand. Until it has a row it holds the position back.
 func (l *laneRun) inHand(f *flight) {
 	l.hand[f.key] = f
-	if !f.stored && !f.windowed {
-		f.windowed = true
-		f.part.window.Add(f.row.Offset)
-		l.unsaved = append(l.unsaved, f)
-		l.holds(f)
+	if !f.stored && !f.windowed && !f.early {
+		l.hold(f)
 	}
 }
 
-// keep writes a delivery's row, and with it lets the position go on.
-func (l *laneRun) keep(f *flight, stage outbox.Stage, due int64) error {
-	f.row.Stage, f.row.Due = stage, due
-	var record []byte
-	if !f.stored {
-		if l.sink.plan.Load().mayOrder(f.row.Endpoint) {
-			f.row.Free, _ = l.clock(f.part, f.row.Endpoint, time.Now().UnixMilli())
-			if err := f.part.book.Join(&f.row); err != nil {
-				return err
-			}
-		}
-		record, f.stored = f.raw, true
-		l.cycle.bytes += len(f.raw)
-		l.sink.waits(f.row.Endpoint, 1)
-	}
-	f.part.book.Save(&f.row, record)
-	l.pass(f)
-	l.cycle.touch()
-	return l.bound(f.part, f.row.Endpoint)
-}
-
-// pass lets the position go on behind a flight.
-func (l *laneRun) pass(f *flight) {
-	if f.windowed {
-		f.windowed = false
-		f.part.window.Done(f.row.Offset)
-	}
-}
-
-// keepUnknown lets a delivery wait for a configuration that knows it.
-func (l *laneRun) keepUnknown(f *flight) error {
-	if f.row.Batch != "" {
-		if err := f.part.book.Unbind(f.row.Batch); err != nil {
-			return err
-		}
-		f.row.Batch = ""
-	}
-	if err := l.keep(f, outbox.Unknown, time.Now().UnixMilli()+unknownFor); err != nil || f.row.Turn == 0 {
-		return err
-	}
-	return f.part.book.Passed(f.row)
-}
-
-// erase takes the tombstone of a user: what waits of the user is dropped. What is in flight is let end, and not tried again.
-func (l *laneRun) erase(p *part, user string, offset int64) {
-	if user == "" {
-		return
-	}
-	l.sink.metrics.erasures.Inc()
-	p.book.Erase(user, offset)
-	for _, f := range l.hand {
-		if f.part == p && f.row.User == user {
-			f.erased.Store(true)
-		}
-	}
-	p.sweep.erased = true
-	l.ask(p)
+// hold lets a flight hold the position back.
+func (l *laneRun) hold(f *flight) {
+	f.windowed = true
+	f.part.window.Add(f.row.Offset)
+	l.unsaved = append(l.unsaved, f)
+	l.holds(f)
 }
 
 // due takes the deliveries whose time has come.
@@ -321,51 +378,4 @@ func (l *laneRun) comes(p *part, d outbox.Delivery) error {
 		return l.comesTogether(o, f)
 	}
 	return l.route(f)
-}
-
-// refill takes deliveries out of queues where there is room for them again.
-func (l *laneRun) refill(int64) error {
-	for _, p := range l.parts {
-		if !p.book.Backlog() {
-			continue
-		}
-		for _, name := range p.book.Endpoints() {
-			for kind, stage := range [...]outbox.Stage{first: outbox.QueuedFirst, again: outbox.QueuedAgain} {
-				if !p.book.Queued(name, stage) {
-					continue
-				}
-				if err := l.pull(p, name, kind, stage); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-const (
-	pullSize = 256 // deliveries that are taken out of a queue at a time,
-	pullStep = 32  // before it is looked again how much room there is
-)
-
-func (l *laneRun) pull(p *part, endpoint string, kind int, stage outbox.Stage) error {
-	o := l.sink.outlet(endpoint)
-	for range pullSize / pullStep {
-		room := pullStep
-		if o != nil {
-			if room = min(room, o.room(l, kind)); room <= 0 {
-				return nil
-			}
-		}
-		pulled, err := p.book.Pull(endpoint, stage, room)
-		for _, d := range pulled {
-			if err == nil {
-				err = l.comes(p, d)
-			}
-		}
-		if err != nil || len(pulled) < room {
-			return err
-		}
-	}
-	return nil
 }

@@ -257,6 +257,7 @@ type flight struct {
 	row      outbox.Delivery // as it would be, or is, in its row
 	stored   bool            // it has a row
 	windowed bool            // it holds the position back
+	early    bool            // it was read ahead, and the position has not come to it
 	admitted int64           // ms since the epoch
 
 	erased atomic.Bool // its user was erased after it came; set by the lane

@@ -86,6 +86,49 @@ func (l *laneRun) commitIfDue(now int64) error {
 	return nil
 }
 
+// keep writes a delivery's row, and with it lets the position go on.
+func (l *laneRun) keep(f *flight, stage outbox.Stage, due int64) error {
+	f.row.Stage, f.row.Due = stage, due
+	var record []byte
+	if !f.stored {
+		if l.sink.plan.Load().mayOrder(f.row.Endpoint) {
+			f.row.Free, _ = l.clock(f.part, f.row.Endpoint, time.Now().UnixMilli())
+			if err := f.part.book.Join(&f.row); err != nil {
+				return err
+			}
+		}
+		record, f.stored = f.raw, true
+		l.cycle.bytes += len(f.raw)
+		l.sink.waits(f.row.Endpoint, 1)
+	}
+	f.part.book.Save(&f.row, record)
+	l.pass(f)
+	l.cycle.touch()
+	return l.bound(f.part, f.row.Endpoint)
+}
+
+// pass lets the position go on behind a flight.
+func (l *laneRun) pass(f *flight) {
+	if f.windowed {
+		f.windowed = false
+		f.part.window.Done(f.row.Offset)
+	}
+}
+
+// keepUnknown lets a delivery wait for a configuration that knows it.
+func (l *laneRun) keepUnknown(f *flight) error {
+	if f.row.Batch != "" {
+		if err := f.part.book.Unbind(f.row.Batch); err != nil {
+			return err
+		}
+		f.row.Batch = ""
+	}
+	if err := l.keep(f, outbox.Unknown, time.Now().UnixMilli()+unknownFor); err != nil || f.row.Turn == 0 {
+		return err
+	}
+	return f.part.book.Passed(f.row)
+}
+
 // keepUnsaved gives a row to what has held the position back for as long as it may.
 func (l *laneRun) keepUnsaved(now int64) error {
 	l.rowAt = 0
@@ -215,10 +258,21 @@ func (l *laneRun) settle(r *result) error {
 	return l.end(f, r)
 }
 
+// refused ends a delivery that is in nobody's hands.
+func (l *laneRun) refused(f *flight, outcome policy.Outcome, reason, detail string) error {
+	if f.raw == nil {
+		if err := l.load(f); err != nil {
+			return err
+		}
+	}
+	r := f.ends(outcome, reason, detail, time.Now().UnixMilli())
+	return l.settle(&r)
+}
+
 // end ends a delivery: its rows go, what has ended is known for a while, and what failed becomes a dead letter.
 func (l *laneRun) end(f *flight, r *result) error {
 	l.drop(f)
-	freed, err := f.part.book.End(f.row, f.stored, time.Now().UnixMilli()+l.sink.cfg.Dedupe)
+	freed, err := f.part.book.End(f.row, f.stored, time.Now().UnixMilli()+l.remembered(f))
 	if err != nil {
 		return err
 	}
@@ -251,6 +305,15 @@ func (l *laneRun) end(f *flight, r *result) error {
 		}
 	}
 	return nil
+}
+
+// remembered is for how long, in ms, it is known that a delivery has ended: of one to whose record the position has still to come, for a day at
+// least, so that it is known then.
+func (l *laneRun) remembered(f *flight) int64 {
+	if f.early || f.stored && f.row.Offset >= f.part.window.Next() {
+		return max(l.sink.cfg.Dedupe, dayMS)
+	}
+	return l.sink.cfg.Dedupe
 }
 
 func endFields(r *delivery.Record) []zap.Field {

@@ -27,8 +27,10 @@
 // # Non-obvious
 //
 //   - What comes for an endpoint that takes thousands a second is left in `triggers` for the moment until it has room, since a row would
-//     cost more than the attempt. Whoever comes behind it waits for that moment too. One that has not been so quick for 1.5 s, or has
-//     answered nothing for 0.3 s, keeps nobody waiting.
+//     cost more than the attempt. One that has not been so quick for 1.5 s, or has answered nothing for 0.3 s, keeps nobody waiting.
+//   - What comes behind such a trigger is read ahead, where the reading of its partition has stood still now and then for 0.25 s: by another
+//     client, which takes what is for others and drops the rest. The reader that has the position comes to all of it again, and knows
+//     what was taken: it is in hand, waits, or has ended. Until then the position stands before it, and a crash does the same.
 //   - The position may stand before records that have ended already. A crash reads them again, and they are skipped as known.
 //   - A record that is no trigger has no id by which to know it. Its dead letter waits for the position to go over it.
 //   - A flight's timer stays in the index while it is in memory: its row may say that it is due, and the crash that loses the

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tripline/tripline/sink/outbox"
-	"github.com/tripline/tripline/sink/policy"
 	"github.com/tripline/tripline/state/lane"
 )
 
@@ -63,6 +62,7 @@ type part struct {
 	window   outbox.Window
 	of       int32 // how many partitions there are
 	position int64 // as last committed, or being committed
+	ahead    int64 // offset behind what was last read ahead of it
 	sweep    sweep
 	marks    map[string]int64 // by endpoint with an order: its outlet's clock when the book's was set by it
 }
@@ -113,6 +113,7 @@ func (l *laneRun) run(ctx context.Context) error {
 	polled, poller := l.poll(polling)
 	defer poller.Wait()
 	defer end()
+	defer func() { l.reading.ahead.Close() }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	l.inform() // of what the last life did not get to
@@ -135,7 +136,14 @@ func (l *laneRun) run(ctx context.Context) error {
 			if batch.err != nil {
 				return batch.err
 			}
-			l.reading.batches = batch.batches
+			if l.reading.batches = batch.batches; batch.waited {
+				l.reading.since = 0
+				l.closeAhead()
+			}
+		case records, ok := <-l.reading.ahead.Came():
+			if l.reading.ahead.Take(records); !ok {
+				l.breakAhead()
+			}
 		case err := <-l.committed:
 			if err := l.applied(err); err != nil {
 				return err
@@ -151,7 +159,10 @@ func (l *laneRun) run(ctx context.Context) error {
 type poll struct {
 	batches []lane.Batch
 	err     error
+	waited  bool // all had been read before
 }
+
+const idle = 50 * time.Millisecond // in a poll: there was nothing
 
 // poll fetches beside everything else, a batch ahead.
 func (l *laneRun) poll(ctx context.Context) (<-chan poll, *sync.WaitGroup) {
@@ -159,12 +170,13 @@ func (l *laneRun) poll(ctx context.Context) (<-chan poll, *sync.WaitGroup) {
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		for {
+			began := time.Now()
 			batches, err := l.lane.Poll(ctx, pollSize)
 			if ctx.Err() != nil {
 				return
 			}
 			select {
-			case polled <- poll{batches, err}:
+			case polled <- poll{batches, err, time.Since(began) >= idle}:
 			case <-ctx.Done():
 				return
 			}
@@ -202,7 +214,7 @@ func (l *laneRun) turn() error {
 	for _, p := range l.parts {
 		l.walk(p)
 	}
-	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill, l.admit, l.close, l.boardFormed} {
+	for _, do := range [...]func(now int64) error{l.tick, l.proceed, l.takeUp, l.trim, l.due, l.proceed, l.refill, l.admit, l.admitAhead, l.close, l.boardFormed} {
 		if l.full() {
 			break
 		}
@@ -336,13 +348,49 @@ func (l *laneRun) drop(f *flight) {
 	}
 }
 
-// refused ends a delivery that is in nobody's hands.
-func (l *laneRun) refused(f *flight, outcome policy.Outcome, reason, detail string) error {
-	if f.raw == nil {
-		if err := l.load(f); err != nil {
+// refill takes deliveries out of queues where there is room for them again.
+func (l *laneRun) refill(int64) error {
+	for _, p := range l.parts {
+		if !p.book.Backlog() {
+			continue
+		}
+		for _, name := range p.book.Endpoints() {
+			for kind, stage := range [...]outbox.Stage{first: outbox.QueuedFirst, again: outbox.QueuedAgain} {
+				if !p.book.Queued(name, stage) {
+					continue
+				}
+				if err := l.pull(p, name, kind, stage); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	pullSize = 256 // deliveries that are taken out of a queue at a time,
+	pullStep = 32  // before it is looked again how much room there is
+)
+
+func (l *laneRun) pull(p *part, endpoint string, kind int, stage outbox.Stage) error {
+	o := l.sink.outlet(endpoint)
+	for range pullSize / pullStep {
+		room := pullStep
+		if o != nil {
+			if room = min(room, o.room(l, kind)); room <= 0 {
+				return nil
+			}
+		}
+		pulled, err := p.book.Pull(endpoint, stage, room)
+		for _, d := range pulled {
+			if err == nil {
+				err = l.comes(p, d)
+			}
+		}
+		if err != nil || len(pulled) < room {
 			return err
 		}
 	}
-	r := f.ends(outcome, reason, detail, time.Now().UnixMilli())
-	return l.settle(&r)
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,10 +122,22 @@ func (p *process) crash() *vfs.MemFS {
 	return disk
 }
 
-// rows counts the rows of a kind in the process's state.
-func (p *process) rows(kind byte) (n int) {
+// lanes are those that the process has. Each is one partition.
+func (p *process) lanes() []int32 {
+	numbers := []int32{}
+	for _, s := range p.sink.Status() {
+		numbers = append(numbers, s.Lane)
+	}
+	return numbers
+}
+
+// rows counts the rows of a kind in the process's state, of all partitions unless some are named.
+func (p *process) rows(kind byte, of ...int32) (n int) {
 	p.w.t.Helper()
 	for number := range int32(partitions) {
+		if of != nil && !slices.Contains(of, number) {
+			continue
+		}
 		part, err := p.store.Partition(number)
 		if err != nil {
 			p.w.t.Fatal(err)

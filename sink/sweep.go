@@ -136,6 +136,22 @@ func (w *walker) hand(f found) error {
 	}
 }
 
+// erase takes the tombstone of a user: what waits of the user is dropped. What is in flight is let end, and not tried again.
+func (l *laneRun) erase(p *part, user string, offset int64) {
+	if user == "" {
+		return
+	}
+	l.sink.metrics.erasures.Inc()
+	p.book.Erase(user, offset)
+	for _, f := range l.hand {
+		if f.part == p && f.row.User == user && f.row.Offset < offset { // what was read ahead came after it
+			f.erased.Store(true)
+		}
+	}
+	p.sweep.erased = true
+	l.ask(p)
+}
+
 // stopWalks ends walks and waits for them.
 func (l *laneRun) stopWalks() {
 	close(l.quit)

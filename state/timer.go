@@ -54,7 +54,7 @@ func (p *Partition) DueAfter(after Timer, before int64, limit int, dst []Timer) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x, limit := &p.timers, max(0, limit)
-	ahead, err := p.readAhead(Timer{Due: before}, limit-len(x.ready))
+	ahead, err := p.readAhead(Timer{Due: before}, limit-len(x.ready)+x.readyAfter(after))
 	if err != nil {
 		return dst, err
 	}

@@ -44,6 +44,9 @@ func (w *Window) Done(offset int64) {
 	}
 }
 
+// Next is the offset behind all that was added or needs nothing.
+func (w *Window) Next() int64 { return w.next }
+
 // Position is the next offset to read after a crash.
 func (w *Window) Position() int64 {
 	if w.first < len(w.entries) {
