@@ -87,7 +87,7 @@ func TestNewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(Config{Dir: "state", FS: mem})
-	mustBe(t, err, ErrNewer, "upgrade")
+	mustBe(t, err, ErrNewer, "upgrade", "delete the folder")
 }
 
 // A folder that a newer Pebble wrote says so too.

@@ -131,7 +131,10 @@ func (s *Store) checkFormat() error {
 	if err == nil && format == storeFormat {
 		return nil
 	}
-	return formatError("folder", byte(format), storeFormat)
+	if err = formatError("folder", byte(format), storeFormat); errors.Is(err, ErrNewer) {
+		err = fmt.Errorf("%w, or delete the folder to have it restored from Kafka", err)
+	}
+	return err
 }
 
 // Clear removes everything from the folder but the instance id, so that Open
