@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -171,17 +172,54 @@ func (cfg *Config) writer(number int32, opts ...kgo.Opt) (*kgo.Client, error) {
 // laneClient makes the client of one life of a lane: its transactional producer
 // and the consumer of its input. It opens nothing yet.
 func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
-	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/4/int64(lanes))))
-	return cfg.writer(number,
+	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/usualGrowth/int64(lanes))))
+	grown := &growth{whole: perLane, partition: min(perLane, 1<<19)}
+	client, err := cfg.writer(number,
 		kgo.RecordPartitioner(partitioner{cfg.Changelog}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(perLane),
-		kgo.FetchMaxPartitionBytes(min(perLane, 1<<19)),
+		kgo.FetchMaxBytes(grown.whole),
+		kgo.FetchMaxPartitionBytes(grown.partition),
 		kgo.WithPools(fetched),
+		kgo.WithHooks(grown),
 	)
+	grown.client.Store(client)
+	return client, err
+}
+
+const (
+	// usualGrowth is by how much fetched records may grow when they are unpacked before less is fetched at a time.
+	usualGrowth = 4
+	// leastFetch is how much is fetched however much it grows. A batch always comes whole.
+	leastFetch = 64 << 10
+)
+
+// growth has a client fetch less at a time where what comes grows much when it is unpacked: it is the memory for that, which has to be
+// bounded, and what compresses well is a dozen times as large.
+type growth struct {
+	client           atomic.Pointer[kgo.Client] // nil: it is being made
+	whole, partition int32                      // bytes to be fetched of what grows as usual
+
+	mu           sync.Mutex
+	came, became int // bytes of late, before and after
+}
+
+// OnFetchBatchRead notes how much a batch has grown.
+func (g *growth) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kgo.FetchBatchMetrics) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.came, g.became = g.came+m.CompressedBytes, g.became+m.UncompressedBytes
+	if g.came > 1<<20 { // what is long ago counts less and less
+		g.came, g.became = g.came/2, g.became/2
+	}
+	by := max(usualGrowth, float64(g.became)/float64(max(1, g.came)))
+	fetched.growth.Store(int64(by) + 1)
+	if client := g.client.Load(); client != nil {
+		less := func(most int32) int32 { return max(min(most, leastFetch), int32(float64(most)*usualGrowth/by)) }
+		client.UpdateFetchMaxBytes(less(g.whole), less(g.partition))
+	}
 }
 
 // fetched is memory of fetched records that were recycled: for records and for what was compressed.
@@ -189,11 +227,14 @@ var fetched = new(pools)
 
 // pools keep memory by size: the n-th has pieces of 2^n or more. What is put back was zeroed whole, which is no work
 // only where the piece was filled.
-type pools struct{ bytes, records [24]sync.Pool }
+type pools struct {
+	bytes, records [24]sync.Pool
+	growth         atomic.Int64 // by how much a batch is expected to grow; 0: as usual
+}
 
 // GetDecompressBytes answers with memory for a batch, where it can be known how much that needs.
 func (p *pools) GetDecompressBytes(compressed []byte, codec kgo.CompressionCodecType) []byte {
-	size := 4 * len(compressed)
+	size := int(max(usualGrowth, p.growth.Load())) * len(compressed)
 	if n, width := binary.Uvarint(compressed); codec == kgo.CodecSnappy && width > 0 { // it begins with its length
 		size = int(min(n, 1<<len(p.bytes)))
 	}
@@ -233,28 +274,37 @@ func (p *pools) PutRecords(r []kgo.Record) {
 
 // restoreClient makes a consumer of one changelog partition from an offset on.
 func (cfg *Config) restoreClient(partition int32, from int64) (*kgo.Client, error) {
-	return cfg.client(
+	grown := &growth{whole: int32(min(8<<20, max(128<<10, cfg.Memory/usualGrowth)))}
+	grown.partition = grown.whole
+	client, err := cfg.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Changelog: {partition: kgo.NewOffset().At(from)}}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(8<<20),
-		kgo.FetchMaxPartitionBytes(8<<20),
+		kgo.FetchMaxBytes(grown.whole),
+		kgo.FetchMaxPartitionBytes(grown.partition),
+		kgo.WithHooks(grown),
 	)
+	grown.client.Store(client)
+	return client, err
 }
 
 // followClient makes the consumer of a warm copy. It reads nothing yet.
 func (cfg *Config) followClient(lanes int32) (*kgo.Client, error) {
-	perLane := int32(min(8<<20, max(128<<10, cfg.Memory/4/int64(lanes))))
-	return cfg.client(
+	perLane := int32(min(8<<20, max(128<<10, cfg.Memory/usualGrowth/int64(lanes))))
+	grown := &growth{whole: perLane, partition: perLane}
+	client, err := cfg.client(
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(followWait),
-		kgo.FetchMaxBytes(perLane),
-		kgo.FetchMaxPartitionBytes(perLane),
+		kgo.FetchMaxBytes(grown.whole),
+		kgo.FetchMaxPartitionBytes(grown.partition),
+		kgo.WithHooks(grown),
 	)
+	grown.client.Store(client)
+	return client, err
 }
 
 // partitioner sends the changelog's records where they say, and all others where

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/state"
 )
@@ -40,5 +42,58 @@ func TestConfig(t *testing.T) {
 		if _, err := bad.check(); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, expected %s", err, text)
 		}
+	}
+}
+
+// What grows much when it is unpacked is fetched in smaller pieces, down to a bound, and what does not again in larger ones.
+func TestFetchesOfWhatGrows(t *testing.T) {
+	client, err := kgo.NewClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	g := &growth{whole: 4 << 20, partition: 512 << 10}
+	g.client.Store(client)
+	for _, step := range []struct {
+		came, became, times int
+		whole, partition    int32
+	}{
+		{100 << 10, 300 << 10, 5, 4 << 20, 512 << 10},
+		{100 << 10, 1600 << 10, 50, 1 << 20, 128 << 10},
+		{1 << 10, 1000 << 10, 2000, leastFetch, leastFetch},
+		{100 << 10, 100 << 10, 200, 4 << 20, 512 << 10},
+	} {
+		for range step.times {
+			g.OnFetchBatchRead(kgo.BrokerMetadata{}, "in", 0, kgo.FetchBatchMetrics{CompressedBytes: step.came, UncompressedBytes: step.became})
+		}
+		got := []int32{client.OptValue(kgo.FetchMaxBytes).(int32), client.OptValue(kgo.FetchMaxPartitionBytes).(int32)}
+		near := func(a, b int32) bool { return a >= b-b/20 && a <= b+b/20 }
+		if !near(got[0], step.whole) || !near(got[1], step.partition) {
+			t.Errorf("%d bytes become %d: %v are fetched, expected %v", step.came, step.became, got, []int32{step.whole, step.partition})
+		}
+	}
+}
+
+// Clients that fetch are told what their batches grow to.
+func TestClientsKnowGrowth(t *testing.T) {
+	cfg := &Config{Group: "g", Changelog: "log", Memory: 64 << 20, TransactionTimeout: 15 * time.Second, Log: zap.NewNop()}
+	for name, make := range map[string]func() (*kgo.Client, error){
+		"lane": func() (*kgo.Client, error) { return cfg.laneClient(0, 4) }, "restore": func() (*kgo.Client, error) { return cfg.restoreClient(0, 0) },
+		"copy": func() (*kgo.Client, error) { return cfg.followClient(4) },
+	} {
+		client, err := make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := client.OptValue(kgo.FetchMaxBytes).(int32)
+		for _, hook := range client.OptValue(kgo.WithHooks).([]kgo.Hook) {
+			if g, ok := hook.(kgo.HookFetchBatchRead); ok {
+				g.OnFetchBatchRead(kgo.BrokerMetadata{}, "in", 0, kgo.FetchBatchMetrics{CompressedBytes: 1000, UncompressedBytes: 16_000})
+			}
+		}
+		if now := client.OptValue(kgo.FetchMaxBytes).(int32); now != was/4 {
+			t.Errorf("%s: %d bytes are fetched of what grows as usual, and %d of what grows by 16", name, was, now)
+		}
+		client.Close()
 	}
 }
