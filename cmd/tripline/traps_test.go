@@ -8,7 +8,8 @@ import (
 )
 
 // traps are what has gone wrong in other engines, and the tests here that fail where it is put back, as was tried with each. A test is
-// named by its folder; those with Kafka in their names need Apache Kafka.
+// named by its folder; those with Kafka in their names need Apache Kafka. Where a trap is a race there, they meet it by chance: a transactional
+// id of each process's own, and a restore to the last stable offset, passed them once, and it is the others that fail for certain.
 var traps = []struct {
 	trap  string
 	tests []string
