@@ -54,6 +54,7 @@ type field struct {
 	oneOrMany  bool
 	hasNeutral bool
 	neutral    string // the one value of a key that is not available yet
+	values     string // the words that it may be, with | between them; "": any
 }
 
 type fields []field
@@ -70,7 +71,7 @@ func fieldsOf(t reflect.Type) fields {
 				all = append(all, f)
 			}
 		case name != "" && name != "-":
-			f := field{name: name, index: []int{i}, oneOrMany: options == "oneormany"}
+			f := field{name: name, index: []int{i}, oneOrMany: options == "oneormany", values: sf.Tag.Get("values")}
 			f.neutral, f.hasNeutral = sf.Tag.Lookup("neutral")
 			all = append(all, f)
 		}
@@ -134,6 +135,10 @@ func (d *document) decode(n, key *node, path string, v reflect.Value, f field) {
 			at = key
 		}
 		d.problem(at, path, "", "%s has no value; leave it out, or give it one", keyName(path))
+		return
+	}
+	if f.values != "" && n.kind == scalar && n.text == "" {
+		d.problem(n, path, "", "%s is empty; leave it out, or give it one of %s", keyName(path), strings.ReplaceAll(f.values, "|", ", "))
 		return
 	}
 	switch v.Type() {

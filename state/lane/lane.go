@@ -101,9 +101,8 @@ type Batch struct {
 	Topic     string
 	Partition int32
 	Records   []*kgo.Record // in order of offset; may be empty. Each may be recycled when nothing of it is in use
-	// Next is the position reached when all of Records are applied: behind
-	// commit markers, aborted and compacted records. A batch without records
-	// says that the position moved only over such.
+	// Next is the position reached when all of Records are applied: behind commit markers, aborted and compacted
+	// records. A batch without records says that the position moved only over such.
 	Next int64
 }
 
