@@ -55,7 +55,7 @@ type queued struct {
 
 const (
 	// A topic of which so much is held, while another of the same number is waited for, is not fetched for a while.
-	maxQueued      = 2 * pollRecords
+	maxQueued      = 8_000
 	maxQueuedBytes = 4 << 20
 )
 

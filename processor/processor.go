@@ -44,7 +44,7 @@ const (
 	cycleRecords = 10_000                 // a cycle ends at so many records,
 	cycleTime    = 100 * time.Millisecond // after so long,
 	cycleBytes   = 1 << 20                // or at so many bytes of records and rows
-	pollRecords  = 4_000
+	pollRecords  = 1_000
 	dueUsers     = 4_000 // timers fire for so many users a cycle
 )
 

@@ -173,7 +173,7 @@ func (cfg *Config) writer(number int32, opts ...kgo.Opt) (*kgo.Client, error) {
 // and the consumer of its input. It opens nothing yet.
 func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
 	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/usualGrowth/int64(lanes))))
-	grown := &growth{whole: perLane, partition: min(perLane, 1<<19)}
+	grown := &growth{whole: perLane, partition: min(perLane, 1<<18)}
 	client, err := cfg.writer(number,
 		kgo.RecordPartitioner(partitioner{cfg.Changelog}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -225,49 +225,69 @@ func (g *growth) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kgo
 // fetched is memory of fetched records that were recycled: for records and for what was compressed.
 var fetched = new(pools)
 
-// pools keep memory by size: the n-th has pieces of 2^n or more. What is put back was zeroed whole, which is no work
+// pools keep memory by size, four sizes from one power of two to the next. What is put back was zeroed whole, which is no work
 // only where the piece was filled.
 type pools struct {
-	bytes, records [24]sync.Pool
+	bytes, records [4 * 24]sync.Pool
 	growth         atomic.Int64 // by how much a batch is expected to grow; 0: as usual
 }
+
+// atLeast is the first class whose pieces have n or more, and how many these have.
+func atLeast(n int) (class, size int) {
+	class = within(n)
+	if size = sizeOf(class); size < n {
+		class++
+		size = sizeOf(class)
+	}
+	return class, size
+}
+
+// within is the last class whose pieces have no more than n.
+func within(n int) (class int) {
+	n = max(n, 4)
+	power := bits.Len(uint(n)) - 1
+	return 4*power + n>>(power-2)&3
+}
+
+// sizeOf is what a piece of a class has at least.
+func sizeOf(class int) int { return (4 + class&3) << (class >> 2) >> 2 }
 
 // GetDecompressBytes answers with memory for a batch, where it can be known how much that needs.
 func (p *pools) GetDecompressBytes(compressed []byte, codec kgo.CompressionCodecType) []byte {
 	size := int(max(usualGrowth, p.growth.Load())) * len(compressed)
 	if n, width := binary.Uvarint(compressed); codec == kgo.CodecSnappy && width > 0 { // it begins with its length
-		size = int(min(n, 1<<len(p.bytes)))
+		size = int(min(n, 1<<(len(p.bytes)/4)))
 	}
-	if class := bits.Len(uint(max(size, 1) - 1)); class < len(p.bytes) {
+	if class, size := atLeast(size); class < len(p.bytes) {
 		if kept, ok := p.bytes[class].Get().(*[]byte); ok {
 			return *kept
 		}
-		return make([]byte, 0, 1<<class)
+		return make([]byte, 0, size)
 	}
 	return nil
 }
 
 // PutDecompressBytes takes memory back.
 func (p *pools) PutDecompressBytes(b []byte) {
-	if class := bits.Len(uint(cap(b))) - 1; class >= 0 && class < len(p.bytes) {
+	if class := within(cap(b)); cap(b) >= sizeOf(class) && class < len(p.bytes) {
 		p.bytes[class].Put(&b)
 	}
 }
 
 // GetRecords answers with memory for n records.
 func (p *pools) GetRecords(n int) []kgo.Record {
-	if class := bits.Len(uint(max(n, 1) - 1)); class < len(p.records) {
+	if class, size := atLeast(n); class < len(p.records) {
 		if kept, ok := p.records[class].Get().(*[]kgo.Record); ok {
 			return *kept
 		}
-		return make([]kgo.Record, 0, 1<<class)
+		return make([]kgo.Record, 0, size)
 	}
 	return nil
 }
 
 // PutRecords takes memory back.
 func (p *pools) PutRecords(r []kgo.Record) {
-	if class := bits.Len(uint(cap(r))) - 1; class >= 0 && class < len(p.records) {
+	if class := within(cap(r)); cap(r) >= sizeOf(class) && class < len(p.records) {
 		p.records[class].Put(&r)
 	}
 }

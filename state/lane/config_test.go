@@ -97,3 +97,22 @@ func TestClientsKnowGrowth(t *testing.T) {
 		client.Close()
 	}
 }
+
+// TestPools has memory of a size found again by who needs no more, and little more than that taken.
+func TestPools(t *testing.T) {
+	for n := 1; n < 1<<20; n += 1 + n/7 {
+		class, size := atLeast(n)
+		if size < n || size > max(4, n+n/4+1) || within(size) != class || within(size+size/8) != class {
+			t.Fatalf("%d: class %d of %d", n, class, size)
+		}
+	}
+	var p pools
+	if b := p.GetDecompressBytes(make([]byte, 300), 0); cap(b) < 1200 || cap(b) > 1500 {
+		t.Errorf("%d bytes for four times 300", cap(b))
+	}
+	if r := p.GetRecords(100); cap(r) < 100 || cap(r) > 128 {
+		t.Errorf("room for %d records, not 100", cap(r))
+	}
+	p.PutDecompressBytes(nil)
+	p.PutRecords(nil)
+}
