@@ -95,7 +95,7 @@ func (p *Partition) flush() error {
 		return err
 	}
 	most := int(p.store.cfg.shares().memtable / 4)
-	w := writer{Batch: p.store.db.NewBatchWithSize(int(p.rows.dirt), pebble.WithMaxRetainedSizeBytes(most)), number: p.number}
+	w := writer{Batch: p.store.db.NewBatchWithSize(int(p.rows.dirt()), pebble.WithMaxRetainedSizeBytes(most)), number: p.number}
 	puts := p.timers.puts
 	err := errors.Join(w.state(p.position, &p.timers), p.writeRows(&w))
 	if err == nil {
@@ -115,13 +115,15 @@ func (p *Partition) flush() error {
 
 func (p *Partition) writeRows(w *writer) (err error) {
 	var split []Key
-	for _, ref := range p.rows.unwritten() {
-		k, row := p.rows.row(ref)
-		if row.pieces > 1 || len(row.content) > pieceSize {
-			split = append(split, k)
-		}
-		if err := w.row(&Row{Key: k, Due: row.due, Content: row.content}, row.pieces); err != nil {
-			return err
+	for _, s := range [...]*shelf{&p.rows.heads, &p.rows.parts} {
+		for _, ref := range s.unwritten() {
+			k, row := s.row(ref)
+			if row.pieces > 1 || len(row.content) > pieceSize {
+				split = append(split, k)
+			}
+			if err := w.row(&Row{Key: k, Due: row.due, Content: row.content}, row.pieces); err != nil {
+				return err
+			}
 		}
 	}
 	for _, k := range split {
@@ -238,4 +240,105 @@ func (p *Partition) loadSplit() error {
 		}
 	}
 	return errors.Join(err, it.Close())
+}
+
+// unwritten returns the rows that are not in Pebble, in order of key.
+func (s *shelf) unwritten() []recordRef {
+	kept := s.dirty[:0]
+	for _, ref := range s.dirty {
+		p := ref.place()
+		if !s.has(p) {
+			continue
+		}
+		if e := s.entry(p); e[0]&entryDirty != 0 {
+			kept = append(kept, ref)
+		} else {
+			e[0] &^= entryListed
+		}
+	}
+	s.dirty = kept
+	id := func(ref recordRef) []byte { return entryID(s.entry(ref.place())) }
+	part := func(ref recordRef) uint32 { return binary.LittleEndian.Uint32(s.entry(ref.place())[16:]) }
+	sortRefs(kept, id)
+	for i := 0; i < len(kept); {
+		end := i + 1
+		for end < len(kept) && kept[end].rank == kept[i].rank && string(id(kept[end])) == string(id(kept[i])) {
+			end++
+		}
+		if end > i+1 {
+			slices.SortFunc(kept[i:end], func(x, y recordRef) int { return int(int64(part(x)) - int64(part(y))) })
+		}
+		i = end
+	}
+	return kept
+}
+
+// row returns a row as find does.
+func (s *shelf) row(ref recordRef) (Key, shelved) {
+	e := s.entry(ref.place())
+	return entryKey(e), entryRow(e)
+}
+
+// written says that all rows are in Pebble now.
+func (s *shelf) written() {
+	for _, ref := range s.dirty {
+		if p := ref.place(); !s.gone(p) {
+			e := s.entry(p)
+			e[0] &^= entryDirty | entryListed
+			binary.LittleEndian.PutUint32(e[28:], 0)
+		}
+	}
+	s.dirty, s.dirt = s.dirty[:0], 0
+	s.shrink()
+}
+
+// shelves are two: one for heads, of which each event wants one, and one for parts, which are written once and seldom read, and then soon after.
+type shelves struct {
+	limit        int64 // of both
+	heads, parts shelf
+}
+
+// partsShare is which part of the limit those have in any case; they have what heads leave, too.
+const partsShare = 4
+
+func (s *shelves) of(k Key) *shelf {
+	if k.Part == 0 {
+		return &s.heads
+	}
+	return &s.parts
+}
+
+func (s *shelves) place(k Key) (p place, ok bool) { return s.of(k).place(k) }
+
+func (s *shelves) find(k Key) (row shelved, ok bool) { return s.of(k).find(k) }
+
+func (s *shelves) put(k Key, row shelved, dirty bool) (due int64, known bool) {
+	s.share()
+	return s.of(k).put(k, row, dirty)
+}
+
+// share says what the shelves may take.
+func (s *shelves) share() {
+	least := s.limit / partsShare
+	s.parts.limit = max(least, s.limit-s.heads.size())
+	s.heads.limit = s.limit - min(least, s.parts.size())
+}
+
+// room is about how many heads may be put at once, such that they are there when
+// they are asked for.
+func (s *shelves) room() int {
+	s.share()
+	return s.heads.room()
+}
+
+func (s *shelves) dirt() int64 { return s.heads.dirt + s.parts.dirt }
+
+func (s *shelves) clear() {
+	s.heads.clear()
+	s.parts.clear()
+}
+
+func (s *shelves) written() {
+	s.heads.written()
+	s.parts.written()
 }

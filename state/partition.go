@@ -22,7 +22,7 @@ type Partition struct {
 
 	mu       sync.Mutex
 	position Position
-	rows     shelf
+	rows     shelves
 	applied  bool        // something that is not in Pebble, if only a position
 	since    int64       // WrittenAt of the first Apply of that
 	split    map[Key]int // pieces of the rows in more than one, those on the shelf too
@@ -220,7 +220,7 @@ func (p *Partition) Apply(rows []Row, pos Position) error {
 		p.applied, p.since = true, pos.WrittenAt
 	}
 	p.position = pos
-	if p.rows.dirt+int64(len(p.timers.puts))*putBytes < p.dirtLimit() && pos.WrittenAt-p.since < flushAge {
+	if p.rows.dirt()+int64(len(p.timers.puts))*putBytes < p.dirtLimit() && pos.WrittenAt-p.since < flushAge {
 		return nil
 	}
 	if err := p.flush(); err != nil {

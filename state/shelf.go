@@ -80,8 +80,7 @@ func hashKey(k Key) uint64 {
 	return (maphash.String(hashSeed, k.ID) ^ uint64(k.Part)*0x9E3779B97F4A7C15) & hashMask
 }
 
-// room is about how many rows may be put on the shelf at once, such that they are
-// there when they are asked for.
+// room is about how many rows may be put at once.
 func (s *shelf) room() int {
 	size := int64(1 << 10)
 	if rows := int64(len(s.index)); rows > 0 {
@@ -139,7 +138,7 @@ func (s *shelf) find(k Key) (row shelved, ok bool) {
 		return shelved{}, false
 	}
 	e := s.entry(p)
-	e[0] |= entryUsed
+	use(e, k)
 	return entryRow(e), true
 }
 
@@ -156,6 +155,7 @@ func (s *shelf) put(k Key, row shelved, dirty bool) (due int64, known bool) {
 		if entryHeader+len(k.ID)+len(row.content) <= len(e) {
 			s.soil(p, e, dirty)
 			fillEntry(e, row)
+			use(e, k)
 			return due, true
 		}
 		s.leave(p, e)
@@ -165,9 +165,9 @@ func (s *shelf) put(k Key, row shelved, dirty bool) (due int64, known bool) {
 	binary.LittleEndian.PutUint32(e[16:], k.Part)
 	binary.LittleEndian.PutUint32(e[20:], uint32(len(k.ID)))
 	copy(e[entryHeader:], k.ID)
-	e[0] |= entryUsed
 	s.soil(p, e, dirty)
 	fillEntry(e, row)
+	use(e, k)
 	s.note(k, p)
 	if len(s.chunks) > before {
 		s.shrink()
@@ -175,8 +175,15 @@ func (s *shelf) put(k Key, row shelved, dirty bool) (due int64, known bool) {
 	return due, known
 }
 
+// use notes that a row was used. Parts go when their time has come, used or not.
+func use(e []byte, k Key) {
+	if k.Part == 0 {
+		e[0] |= entryUsed
+	}
+}
+
 func fillEntry(e []byte, row shelved) {
-	e[0] = e[0]&^entryDeleted | entryUsed
+	e[0] &^= entryDeleted
 	if row.content == nil {
 		e[0] |= entryDeleted
 	}
@@ -291,10 +298,13 @@ func (s *shelf) shrink() {
 	if s.dirt > s.limit/4*3 {
 		return
 	}
-	for n := 2 * len(s.chunks); n > 0 && len(s.chunks) > 1 && s.bytes+int64(len(s.index))*entryOverhead > s.limit; n-- {
+	for n := 2 * len(s.chunks); n > 0 && len(s.chunks) > 1 && s.size() > s.limit; n-- {
 		s.evict()
 	}
 }
+
+// size is what the shelf takes, in bytes.
+func (s *shelf) size() int64 { return s.bytes + int64(len(s.index))*entryOverhead }
 
 // evict lets the oldest chunk go.
 func (s *shelf) evict() {
@@ -347,54 +357,4 @@ func (s *shelf) drop(k Key) {
 	}
 }
 
-// unwritten returns the rows that are not in Pebble, in order of key.
-func (s *shelf) unwritten() []recordRef {
-	kept := s.dirty[:0]
-	for _, ref := range s.dirty {
-		p := ref.place()
-		if !s.has(p) {
-			continue
-		}
-		if e := s.entry(p); e[0]&entryDirty != 0 {
-			kept = append(kept, ref)
-		} else {
-			e[0] &^= entryListed
-		}
-	}
-	s.dirty = kept
-	id := func(ref recordRef) []byte { return entryID(s.entry(ref.place())) }
-	part := func(ref recordRef) uint32 { return binary.LittleEndian.Uint32(s.entry(ref.place())[16:]) }
-	sortRefs(kept, id)
-	for i := 0; i < len(kept); {
-		end := i + 1
-		for end < len(kept) && kept[end].rank == kept[i].rank && string(id(kept[end])) == string(id(kept[i])) {
-			end++
-		}
-		if end > i+1 {
-			slices.SortFunc(kept[i:end], func(x, y recordRef) int { return int(int64(part(x)) - int64(part(y))) })
-		}
-		i = end
-	}
-	return kept
-}
-
-// row returns a row as find does.
-func (s *shelf) row(ref recordRef) (Key, shelved) {
-	e := s.entry(ref.place())
-	return entryKey(e), entryRow(e)
-}
-
 func (r recordRef) place() place { return place(r.chunk)<<32 | place(r.at) }
-
-// written says that all rows are in Pebble now.
-func (s *shelf) written() {
-	for _, ref := range s.dirty {
-		if p := ref.place(); !s.gone(p) {
-			e := s.entry(p)
-			e[0] &^= entryDirty | entryListed
-			binary.LittleEndian.PutUint32(e[28:], 0)
-		}
-	}
-	s.dirty, s.dirt = s.dirty[:0], 0
-	s.shrink()
-}

@@ -87,3 +87,43 @@ func written(t *testing.T, s *shelf, rows map[Key]shelved, dirty map[Key]bool) {
 		t.Fatalf("%d bytes dirty after all were written", s.dirt)
 	}
 }
+
+// TestShelves has parts leave heads their room, and take what these leave.
+func TestShelves(t *testing.T) {
+	s := shelves{limit: 256 << 10}
+	s.clear()
+	content := make([]byte, 300)
+	put := func(n, part int) {
+		s.put(Key{ID: fmt.Sprintf("user-%d", n), Part: uint32(part)}, shelved{content: content}, true)
+		s.written()
+	}
+	here := func(part int) (n int) {
+		for i := range 10_000 {
+			if _, ok := s.find(Key{ID: fmt.Sprintf("user-%d", i), Part: uint32(part)}); ok {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 10_000 {
+		put(i, 1)
+	}
+	if n := here(1); n < 400 {
+		t.Errorf("%d parts are there, with all of the room", n)
+	}
+	for i := range 400 {
+		put(i, 0)
+	}
+	for i := range 10_000 {
+		put(i, 2)
+	}
+	if n := here(0); n != 400 {
+		t.Errorf("%d heads are there, want all 400", n)
+	}
+	if n := here(2); n < 100 {
+		t.Errorf("%d parts are there, with their share of the room", n)
+	}
+	if size := s.heads.size() + s.parts.size(); size > s.limit+s.limit/8 {
+		t.Errorf("%d bytes, the limit is %d", size, s.limit)
+	}
+}
