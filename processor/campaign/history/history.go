@@ -266,6 +266,9 @@ func (l *Log) Reset() {
 	if l.inline.owned {
 		own = l.inline.records
 	}
+	if cap(l.inline.idle) > cap(own) {
+		own = l.inline.idle
+	}
 	if words := l.inline.words.names; cap(words) > cap(m.words) {
 		m.words = words
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // The events in the head become a chunk once there are inlineEvents, or more than shortEvents of inlineBytes, or so few as a short
-// chunk has, but more than one, of shortBytes, or inlineMost bytes: what is in the head is written again with each event.
+// chunk has of shortBytes, or a single one of half of that, or inlineMost bytes: what is in the head is written again with each event.
 const (
 	inlineEvents = 32
 	inlineBytes  = 1 << 10
@@ -24,6 +24,7 @@ type inline struct {
 	records  []byte
 	owned    bool   // records are not a head's that was read
 	own      []byte // else: memory for them
+	idle     []byte // what events were in that have left the head: memory for another log, as who was given one may look into it until then
 	spare    *table // nil, or memory for a table
 	n        int
 	dead     int      // of them, how many the floor had passed when it was last counted
@@ -191,7 +192,7 @@ func (in *inline) full() bool {
 	case in.n > shortEvents:
 		return size >= inlineBytes
 	default:
-		return in.n > 1 && size >= shortBytes
+		return size >= shortBytes || in.n == 1 && size >= shortBytes/2
 	}
 }
 
@@ -201,7 +202,11 @@ func (in *inline) clear() {
 	if len(keep.text) > inlineBytes/2 {
 		keep = words{}
 	}
-	*in = inline{words: keep, spare: in.spare}
+	idle := in.idle
+	if in.owned && cap(in.records) > cap(idle) {
+		idle = in.records
+	}
+	*in = inline{words: keep, spare: in.spare, idle: idle}
 }
 
 // compact forgets the events that the floor has passed.

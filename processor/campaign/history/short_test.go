@@ -54,7 +54,7 @@ func TestShortChunks(t *testing.T) {
 		l.Add(e, Limits{})
 	}
 	l = disk.reopen(t, l)
-	if head := l.AppendHead(nil); len(head) > 1000 || len(l.refs()) != 7 {
+	if head := l.AppendHead(nil); len(head) > 1000 || len(l.refs()) != 15 {
 		t.Fatalf("a head of %d bytes, %d chunks", len(head), len(l.refs()))
 	}
 	from, to := shop(2).Time, shop(12).Time
@@ -82,5 +82,45 @@ func TestShortChunks(t *testing.T) {
 	}
 	if !l.HasID(shop(6).ID) || len(disk.reads) != 2 {
 		t.Errorf("the id is not found, or parts %v were read", disk.reads)
+	}
+}
+
+// TestOutline has the head tell of an event that stands alone outside of it, where that has no id.
+func TestOutline(t *testing.T) {
+	large := value.Properties{{Name: "text", Value: value.OfString(strings.Repeat("x", 300))}}
+	l, disk := &Log{}, newStore()
+	for i, e := range []Event{{ID: "a", Properties: large}, {Properties: large}, {}} {
+		e.Time, e.Name = int64(i), "Viewed"
+		l.Add(e, Limits{})
+	}
+	l = disk.reopen(t, l)
+	for seq, known := range []bool{false, true, false} {
+		p := Position{Time: int64(seq), Seq: uint64(seq + 1)}
+		e, ok := l.Outline(p)
+		if ok != known || ok && (e.Position() != p || e.Name != "Viewed") {
+			t.Errorf("of %v is known: %v, %v", p, ok, e)
+		}
+	}
+	if _, ok := l.Outline(Position{Time: 1, Seq: 9}); ok || len(disk.reads) > 0 {
+		t.Errorf("an event that is not there, or parts %v were read", disk.reads)
+	}
+	l.Add(Event{Time: 1000, Name: "Viewed"}, Limits{MaxAge: 10})
+	if _, ok := l.Outline(Position{Time: 1, Seq: 2}); ok {
+		t.Error("an event that is gone")
+	}
+}
+
+// Large events stand alone, and become one chunk when there are sixteen, not eight: to merge is to read them all.
+func TestLargeMerge(t *testing.T) {
+	l, disk := &Log{}, newStore()
+	for i := range 16 {
+		if n := len(l.refs()); n != i {
+			t.Fatalf("%d chunks of %d events", n, i)
+		}
+		l.Add(Event{Time: int64(i), Name: "Viewed", Properties: value.Properties{{Name: "text", Value: value.OfString(strings.Repeat("x", 300))}}}, Limits{})
+		l = disk.reopen(t, l)
+	}
+	if n := len(l.refs()); n != 1 || l.Len() != 16 || l.Err() != nil {
+		t.Errorf("%d chunks, %d events, %v", n, l.Len(), l.Err())
 	}
 }

@@ -171,7 +171,7 @@ func (l *Log) seal(most int) {
 	l.inline.clear()
 	for level := uint8(0); level < maxLevel; level++ {
 		of := func(r *ref) bool { return r.level == level && !r.full }
-		if l.tail.several(of) < fanout {
+		if n := l.tail.several(of); n < fanout || level == 0 && n < 2*fanout && l.tail.fewIn(of) {
 			break
 		}
 		l.tail.merge(of, level+1, l.floor())
@@ -204,6 +204,17 @@ func (t *tail) several(of func(*ref) bool) (n int) {
 		}
 	}
 	return n
+}
+
+// fewIn says that the chunks that of holds for have few events: large ones stand alone, and to merge is to read them all.
+func (t *tail) fewIn(of func(*ref) bool) bool {
+	n := 0
+	for i := range t.refs {
+		if of(&t.refs[i]) {
+			n += t.refs[i].n
+		}
+	}
+	return n < 2*fanout
 }
 
 // top is the highest level of all.

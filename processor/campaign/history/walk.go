@@ -66,6 +66,24 @@ func (l *Log) At(p Position) *Event {
 	return nil
 }
 
+// Outline is the event of a position without its properties, as far as the head tells of it: ok is false where At has to be asked, as where
+// the event may have an id.
+func (l *Log) Outline(p Position) (e Event, ok bool) {
+	if l.tail == nil || p.Compare(l.floor()) <= 0 {
+		return Event{}, false
+	}
+	for i := range l.tail.refs {
+		r := &l.tail.refs[i]
+		if r.short == nil || len(r.hashes) > 0 || p.Compare(r.min) < 0 || p.Compare(r.max) > 0 {
+			continue
+		}
+		if i := r.short.behind(p) - 1; i >= 0 && r.short.places[i] == p {
+			return Event{Seq: p.Seq, Time: p.Time, Name: l.tail.names.name(r.short.names[i])}, true
+		}
+	}
+	return Event{}, false
+}
+
 // Ends says whether no event lies behind p.
 func (l *Log) Ends(p Position) bool {
 	return (l.inline.n == 0 || l.inline.max.Compare(p) <= 0) && (l.tail == nil || len(l.tail.refs) == 0 || l.tail.last.Compare(p) <= 0)
