@@ -114,7 +114,7 @@ func (k *actions) complete(s *step, st *standing, e *history.Event, key string) 
 			}
 			s.user.dirty = true
 		}
-		s.qualify(st, qualification{moment: newest.Time, left: s.arrival, key: key, events: s.events(k.chosen(s, set, newest))})
+		s.qualify(st, s.events(qualification{moment: newest.Time, left: s.arrival, key: key}, k.chosen(s, set, newest)))
 		if !k.reuse {
 			return
 		}

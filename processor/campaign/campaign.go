@@ -61,20 +61,21 @@ type Set struct {
 
 // campaign is one compiled definition.
 type campaign struct {
-	index    int
-	def      *Definition
-	category string
-	hash     uint64 // of the name: the identity of its state
-	trigger  uint64 // of the trigger's text: what was open under another one is rebuilt
-	kind     kind
-	audience *expr.Program
-	stale    int64
-	delay    int64
-	exits    []pattern
-	quiet    calendar.Period
-	goal     *goal
-	caps     []*Cap // that count this campaign
-	capped   int64  // the longest of their lengths
+	index     int
+	def       *Definition
+	category  string
+	hash      uint64 // of the name: the identity of its state
+	trigger   uint64 // of the trigger's text: what was open under another one is rebuilt
+	kind      kind
+	audience  *expr.Program
+	asksEvent bool // the audience looks at the newest event
+	stale     int64
+	delay     int64
+	exits     []pattern
+	quiet     calendar.Period
+	goal      *goal
+	caps      []*Cap // that count this campaign
+	capped    int64  // the longest of their lengths
 }
 
 // kind decides for one of the five kinds. It changes the user's state of its campaign and calls step.qualify.
@@ -268,6 +269,10 @@ func (c *compiler) campaign() *campaign {
 	out.trigger = hashOf(string(text))
 	if d.Audience != "" {
 		out.audience = c.expression("audience", d.Audience, expr.Audience)
+		if out.audience != nil {
+			names, all := out.audience.EventProperties()
+			out.asksEvent = all || len(names) > 0
+		}
 	}
 	if d.StaleAfter != nil {
 		out.stale = int64(*d.StaleAfter)

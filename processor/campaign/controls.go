@@ -31,13 +31,14 @@ func Reasons() []string { return reasons[:] }
 
 // qualification says that a campaign's condition became true.
 type qualification struct {
-	c      *campaign
-	moment int64            // when, in event time
-	left   int64            // when it was found, and where it has waited, when its wait is over: an event's arrival, a timer's due moment
-	key    string           // the values of same
-	events []*history.Event // those that qualified the user, oldest first
-	passed bool             // if_past: fire let it through: never stale
-	waited []byte           // its identity, where it has waited: only what may have changed since is judged again
+	c              *campaign
+	moment         int64            // when, in event time
+	left           int64            // when it was found, and where it has waited, when its wait is over: an event's arrival, a timer's due moment
+	key            string           // the values of same
+	events         []*history.Event // those that qualified the user, oldest first
+	passed         bool             // if_past: fire let it through: never stale
+	waited         []byte           // its identity, where it has waited: only what may have changed since is judged again
+	outlined, lean bool             // see whole
 }
 
 // newest is the last of the events; nil where a profile set the timer.
@@ -99,7 +100,8 @@ func (s *step) decide() {
 	}
 	clear(s.pending)
 	clear(s.alone)
-	s.pending, s.alone = s.pending[:0], s.alone[:0]
+	clear(s.drawn)
+	s.pending, s.alone, s.drawn = s.pending[:0], s.alone[:0], s.drawn[:0]
 }
 
 // judge turns a qualification into triggers, one for each endpoint, into a suppressed decision, or has it wait.
@@ -114,6 +116,7 @@ func (s *step) judge(st *standing, q *qualification) {
 		if q.waited == nil {
 			st.takesPlace(s, q.moment)
 		}
+		s.whole(q)
 		st.hold(s, q, identity, why.until)
 	case why.reason == leaves || why.reason == controlGroup:
 		if q.waited == nil {
@@ -124,6 +127,7 @@ func (s *step) judge(st *standing, q *qualification) {
 			st.watchGoal(s, digest("trg_", identity, ""), q.left, true)
 			return
 		}
+		s.whole(q)
 		s.leave(st, q, identity)
 	default:
 		if q.waited != nil {

@@ -176,7 +176,7 @@ func (k *dateTimeProperty) aim(s *step, st *standing, t timer) {
 func (k *dateTimeProperty) fire(s *step, st *standing, t *timer) {
 	q := qualification{moment: t.moment, left: t.due, key: t.key, passed: t.passed}
 	if t.caused() {
-		q.events = s.only(s.user.source(t))
+		s.cause(&q, t)
 	}
 	if k.yearly {
 		if base, ok := k.base(s, t); ok {

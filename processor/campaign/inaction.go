@@ -181,7 +181,7 @@ func (k *inaction) fire(s *step, st *standing, t *timer) {
 	if k.delay == 0 && !less(st.lastMark(maxTime), st.newest) {
 		st.drop(s, func(t *timer) bool { return t.next })
 	}
-	s.qualify(st, qualification{moment: t.moment, left: t.due, events: s.events(did)})
+	s.qualify(st, s.events(qualification{moment: t.moment, left: t.due}, did))
 }
 
 // review goes again through the looks of the past from a late event's time on: some do not stand any more, others

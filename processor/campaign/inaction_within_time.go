@@ -93,7 +93,9 @@ func (k *inactionWithinTime) fire(s *step, st *standing, t *timer) {
 	if k.repeat == ignore {
 		st.remember(mark{moment: t.moment, newest: t.at}, s.horizon().Time-k.within)
 	}
-	s.qualify(st, qualification{moment: t.moment, left: t.due, key: t.key, events: s.only(s.user.source(t))})
+	q := qualification{moment: t.moment, left: t.due, key: t.key}
+	s.cause(&q, t)
+	s.qualify(st, q)
 }
 
 // follow applies e to the chain of one key under ignore.
@@ -167,3 +169,94 @@ type lateKind interface{ mayBeLate() }
 func (k *actions) mayBeLate()            {}
 func (k *inaction) mayBeLate()           {}
 func (k *inactionWithinTime) mayBeLate() {}
+
+// source is the event that has set a timer; nil: the profile, or a check.
+func (u *User) source(t *timer) *history.Event {
+	if t.event != nil || !t.caused() {
+		return t.event
+	}
+	return u.set.kept(u.did(t.at))
+}
+
+// did is an event that history has. Where it cannot be read it is an empty one, and Err tells.
+func (u *User) did(at history.Position) *history.Event {
+	e := u.log.At(at)
+	if e == nil {
+		u.lost = true
+		return &history.Event{Time: at.Time, Seq: at.Seq}
+	}
+	return e
+}
+
+// refer notes which events history has for a timer.
+func (u *User) refer(t *timer) {
+	if t.event == nil && t.caused() && (u.oldest == history.Position{} || less(t.at, u.oldest)) {
+		u.oldest = t.at
+	}
+}
+
+func (u *User) refers(st *standing) {
+	for i := range st.open {
+		u.refer(&st.open[i])
+	}
+}
+
+// losing has timers keep the events themselves that history is about to drop.
+func (u *User) losing(upTo history.Position) {
+	if (u.oldest == history.Position{}) || less(upTo, u.oldest) {
+		return
+	}
+	u.oldest = history.Position{}
+	for _, st := range u.standings {
+		for i := range st.open {
+			t := &st.open[i]
+			if t.event == nil && t.caused() && !less(upTo, t.at) {
+				e := u.source(t)
+				t.event = u.room.Copy(e, e.Properties, u.set.names)
+			}
+			u.refer(t)
+		}
+	}
+}
+
+// cause gives a qualification the event that set a timer, or its outline.
+func (s *step) cause(q *qualification, t *timer) {
+	if t.event == nil && t.caused() {
+		if e := s.outline(t.at); e != nil {
+			q.events, q.outlined, q.lean = s.only(e), true, true
+			return
+		}
+	}
+	q.events = s.only(s.user.source(t))
+}
+
+// outline is an event as far as it is known without reading a part of history; nil: that is not enough to say which one it is.
+func (s *step) outline(at history.Position) *history.Event {
+	e, ok := s.user.log.Outline(at)
+	if !ok {
+		return nil
+	}
+	if len(s.drawn) == cap(s.drawn) { // what is in use stays where it is
+		s.drawn = make([]history.Event, 0, max(8, 2*cap(s.drawn)))
+	}
+	s.drawn = append(s.drawn, e)
+	return &s.drawn[len(s.drawn)-1]
+}
+
+// whole reads the events of which a qualification has outlines, all but the step's, and of a lean one leaves to them only what history keeps.
+// What is suppressed mostly does without.
+func (s *step) whole(q *qualification) {
+	if !q.outlined {
+		return
+	}
+	q.outlined = false
+	for i, e := range q.events {
+		if e == &s.event {
+			continue
+		}
+		if e = s.user.did(position(e)); q.lean {
+			e = s.set.kept(e)
+		}
+		q.events[i] = e
+	}
+}

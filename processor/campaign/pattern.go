@@ -168,18 +168,23 @@ func (p *pattern) matchEntry(s *step, c *campaign, names []string, e *history.En
 	return p.match(s, c, e.Event())
 }
 
-// events are those at some positions: the one that is just being decided with all its properties, the others as history has them. They
-// hold until the end of the step.
-func (s *step) events(at []history.Position) []*history.Event {
+// events gives a qualification those at some positions: the one that is just being decided with all its properties, the others as history
+// has them, of which outlines do at first. They hold until the end of the step.
+func (s *step) events(q qualification, at []history.Position) qualification {
 	n := len(s.alone)
 	for _, p := range at {
 		e := &s.event
 		if p != position(e) {
-			e = s.user.did(p)
+			if e = s.outline(p); e != nil {
+				q.outlined = true
+			} else {
+				e = s.user.did(p)
+			}
 		}
 		s.alone = append(s.alone, e)
 	}
-	return s.alone[n:len(s.alone):len(s.alone)]
+	q.events = s.alone[n:len(s.alone):len(s.alone)]
+	return q
 }
 
 // fits is match for a given key.
@@ -217,6 +222,9 @@ func (s *step) holds(c *campaign, p *expr.Program, e *history.Event) bool {
 // inAudience judges who the user is and what they had done up to a moment: the qualification's, or that of its leaving.
 func (s *step) inAudience(c *campaign, q *qualification, moment int64) bool {
 	s.env = expr.Env{Profile: s.user.profile, User: s.user.id, Now: moment, Look: func(l *expr.Lookup) expr.Answer { return s.look(c, l, moment) }}
+	if c.asksEvent {
+		s.whole(q)
+	}
 	if e := q.newest(); e != nil {
 		s.env.Event, s.env.HasEvent = e.Properties, true
 	}
@@ -335,55 +343,6 @@ func (u *User) edge(name string, moment int64, first bool) (found *history.Event
 		return known.first
 	}
 	return found
-}
-
-// source is the event that has set a timer; nil: the profile, or a check.
-func (u *User) source(t *timer) *history.Event {
-	if t.event != nil || !t.caused() {
-		return t.event
-	}
-	return u.set.kept(u.did(t.at))
-}
-
-// did is an event that history has. Where it cannot be read it is an empty one, and Err tells.
-func (u *User) did(at history.Position) *history.Event {
-	e := u.log.At(at)
-	if e == nil {
-		u.lost = true
-		return &history.Event{Time: at.Time, Seq: at.Seq}
-	}
-	return e
-}
-
-// refer notes which events history has for a timer.
-func (u *User) refer(t *timer) {
-	if t.event == nil && t.caused() && (u.oldest == history.Position{} || less(t.at, u.oldest)) {
-		u.oldest = t.at
-	}
-}
-
-func (u *User) refers(st *standing) {
-	for i := range st.open {
-		u.refer(&st.open[i])
-	}
-}
-
-// losing has timers keep the events themselves that history is about to drop.
-func (u *User) losing(upTo history.Position) {
-	if (u.oldest == history.Position{}) || less(upTo, u.oldest) {
-		return
-	}
-	u.oldest = history.Position{}
-	for _, st := range u.standings {
-		for i := range st.open {
-			t := &st.open[i]
-			if t.event == nil && t.caused() && !less(upTo, t.at) {
-				e := u.source(t)
-				t.event = u.room.Copy(e, e.Properties, u.set.names)
-			}
-			u.refer(t)
-		}
-	}
 }
 
 func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }

@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -168,5 +169,42 @@ func TestTimerWithoutEvent(t *testing.T) {
 	u = kept.open(t, set)
 	if u.Passed(1<<40, &out); u.Err() == nil {
 		t.Fatalf("no error, but %v", out.Triggers)
+	}
+}
+
+// What a cap stops needs no more of a large event than the head says: no part of history is read for it.
+func TestSuppressedUnread(t *testing.T) {
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40, Caps: []campaign.Cap{{Name: "one", Max: 1, Per: 1 << 30}}}, watch("w", 1000))
+	var out campaign.Output
+	var head []byte
+	parts, reads := map[uint32][]byte{}, 0
+	step := func(do func(*campaign.User)) {
+		u, err := set.Open("u", head, func(n uint32) []byte { reads++; return parts[n] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(u)
+		if err := u.Err(); err != nil {
+			t.Fatal(err)
+		}
+		u.Rows(func(n uint32, content []byte) {
+			if n == 0 {
+				head = bytes.Clone(content)
+			} else {
+				parts[n] = bytes.Clone(content)
+			}
+		})
+	}
+	large := value.Properties{{Name: "text", Value: value.OfString(strings.Repeat("x", 300))}}
+	for i, want := range []struct{ triggers, decisions, reads int }{{1, 0, 1}, {1, 1, 1}, {1, 2, 1}} {
+		at := int64(10_000 * (i + 1))
+		step(func(u *campaign.User) { u.Event(&record.Event{Name: "A", Time: at, Properties: large}, at, &out) })
+		step(func(u *campaign.User) { u.Passed(at+5000, &out) })
+		if len(out.Triggers) != want.triggers || len(out.Decisions) != want.decisions || reads != want.reads {
+			t.Errorf("watch %d: %d triggers, %d decisions, %d parts read, want %v", i, len(out.Triggers), len(out.Decisions), reads, want)
+		}
+	}
+	if e := out.Triggers[0].Events; len(e) != 1 || e[0].Name != "A" || len(e[0].Properties) != 1 {
+		t.Errorf("the trigger's events are %v", e)
 	}
 }

@@ -140,7 +140,8 @@ func coreRun(set *campaign.Set, c twin.Case, take func(*campaign.Output)) {
 }
 
 // coreSteps opens the user anew from its rows after every step, in the same memory, and answers with their size in the end.
-// What a step reads is overwritten behind it: nothing that outlives the step may be in there. The last set to have users
+// What a step reads is overwritten behind it: nothing that outlives the step may be in there. Of every third case the events are large, and
+// stand outside of the head. The last set to have users
 // rebuilt does so at once or, of every other case, when the user is opened next; of one before it that may not wait.
 func coreSteps(sets []*campaign.Set, c twin.Case, until int64, take func(*campaign.Output)) (size int) {
 	var out campaign.Output
@@ -151,6 +152,7 @@ func coreSteps(sets []*campaign.Set, c twin.Case, until int64, take func(*campai
 	head, parts := []byte(nil), map[uint32][]byte{}
 	ledger := sets[0].Succeed(nil, 0)
 	set := sets[0].Under(ledger, 0)
+	large := c.Seed%3 == 0
 	step := func(do func(*campaign.User)) {
 		opened = append(opened[:0], head...)
 		from := opened
@@ -171,6 +173,13 @@ func coreSteps(sets []*campaign.Set, c twin.Case, until int64, take func(*campai
 				parts[n] = slices.Clone(content)
 			}
 		})
+		for _, t := range out.Triggers {
+			for _, e := range t.Events {
+				if large && len(e.Properties.Get("large").Text()) != largeText {
+					panic("an event of a trigger lacks a property")
+				}
+			}
+		}
 		take(&out)
 		out.Reset()
 	}
@@ -195,7 +204,7 @@ func coreSteps(sets []*campaign.Set, c twin.Case, until int64, take func(*campai
 		step(func(u *campaign.User) {
 			switch in.Kind {
 			case "event":
-				key, val := []byte(c.Rules.User), written(&in)
+				key, val := []byte(c.Rules.User), written(&in, large)
 				event, bad := envelope.EventInto(&room, key, val, 0)
 				if bad != nil {
 					panic(bad.Detail)
@@ -226,14 +235,21 @@ func coreSteps(sets []*campaign.Set, c twin.Case, until int64, take func(*campai
 	return size + len(head)
 }
 
+// largeText is how long a text is that an event is large with, in bytes.
+const largeText = 300
+
 // written is an event as a producer writes it.
-func written(in *twin.Input) []byte {
+func written(in *twin.Input, large bool) []byte {
 	b := fmt.Appendf(nil, `{"time":%d,"event":`, in.Time)
 	b = value.AppendString(b, in.Name)
 	if in.ID != "" {
 		b = value.AppendString(append(b, `,"id":`...), in.ID)
 	}
-	b = properties(in.Properties).Append(append(b, `,"properties":`...))
+	p := properties(in.Properties)
+	if large {
+		p = append(p, value.Property{Name: "large", Value: value.OfString(strings.Repeat("x", largeText))})
+	}
+	b = p.Append(append(b, `,"properties":`...))
 	if len(in.Profile) > 0 {
 		b = properties(in.Profile).Append(append(b, `,"profile":`...))
 	}

@@ -123,6 +123,7 @@ type step struct {
 	text    []byte   // of an identity
 	pending []qualification
 	alone   []*history.Event // those of pending that qualified by themselves
+	drawn   []history.Event  // outlines of those of pending
 
 	candidates []candidate // room for those of one set
 	taken      []bool
