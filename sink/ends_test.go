@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tripline/tripline/processor/campaign"
+	"github.com/tripline/tripline/sink/control"
 )
 
 // TestGone holds that a 410 disables an endpoint: what waits and what comes fails with a dead letter, in every process, until its
@@ -142,6 +143,41 @@ func TestExpires(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		w.send(old)
 		w.expect("trg_old", "0 dropped expired")
+		p.stop()
+	})
+}
+
+// TestHeldIsDropped holds that what waits in memory for its turn at an endpoint that is paused ends when its user is erased, and when it
+// expires, and not only when the pause does; the one behind it in the user's order, too.
+func TestHeldIsDropped(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ops := w.receive("ops", nil)
+		e, d := ops.endpoint(), to(ops)
+		e.InOrder, e.OrderTimeout = true, 600_000
+		expires := campaign.Duration(5 * 60_000)
+		d.Expires = &expires
+		p := w.launch(nil, w.plan([]Endpoint{e}, delivers("c", d)))
+		w.send(control.State{Endpoint: "ops", State: control.Paused, Cause: "test"}.Record("g-sink-control"))
+		time.Sleep(10 * time.Second)
+		w.send(trigger("trg_erased", "u", "ops"), trigger("trg_behind", "u", "ops"), trigger("trg_expires", "v", "ops"), trigger("trg_expires_too", "v", "ops"))
+		time.Sleep(10 * time.Second)
+		w.send(&kgo.Record{Topic: "triggers", Key: []byte("u")}, trigger("trg_after", "u", "ops"))
+		time.Sleep(time.Minute)
+		all := w.deliveries()
+		for id, want := range map[string]string{"trg_erased": "0 dropped erased", "trg_behind": "0 dropped erased", "trg_expires": "", "trg_after": ""} {
+			if got := short(all[id]); got != want {
+				t.Errorf("%s: %s, want %s", id, got, want)
+			}
+		}
+		for _, id := range []string{"trg_expires", "trg_expires_too", "trg_after"} {
+			w.expect(id, "0 dropped expired")
+		}
+		w.send(control.State{Endpoint: "ops", State: control.Active}.Record("g-sink-control"))
+		w.send(trigger("trg_last", "u", "ops"))
+		w.expect("trg_last", "1 delivered 200")
+		if len(ops.requests()) != 1 {
+			t.Errorf("%d requests", len(ops.requests()))
+		}
 		p.stop()
 	})
 }

@@ -339,6 +339,21 @@ func (o *outlet) withdraw(l *laneRun) (withdrawn []*flight) {
 	return withdrawn
 }
 
+// release takes a flight back that waits for its turn. It reports whether it did: one that has started it leaves.
+func (o *outlet) release(f *flight) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	queue := o.queues[f.kind]
+	i := slices.Index(queue, f)
+	if i < 0 {
+		return false
+	}
+	o.queues[f.kind] = slices.Delete(queue, i, i+1)
+	o.forget(f)
+	o.wake()
+	return true
+}
+
 // stop ends the outlet when nothing is in flight any more.
 func (o *outlet) stop() {
 	o.mu.Lock()

@@ -146,6 +146,7 @@ func (l *laneRun) erase(p *part, user string, offset int64) {
 	for _, f := range l.hand {
 		if f.part == p && f.row.User == user && f.row.Offset < offset { // what was read ahead came after it
 			f.erased.Store(true)
+			l.lapse(f, time.Now().UnixMilli())
 		}
 	}
 	p.sweep.erased = true
@@ -180,6 +181,10 @@ func (l *laneRun) takeUp(int64) error {
 	}
 	w := &f.part.sweep
 	w.walks, w.rest, w.look = false, f.rest, f.look
+	now := time.Now().UnixMilli()
+	for _, held := range l.hand {
+		l.lapse(held, now)
+	}
 	if f.err != nil {
 		return f.err
 	}
@@ -215,6 +220,23 @@ func (l *laneRun) swept(p *part, key string) error {
 		return l.route(f)
 	}
 	return nil
+}
+
+// lapse drops a delivery that waits in memory for its turn at an endpoint, for however long that is held, and need not any more: its user
+// was erased, or it has expired. A batch is judged when it is tried.
+func (l *laneRun) lapse(f *flight, now int64) {
+	reason, content := "", l.sink.plan.Load().contents[route{f.row.Campaign, f.row.Endpoint}]
+	switch {
+	case f.erased.Load():
+		reason = erased
+	case content != nil && content.Expires > 0 && f.trigger != nil && now > f.trigger.Time+content.Expires:
+		reason = expired
+	default:
+		return
+	}
+	if o := l.sink.outlet(f.row.Endpoint); o != nil && f.members == nil && o.release(f) {
+		l.tell(f.ends(policy.Dropped, reason, "", now))
+	}
 }
 
 // forget ends the notes of erased users of whom nothing is left, neither in rows nor in memory.
