@@ -96,6 +96,30 @@ func DecodePosition(value []byte) (pos Position, err error) {
 	return pos, nil
 }
 
+const boundFormat = 1
+
+// appendBound encodes the bound below which timers have fired.
+func (x *timerIndex) appendBound(dst []byte) []byte {
+	dst = binary.AppendVarint(append(dst, boundFormat), x.bound.Due)
+	dst = binary.AppendVarint(dst, x.early)
+	return append(dst, x.bound.ID...)
+}
+
+// decodeBound sets the index to what is on disk from the bound on.
+func (x *timerIndex) decodeBound(value []byte) error {
+	if len(value) == 0 || value[0] != boundFormat {
+		return formatError("timer bound", append(value, 0)[0], boundFormat)
+	}
+	r := reader{rest: value[1:]}
+	x.bound.Due, x.early = r.varint(), r.varint()
+	if r.bad {
+		return fmt.Errorf("timer bound: %w: %x", ErrDamaged, value)
+	}
+	x.bound.ID = string(r.rest)
+	x.horizon = x.bound
+	return nil
+}
+
 // reader takes values off the front of rest; once bad, all are zero.
 type reader struct {
 	rest []byte

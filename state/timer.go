@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 )
-
-const boundFormat = 1
 
 // Variables, so that tests can make them small.
 var (
@@ -399,25 +396,4 @@ func (x *timerIndex) takeUsed() (from, to Timer, ok bool) {
 	from, to = x.swept, x.bound
 	x.used, x.swept = 0, x.bound
 	return from, to, true
-}
-
-func (x *timerIndex) appendBound(dst []byte) []byte {
-	dst = binary.AppendVarint(append(dst, boundFormat), x.bound.Due)
-	dst = binary.AppendVarint(dst, x.early)
-	return append(dst, x.bound.ID...)
-}
-
-// decodeBound sets the index to what is on disk from the bound on.
-func (x *timerIndex) decodeBound(value []byte) error {
-	if len(value) == 0 || value[0] != boundFormat {
-		return formatError("timer bound", append(value, 0)[0], boundFormat)
-	}
-	r := reader{rest: value[1:]}
-	x.bound.Due, x.early = r.varint(), r.varint()
-	if r.bad {
-		return fmt.Errorf("timer bound: %w: %x", ErrDamaged, value)
-	}
-	x.bound.ID = string(r.rest)
-	x.horizon = x.bound
-	return nil
 }
