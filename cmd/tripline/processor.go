@@ -73,7 +73,7 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 		return err
 	}
 	registry := newRegistry()
-	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory), Rows: int64(cfg.Memory) / 5}
+	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory), Rows: int64(cfg.Memory) / 6}
 	limitMemory(cfg, disk)
 	store, err := openStore(disk, log)
 	if err != nil {
