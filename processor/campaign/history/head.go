@@ -85,6 +85,9 @@ func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err 
 	}
 	l.inline = r.inline()
 	l.inline.own, l.inline.spare, l.inline.words.names = own, &l.room.index, l.room.words
+	if l.inline.words.n == 0 {
+		l.inline.words.text = l.room.text[:0]
+	}
 	if r.bad {
 		return nil, errCorrupt
 	}

@@ -79,6 +79,9 @@ type Log struct {
 // roomPlaces is how many places of short chunks stand in one piece of memory: a log that is not let go of takes more and more.
 const roomPlaces = 64
 
+// roomNames is how many bytes the names of a log that has none yet have at first.
+const roomNames = 128
+
 // room is memory that a log keeps when it becomes another one.
 type room struct {
 	tail    tail
@@ -89,6 +92,7 @@ type room struct {
 	tables  []table // of short chunks
 	index   table   // of the head
 	words   []string
+	text    []byte // of names
 	walk    walk
 	walking bool
 }
@@ -272,9 +276,12 @@ func (l *Log) Reset() {
 	if words := l.inline.words.names; cap(words) > cap(m.words) {
 		m.words = words
 	}
+	if cap(m.text) == 0 {
+		m.text = make([]byte, 0, roomNames)
+	}
 	clear(m.words)
 	m.places, m.names, m.counts, m.tables, m.words = m.places[:0], m.names[:0], m.counts[:0], m.tables[:0], m.words[:0]
-	*l = Log{inline: inline{own: own, spare: &m.index}, losing: l.losing, room: m}
+	*l = Log{inline: inline{own: own, spare: &m.index, words: words{text: m.text[:0]}}, losing: l.losing, room: m}
 }
 
 // Parts emits, in order, the parts n >= 1 that were written (content) or deleted (nil) since the last call. Chunks

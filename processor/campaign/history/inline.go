@@ -196,11 +196,12 @@ func (in *inline) full() bool {
 	}
 }
 
-// clear forgets the events. The names stay while they are few: later chunks then number them alike, and merge faster.
-func (in *inline) clear() {
+// clear forgets the events. names says that names stay while they are few: later chunks then number them alike, and merge faster. Where
+// each event leaves the head as it comes, names would be most of it.
+func (in *inline) clear(names bool) {
 	keep := in.words
-	if len(keep.text) > inlineBytes/2 {
-		keep = words{}
+	if !names || len(keep.text) > inlineBytes/2 {
+		keep = words{text: keep.text[len(keep.text):]} // who was given an event may look at its names
 	}
 	idle := in.idle
 	if in.owned && cap(in.records) > cap(idle) {

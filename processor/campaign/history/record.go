@@ -167,6 +167,9 @@ func (w *words) add(name string) uint32 {
 	if id, ok := w.find(name); ok {
 		return id
 	}
+	if w.n == 0 && cap(w.text) <= len(name) {
+		w.text = make([]byte, 0, max(roomNames, 2*len(name)))
+	}
 	w.text = appendText(w.text, name)
 	w.n++
 	return w.n - 1

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -56,6 +57,8 @@ func TestShortChunks(t *testing.T) {
 	l = disk.reopen(t, l)
 	if head := l.AppendHead(nil); len(head) > 1000 || len(l.refs()) != 15 {
 		t.Fatalf("a head of %d bytes, %d chunks", len(head), len(l.refs()))
+	} else if bytes.Contains(head, []byte("source")) {
+		t.Error("the head names properties, and has no event")
 	}
 	from, to := shop(2).Time, shop(12).Time
 	if n, _, _, _ := l.Aggregate("Charged", "", from, to, nil); n != 2 {

@@ -26,7 +26,7 @@ func (l *Log) raise(to Position) {
 	}
 	l.floored, l.passed, l.counted = true, to, false
 	if l.inline.n > 0 && l.inline.max.Compare(to) <= 0 {
-		l.inline.clear()
+		l.inline.clear(false)
 	}
 	if t := l.tail; t != nil && len(t.refs) > 0 && t.end.Compare(to) <= 0 && l.Err() == nil {
 		t.drop(func(r *ref) bool { return r.max.Compare(to) <= 0 })
@@ -163,12 +163,13 @@ func (l *Log) seal(most int) {
 		l.tail = l.room.tailAgain()
 	}
 	l.tail.room = l.room
-	if few := buildFew(events, from); few.n > 0 {
+	few := buildFew(events, from)
+	if few.n > 0 {
 		l.tail.put(&few, 0)
 	} else if !l.tail.putAll(events, from) {
 		return
 	}
-	l.inline.clear()
+	l.inline.clear(few.n != 1)
 	for level := uint8(0); level < maxLevel; level++ {
 		of := func(r *ref) bool { return r.level == level && !r.full }
 		if n := l.tail.several(of); n < fanout || level == 0 && n < 2*fanout && l.tail.fewIn(of) {
