@@ -31,6 +31,8 @@
 //   - The wall clock is held against the broker's append times; the earlier one counts (watermark.go).
 //   - The lane's first commit, before the loop, writes only its positions: its append time tells the broker's clock before any
 //     timer fires.
+//   - Where topics are merged, a record that a broker stamped waits until another topic's end was asked for a little later than it was
+//     polled: a record may be stamped before that and come to its log after it. One topic alone waits for nothing.
 //   - A record that the broker stamped keeps its timestamp as its arrival though this machine's clock be behind: only so does
 //     every run over the topic decide the same.
 //   - A client gives a record up whose timestamp is older than its delivery timeout: triggers carry this machine's clock, not

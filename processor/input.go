@@ -2,6 +2,7 @@ package processor
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -115,23 +116,33 @@ func (in *input) settle(q *queue) {
 	}
 }
 
-// next takes the record that comes next: the smallest Kafka timestamp of the topics' first ones, of equals that of the
-// topic named first. A topic with nothing fetched is waited for, unless it is known to have nothing that was there
-// before the candidate; and a record is whose schema the registry has not given yet.
-func (in *input) next(reader *registry.Reader) (r queued, ok bool) {
-	in.schema, in.held = nil, nil
+// first is the topic whose record comes next: the smallest Kafka timestamp of the topics' first ones, of equals that of the topic named first.
+// nil: nothing is fetched.
+func (in *input) first() *queue {
 	var first *queue
 	for _, q := range in.topics {
 		if !q.drained() && (first == nil || q.records[q.head].Timestamp.Before(first.records[first.head].Timestamp)) {
 			first = q
 		}
 	}
+	return first
+}
+
+// next takes the record that comes next. A topic with nothing fetched is waited for, unless it is known to have nothing that was there
+// before the candidate; and a record is whose schema the registry has not given yet.
+func (in *input) next(reader *registry.Reader) (r queued, ok bool) {
+	in.schema, in.held = nil, nil
+	first := in.first()
 	if first == nil {
 		return queued{}, false
 	}
 	r = first.records[first.head]
+	earliest := r.Timestamp.UnixMilli() + 1 // of what would come behind it; of equals it does from the topics named later
 	for _, q := range in.topics {
-		if q.drained() && !q.without(&r) {
+		if q == first {
+			earliest--
+		}
+		if q.drained() && !q.without(&r, earliest) {
 			return queued{}, false
 		}
 	}
@@ -148,10 +159,28 @@ func (in *input) next(reader *registry.Reader) (r queued, ok bool) {
 	return r, true
 }
 
-// without says that all is fetched that was in the topic when r was polled, or, where it is known, when it was appended.
-// In a backlog that is so long before a new answer comes.
-func (q *queue) without(r *queued) bool {
-	return !q.asked.Before(r.polled) || r.stamped && q.before >= r.Timestamp.UnixMilli()
+// without says that all is fetched that was in the topic when r was polled, or, where brokers stamp it, all of which the stamp is below
+// earliest. In a backlog that is so long before a new answer comes.
+func (q *queue) without(r *queued, earliest int64) bool {
+	return !q.asked.Before(r.settled()) || r.stamped && q.before >= earliest
+}
+
+// settled is from when on a log end that is asked for has below it all that comes before the record. Where brokers stamp what is appended,
+// that is the race of another topic's later than it was there.
+func (r *queued) settled() time.Time {
+	if r.stamped {
+		return r.polled.Add(race)
+	}
+	return r.polled
+}
+
+// blocked says whether the next record waits for a topic with nothing fetched, and from when on a log end of that can tell.
+func (in *input) blocked() (from time.Time, is bool) {
+	first := in.first()
+	if first == nil || !slices.ContainsFunc(in.topics, (*queue).drained) {
+		return time.Time{}, false
+	}
+	return first.records[first.head].settled(), true
 }
 
 // waits says whether records are held back until another topic is known to have none before them.

@@ -3,7 +3,9 @@
 package processor
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -178,4 +180,58 @@ func TestProfileIsBounded(t *testing.T) {
 		}
 		p.stop()
 	})
+}
+
+// A profile that is stamped before an event of the same user, and comes to its log a few milliseconds after it, is applied before it: an end
+// that is asked for at once does not tell of it. The profile's stamp is its producer's here, from before what delays it: kfake stamps last.
+func TestMergeLeavesRoomForTheRace(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.move("profiles", 1)
+		w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			for _, topic := range req.(*kmsg.ProduceRequest).Topics {
+				switch w.cluster.TopicIDInfo(topic.TopicID).Topic {
+				case "events":
+					stampNow(topic.Partitions[0].Records)
+				case "profiles":
+					w.cluster.SleepControl(func() { time.Sleep(race / 2) })
+				}
+			}
+			return nil, nil, false
+		})
+		p := w.launch(vfs.NewCrashableMem(), merged)
+		w.send(event("events", "bob", "Other"), &kgo.Record{Topic: "profiles", Key: []byte("bob"), Value: []byte(`{"properties":{}}`)})
+		time.Sleep(10 * time.Second)
+		for n := range 5 {
+			written := make(chan time.Time, 1)
+			w.client.Produce(t.Context(), &kgo.Record{Topic: "profiles", Key: []byte("ann"), Value: fmt.Appendf(nil, `{"properties":{"n":%d}}`, n)},
+				func(*kgo.Record, error) { written <- time.Now() })
+			time.Sleep(race / 5)
+			w.send(event("events", "ann", "Launch"))
+			if sent := time.Now(); !(<-written).After(sent) {
+				t.Fatal("the profile was there before the event")
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		w.whole()
+		triggers := w.read("triggers")
+		for n, r := range triggers {
+			if text := string(r.Value); !strings.Contains(text, fmt.Sprintf(`"profile":{"n":%d}`, n)) {
+				t.Errorf("launch %d: %s", n, text)
+			}
+		}
+		if len(triggers) != 5 {
+			t.Errorf("%d triggers", len(triggers))
+		}
+		p.stop()
+	})
+}
+
+// stampNow makes a batch (KIP-98, version 2) one that the broker has stamped: the attribute, both times, and a new checksum.
+func stampNow(batch []byte) {
+	now := uint64(time.Now().UnixMilli())
+	binary.BigEndian.PutUint16(batch[21:], binary.BigEndian.Uint16(batch[21:])|1<<3)
+	binary.BigEndian.PutUint64(batch[27:], now)
+	binary.BigEndian.PutUint64(batch[35:], now)
+	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], crc32.MakeTable(crc32.Castagnoli)))
 }

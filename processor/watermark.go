@@ -85,10 +85,28 @@ func (p *Processor) skewed(ahead time.Duration) {
 
 // patience is how long to wait for a record before looking at the time again.
 func (c *clock) patience(inputs []*input) time.Duration {
+	wait := 200 * time.Millisecond
 	if c.hurried(inputs) {
-		return 20 * time.Millisecond
+		wait = 20 * time.Millisecond
 	}
-	return 200 * time.Millisecond
+	switch from, is := c.blocked(inputs); {
+	case !is:
+	case from.After(c.now.machine):
+		wait = min(wait, from.Sub(c.now.machine))
+	case c.asking && c.now.machine.Sub(c.asked.machine) < wait:
+		wait = time.Millisecond // the answer is about to come
+	}
+	return wait
+}
+
+// blocked says whether records wait for a topic with nothing fetched, and from when on a log end of that can tell for the first of them.
+func (c *clock) blocked(inputs []*input) (first time.Time, is bool) {
+	for _, in := range inputs {
+		if from, blocked := in.blocked(); blocked && (!is || from.Before(first)) {
+			first, is = from, true
+		}
+	}
+	return first, is
 }
 
 // hurried says whether a timer is due within a second, or records wait for another topic's end.
@@ -112,6 +130,9 @@ func (c *clock) ask(ctx context.Context, inputs []*input) {
 	}
 	if c.asking || c.now.machine.Sub(c.asked.machine) < every {
 		return
+	}
+	if from, is := c.blocked(inputs); is && from.After(c.now.machine) {
+		return // what would be answered now is no help
 	}
 	c.asked, c.asking = c.now, true
 	ctx, c.cancel = context.WithTimeout(ctx, 5*time.Second)
