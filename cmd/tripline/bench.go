@@ -52,8 +52,8 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&o.users, "users", 0, "users; 0: 15 for 100 events, as R1 has")
 	f.IntVar(&o.runs, "runs", 1, "runs of each load; the table has the medians")
 	f.BoolVar(&o.ids, "ids", false, "events have an id, by which duplicates are found")
-	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf", manyLoad, largeLoad, insideLoad, timersLoad},
-		"of R1 even, zipf, and inside: with the broker in the same process; r2: a hundred campaigns; r3: users with history; timers: one open for each event that a run has")
+	f.StringSliceVar(&o.loads, "loads", []string{"even", "zipf", fewLoad, manyLoad, largeLoad, insideLoad, timersLoad},
+		"of R1 even, zipf, and inside: with the broker in the same process; r2: a hundred campaigns, and r2-few: those of them that events concern; r3: users with history; timers: one open for each event that a run has")
 	f.StringSliceVar(&o.stages, "stages", []string{"restart", "kill", "restore", "latency", "cases", "sink", "waiting", "isolation"}, "what is measured after the run itself, of tripline test, and of the sink")
 	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Apache Kafka to measure against, beside the embedded broker")
 	f.StringVar(&o.kafka, "kafka", "", "the script that starts Apache Kafka, where --brokers is empty")

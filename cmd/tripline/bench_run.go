@@ -77,7 +77,7 @@ func newBenched(ctx context.Context, o *benchOptions, t *benchTable, broker, bro
 // stages runs what follows the load, each on the state that the one before has left.
 func (b *benched) stages(ctx context.Context) error {
 	switch b.kind {
-	case manyLoad:
+	case manyLoad, fewLoad:
 		return b.many(ctx)
 	case largeLoad:
 		return b.large(ctx)
@@ -108,6 +108,8 @@ func (b *benched) prepare(ctx context.Context) error {
 	}
 	campaigns := benchCampaigns
 	switch b.kind {
+	case fewLoad:
+		campaigns = fewCampaigns
 	case manyLoad:
 		campaigns = manyCampaigns()
 	case timersLoad:
@@ -141,7 +143,7 @@ func (b *benched) configure(listen, onStop string) (file string, err error) {
 	}
 	g, history := b.group, "history: {properties: referenced}\n"
 	switch b.kind {
-	case manyLoad:
+	case manyLoad, fewLoad:
 		history = manyConfig
 	case insideLoad:
 		history += insideConfig
