@@ -164,7 +164,8 @@ func (k *inaction) profileChanged(*step, *standing, value.Properties) {}
 
 func (k *inaction) fire(s *step, st *standing, t *timer) {
 	if t.next {
-		if did := k.look(s, st, t.moment); did != nil && less(k.seen(s, st, t.moment), did[len(did)-1]) {
+		did := k.look(s, st, t.moment)
+		if n := len(did); n > 0 && less(k.seen(s, st, t.moment), did[n-1]) {
 			st.openDue(s, timer{moment: t.moment, due: t.moment + s.set.rules.AllowedLateness})
 		}
 		if k.delay == 0 {
@@ -270,12 +271,9 @@ func (k *inaction) newest(s *step, st *standing, p *pattern, m int64) (list []hi
 	if n, _, _, _ := s.user.log.Aggregate(p.event, "", m-k.inLast, m, nil); n < p.atLeast {
 		return nil
 	}
-	s.user.log.DescendOf(p.event, after(m-k.inLast), after(m), func(e *history.Event) bool {
-		if position(e) == position(&s.event) {
-			e = &s.event
-		}
-		if _, ok := p.match(s, st.c, e); ok {
-			list = append(list, position(e))
+	s.user.log.ScanBack(p.alone[:], after(m-k.inLast), after(m), func(e *history.Entry) bool {
+		if _, ok := p.matchEntry(s, st.c, p.alone[:], e); ok {
+			list = append(list, e.Position)
 		}
 		return len(list) < p.atLeast
 	})

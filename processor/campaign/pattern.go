@@ -18,6 +18,7 @@ type pattern struct {
 	where   *expr.Program
 	atLeast int
 	key     []string
+	alone   [1]string // event: whom a scan for it asks
 }
 
 // names are those of the properties that history keeps.
@@ -98,7 +99,7 @@ func (c *compiler) pattern(path string, p *Pattern, same []string, counts bool) 
 		c.problem(path, "is required: an event pattern such as {event: Charged}")
 		return pattern{atLeast: 1}
 	}
-	out := pattern{event: p.Event, atLeast: 1}
+	out := pattern{event: p.Event, atLeast: 1, alone: [1]string{p.Event}}
 	if p.Event == "" {
 		c.problem(path+".event", "is required: the name of an event")
 	}

@@ -208,3 +208,28 @@ func TestSuppressedUnread(t *testing.T) {
 		t.Errorf("the trigger's events are %v", e)
 	}
 }
+
+// A look at events of which only the names matter reads none of them until one is to be shown.
+func TestLooksUnread(t *testing.T) {
+	after, within, twice := campaign.Duration(5000), campaign.Duration(60_000), 2
+	set := mustCompile(t, campaign.Rules{MaxAge: 1 << 40}, campaign.Definition{Name: "i", Audience: `count("A", "1h") > 2`, Deliver: []campaign.Delivery{{Endpoint: "e"}},
+		Trigger: campaign.Trigger{Inaction: &campaign.Inaction{Did: &campaign.Pattern{Event: "A", AtLeast: &twice}, DidNot: &campaign.Pattern{Event: "B"},
+			InLast: &within, Check: &campaign.Check{After: &after}}}})
+	kept, reads := rows{}, 0
+	var out campaign.Output
+	for i, want := range []int{0, 0, 1} { // triggers: two events are too few for the audience, and three are not
+		u, err := set.Open("ann", kept[0], func(n uint32) []byte { reads++; return kept[n] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := int64(10_000 * (i + 1))
+		u.Event(&record.Event{User: "ann", Name: "A", Time: at, Properties: value.Properties{{Name: "k", Value: value.OfString(strings.Repeat("x", 300))}}}, at, &out)
+		if kept.keep(u); len(kept) != i+2 {
+			t.Fatalf("%d rows: the test shows nothing", len(kept))
+		}
+		if u.Passed(at+9000, &out); len(out.Triggers) != want || want == 0 && reads > 0 {
+			t.Fatalf("look %d: %d triggers, %d parts read", i, len(out.Triggers), reads)
+		}
+		kept.keep(u)
+	}
+}

@@ -42,6 +42,11 @@ func (l *Log) Scan(names []string, from, to Position, visit func(*Entry) bool) {
 	l.walk(walk{from: from, to: to, step: 1, names: names, scan: visit})
 }
 
+// ScanBack visits what Scan visits, the last one first.
+func (l *Log) ScanBack(names []string, from, to Position, visit func(*Entry) bool) {
+	l.walk(walk{from: from, to: to, step: -1, names: names, scan: visit})
+}
+
 // At is the event of a position. It is nil where the log has none there, or cannot read it.
 func (l *Log) At(p Position) *Event {
 	if p.Compare(l.floor()) <= 0 {
