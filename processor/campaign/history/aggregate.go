@@ -13,23 +13,32 @@ func (l *Log) Aggregate(event, property string, after, upTo int64, where func(*E
 	if to.Compare(from) <= 0 {
 		return 0, 0, 0, 0
 	}
-	var t total
 	if where != nil {
-		l.AscendOf(event, from, to, func(e *Event) bool {
-			if where(e) {
-				t.addEvent(e, property)
-			}
-			return true
-		})
+		t := l.totalOf(event, property, from, to, where)
 		return t.n, t.sum(), t.min, t.max
 	}
-	if l.tail != nil && len(l.tail.refs) > 0 {
+	var t total
+	switch {
+	case l.tail == nil || len(l.tail.refs) == 0:
+	case property == "" && len(l.tail.refs) <= fewRefs:
+		t.n = l.tail.counted(event, from, to)
+	default:
 		t = l.tail.total(event, property, from, to)
 	}
 	if l.inline.n > 0 {
 		t.merge(l.inline.total(event, property, from, to))
 	}
 	return t.n, t.sum(), t.min, t.max
+}
+
+func (l *Log) totalOf(event, property string, from, to Position, where func(*Event) bool) (t total) {
+	l.AscendOf(event, from, to, func(e *Event) bool {
+		if where(e) {
+			t.addEvent(e, property)
+		}
+		return true
+	})
+	return t
 }
 
 // Count is Aggregate's n without a property, for a where that says the same of an event whenever it is asked, and that key tells from
@@ -175,6 +184,33 @@ func (t *tail) total(event, property string, from, to Position) (sum total) {
 	return sum
 }
 
+// fewRefs is how many chunks are few: to look at each costs less than to remember what they add up to.
+const fewRefs = 16
+
+// counted is how many events of a name there are between two positions.
+func (t *tail) counted(event string, from, to Position) (n int) {
+	word, known := t.names.find(event)
+	for i := range t.refs {
+		r := &t.refs[i]
+		if r.max.Compare(from) <= 0 || r.min.Compare(to) > 0 {
+			continue
+		}
+		switch some, exact := r.count(word, known); {
+		case exact && (some == 0 || r.min.Compare(from) > 0 && r.max.Compare(to) <= 0):
+			n += some
+		case r.short != nil:
+			for j, name := range r.short.names {
+				if p := r.short.places[j]; name == word && p.Compare(from) > 0 && p.Compare(to) <= 0 {
+					n++
+				}
+			}
+		default:
+			n += t.open(r).total(event, "", from, to).n
+		}
+	}
+	return n
+}
+
 func (t *tail) memo(event, property string, from, to Position) *memo {
 	if to.Compare(t.last) < 0 {
 		return nil
@@ -205,6 +241,21 @@ func (t *tail) remember(event, property string, from, to Position, sum total) {
 		t.memos = t.memos[:0]
 	}
 	t.memos = append(t.memos, m)
+}
+
+// count is how many events of that name the chunk has; it is not exact if only the chunk can tell.
+func (t *tail) count(r *ref, name string) (n int, exact bool) {
+	return r.count(t.names.find(name))
+}
+
+// count is tail.count of the name with a number, if there is one.
+func (r *ref) count(word uint32, known bool) (n int, exact bool) {
+	for i := range r.names {
+		if c := &r.names[i]; known && c.word == word {
+			return c.n, true
+		}
+	}
+	return r.others, r.others == 0
 }
 
 // whole is the total of a chunk. The chunk is opened only if neither its reference nor its index tells.

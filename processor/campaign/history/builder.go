@@ -91,7 +91,7 @@ func buildFew(t *table, from int) (few built) {
 		if id := t.id(i); len(id) > 0 {
 			few.hashes = append(few.hashes, hash(id))
 		}
-		few.count(t.words.name(t.names[i]), 1)
+		few.count(t.words.raw(t.names[i]), 1)
 	}
 	slices.Sort(few.hashes)
 	few.n, few.min, few.max, few.events = n, t.places[from], last, t.between(from, t.len())

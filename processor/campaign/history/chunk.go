@@ -94,8 +94,8 @@ func parseChunk(content []byte) (*chunk, error) {
 	return c, nil
 }
 
-// event is the one at i, without the others; nil: it cannot be read.
-func (c *layout) event(i int) *Event {
+// event is the one at i, without the others; nil: it cannot be read. It stands in the room.
+func (c *layout) event(i int, m *room) *Event {
 	times, seqs, names, sizes := reader{src: c.times}, reader{src: c.seqs}, reader{src: c.names}, reader{src: c.sizes}
 	p, at := Position{times.varint(), uint64(seqs.varint())}, uint32(0)
 	for range i {
@@ -108,7 +108,14 @@ func (c *layout) event(i int) *Event {
 	if times.bad || seqs.bad || names.bad || sizes.bad || name >= c.words.n || uint64(at)+uint64(size) > uint64(len(c.bodies)) {
 		return nil
 	}
-	e, ok := decode(p, name, c.bodies[at:at+size], &c.words)
+	if m != nil {
+		c.words.names = m.others[:0]
+	}
+	e := m.event()
+	ok := e.decode(p, name, c.bodies[at:at+size], &c.words, m)
+	if m != nil {
+		m.others = c.words.names
+	}
 	if !ok {
 		return nil
 	}
@@ -206,10 +213,15 @@ func (t *table) event(i int) *Event {
 
 // decode is the event of a record. It is false if that cannot be read.
 func decode(p Position, name uint32, record []byte, w *words) (e *Event, ok bool) {
+	e = new(Event)
+	return e, e.decode(p, name, record, w, nil)
+}
+
+func (e *Event) decode(p Position, name uint32, record []byte, w *words, m *room) (ok bool) {
 	r := reader{src: record}
-	e = &Event{Seq: p.Seq, Time: p.Time, Name: w.name(name), ID: value.Borrow(r.text())}
-	e.Properties = r.properties(w)
-	return e, r.done()
+	*e = Event{Seq: p.Seq, Time: p.Time, Name: w.name(name), ID: value.Borrow(r.text())}
+	e.Properties = r.properties(w, m)
+	return r.done()
 }
 
 // insert puts an event in its place.

@@ -93,6 +93,10 @@ type room struct {
 	index   table   // of the head
 	words   []string
 	text    []byte // of names
+	few     built  // a chunk of the head's one event
+	events  []Event
+	props   value.Properties // of events
+	others  []string         // names of a chunk of which one event is asked for
 	walk    walk
 	walking bool
 }
@@ -173,6 +177,41 @@ func (l *Log) Len() int {
 // Empty tells whether no event is kept, without reading a part.
 func (l *Log) Empty() bool { return l.inline.n == 0 && (l.tail == nil || len(l.tail.refs) == 0) }
 
+// Outline is the event of a position without its properties, as far as the head tells of it: ok is false where At has to be asked, as where
+// the event may have an id.
+func (l *Log) Outline(p Position) (e Event, ok bool) {
+	if l.tail == nil || p.Compare(l.floor()) <= 0 {
+		return Event{}, false
+	}
+	for i := range l.tail.refs {
+		r := &l.tail.refs[i]
+		if r.short == nil || len(r.hashes) > 0 || p.Compare(r.min) < 0 || p.Compare(r.max) > 0 {
+			continue
+		}
+		if i := r.short.behind(p) - 1; i >= 0 && r.short.places[i] == p {
+			return Event{Seq: p.Seq, Time: p.Time, Name: l.tail.names.name(r.short.names[i])}, true
+		}
+	}
+	return Event{}, false
+}
+
+// Ends says whether no event lies behind p.
+func (l *Log) Ends(p Position) bool {
+	return (l.inline.n == 0 || l.inline.max.Compare(p) <= 0) && (l.tail == nil || len(l.tail.refs) == 0 || l.tail.last.Compare(p) <= 0)
+}
+
+// Twins is how many events of e's time and name arrived before it.
+func (l *Log) Twins(e *Event) int {
+	from, to := Position{e.Time - 1, math.MaxUint64}, Position{e.Time, e.Seq - 1}
+	if l.inline.table == nil && from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(from) <= 0) {
+		if l.inline.alone == e.Position() { // mostly it was just looked up
+			return 0
+		}
+		return l.inline.count(from, to, e.Name) // the head as it is encoded answers sooner than one put in order
+	}
+	return l.walk(walk{from: from, to: to, step: 1, one: true, name: [1]string{e.Name}, counts: true})
+}
+
 // Long tells whether there are chunks, so that to look at all that is kept costs more than to count.
 func (l *Log) Long() bool { return l.tail != nil && len(l.tail.refs) > 0 }
 
@@ -199,6 +238,34 @@ func (m *room) tailAgain() *tail {
 	clear(t.refs)
 	*t = tail{refs: t.refs[:0], parts: parts{stored: t.stored[:0], changed: t.changed[:0]}, memos: t.memos[:0], room: m}
 	return t
+}
+
+// roomProperties is how many properties of events stand in one piece of memory.
+const roomProperties = 64
+
+// event is a new one that is let go of with what the log was; m may be nil.
+func (m *room) event() *Event {
+	if m == nil {
+		return new(Event)
+	}
+	if len(m.events) == cap(m.events) { // what is in use stays where it is
+		m.events = make([]Event, 0, min(8, 1+2*cap(m.events)))
+	}
+	m.events = m.events[:len(m.events)+1]
+	return &m.events[len(m.events)-1]
+}
+
+// some are so many properties, as event is one.
+func (m *room) some(n int) value.Properties {
+	if m == nil || n > roomProperties {
+		return make(value.Properties, n)
+	}
+	if cap(m.props)-len(m.props) < n {
+		m.props = make(value.Properties, 0, max(n, min(roomProperties, 2*cap(m.props))))
+	}
+	at := len(m.props)
+	m.props = m.props[:at+n]
+	return m.props[at : at+n : at+n]
 }
 
 // What things take in memory, roughly, bytes.
@@ -280,6 +347,8 @@ func (l *Log) Reset() {
 		m.text = make([]byte, 0, roomNames)
 	}
 	clear(m.words)
+	clear(m.props)
+	m.events, m.props = m.events[:0], m.props[:0]
 	m.places, m.names, m.counts, m.tables, m.words = m.places[:0], m.names[:0], m.counts[:0], m.tables[:0], m.words[:0]
 	*l = Log{inline: inline{own: own, spare: &m.index, words: words{text: m.text[:0]}}, losing: l.losing, room: m}
 }

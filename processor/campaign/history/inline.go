@@ -201,13 +201,29 @@ func (in *inline) full() bool {
 func (in *inline) clear(names bool) {
 	keep := in.words
 	if !names || len(keep.text) > inlineBytes/2 {
-		keep = words{text: keep.text[len(keep.text):]} // who was given an event may look at its names
+		keep = words{text: keep.text[len(keep.text):], names: keep.names[:0]} // who was given an event may look at its names
 	}
 	idle := in.idle
 	if in.owned && cap(in.records) > cap(idle) {
 		idle = in.records
 	}
 	*in = inline{words: keep, spare: in.spare, idle: idle}
+}
+
+// only is a chunk of the one event that there is, in the memory of the last one.
+func (in *inline) only(few *built) {
+	p, name, s := in.read(0)
+	record := in.records[s.at : s.at+s.size]
+	var columns [4][binary.MaxVarintLen64]byte
+	c := layout{n: 1, words: words{text: in.words.text, n: in.words.n}, times: binary.AppendVarint(columns[0][:0], p.Time),
+		seqs: binary.AppendVarint(columns[1][:0], int64(p.Seq)), names: binary.AppendUvarint(columns[2][:0], uint64(name)),
+		sizes: binary.AppendUvarint(columns[3][:0], uint64(s.size))}
+	*few = built{content: append(c.head(len(record)), record...), n: 1, min: p, max: p, names: append(few.names[:0], nameCount{in.words.raw(name), 1}),
+		events: table{places: append(few.events.places[:0], p), names: append(few.events.names[:0], name), words: &in.words}}
+	r := reader{src: record}
+	if id := r.text(); len(id) > 0 {
+		few.hashes = []uint32{hash(id)}
+	}
 }
 
 // compact forgets the events that the floor has passed.

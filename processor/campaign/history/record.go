@@ -67,13 +67,13 @@ func numeric(record []byte, property uint32) (f float64, ok bool) {
 	return 0, false
 }
 
-// properties decodes what is left of a record behind its id.
-func (r *reader) properties(w *words) value.Properties {
+// properties decodes what is left of a record behind its id. They stand in the room, if there is one.
+func (r *reader) properties(w *words, m *room) value.Properties {
 	n := r.count(3)
 	if n == 0 {
 		return nil
 	}
-	props := make(value.Properties, n)
+	props := m.some(n)
 	for i := range props {
 		p := r.property()
 		v, rest, err := value.DecodeBinary(p.value)
@@ -191,6 +191,15 @@ func (w *words) name(id uint32) string {
 		w.decoded = len(w.text)
 	}
 	return w.names[id]
+}
+
+// raw is the name of a number below n, found anew and not decoded.
+func (w *words) raw(id uint32) string {
+	r := reader{src: w.text}
+	for range id {
+		r.text()
+	}
+	return value.Borrow(r.text())
 }
 
 // same tells whether both give the same names the same numbers.

@@ -66,37 +66,29 @@ type wordCount struct {
 	n    int
 }
 
-// count is how many events of that name the chunk has; it is not exact if only the chunk can tell.
-func (t *tail) count(r *ref, name string) (n int, exact bool) {
-	if word, ok := t.names.find(name); ok {
-		for _, c := range r.names {
-			if c.word == word {
-				return c.n, true
-			}
-		}
-	}
-	return r.others, r.others == 0
-}
-
 // put adds a chunk.
 func (t *tail) put(b *built, level uint8) {
 	t.newest++
 	r := ref{part: t.newest, level: level, full: len(b.content) >= fullBytes, n: b.n, min: b.min, max: b.max, content: b.content}
 	t.change(r.part, b.content)
 	t.forgetNames()
-	for _, c := range b.names {
-		if word, ok := t.word(c.name); ok {
-			r.names = append(r.names, wordCount{word, c.n})
-		} else {
+	for i := range b.names {
+		if c := &b.names[i]; !t.numbers(c.name) {
 			r.others += c.n
 		}
 	}
-	switch {
-	case level == 0 && r.n <= shortEvents && r.others == 0:
+	if level == 0 && r.n <= shortEvents && r.others == 0 {
 		r.hashes = b.hashes
 		t.shorten(&r, &b.events)
-	case len(b.hashes) > 0 || b.summary != nil:
-		t.putIndex(&r, b)
+	} else {
+		for _, c := range b.names {
+			if word, ok := t.names.find(c.name); ok {
+				r.names = append(r.names, wordCount{word, c.n})
+			}
+		}
+		if len(b.hashes) > 0 || b.summary != nil {
+			t.putIndex(&r, b)
+		}
 	}
 	t.refs = append(t.refs, r)
 	t.review()
@@ -111,7 +103,7 @@ func (t *tail) shorten(r *ref, events *table) {
 	at, counts := len(m.places), len(m.counts)
 	m.places = append(m.places, events.places...)
 	for _, name := range events.names { // in this order, as they are read
-		word := t.names.add(events.words.name(name))
+		word := t.names.add(events.words.raw(name))
 		m.names, m.counts = append(m.names, word), countWord(m.counts, counts, word)
 	}
 	m.short(r, at, counts, &t.names)
@@ -124,12 +116,14 @@ func (m *room) short(r *ref, at, counts int, w *words) {
 	r.min, r.max = r.short.places[0], r.short.places[len(r.short.places)-1]
 }
 
-// word is the number of a name; it has none if there are too many.
-func (t *tail) word(name string) (word uint32, ok bool) {
+// numbers says whether a name has a number; it gets none if there are too many.
+func (t *tail) numbers(name string) (ok bool) {
 	if t.names.n >= tailNames {
-		return t.names.find(name)
+		_, ok = t.names.find(name)
+		return ok
 	}
-	return t.names.add(name), true
+	t.names.add(name)
+	return true
 }
 
 // forgetNames makes room for new names once there is none.
@@ -278,7 +272,7 @@ func (t *tail) places(r *ref) *table {
 func (t *tail) event(r *ref, i int) *Event {
 	if r.chunk == nil {
 		c, ok := t.layout(r)
-		if e := c.event(i); ok && e != nil && e.Position() == r.short.places[i] {
+		if e := c.event(i, t.room); ok && e != nil && e.Position() == r.short.places[i] {
 			return e
 		}
 	}

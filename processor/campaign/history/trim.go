@@ -148,28 +148,16 @@ func (l *Log) seal(most int) {
 	if l.Err() != nil {
 		return
 	}
-	events := l.inline.index()
-	from := events.behind(l.floor())
-	if live := l.inline.n - from; 2*live <= l.inline.n {
-		if l.inline.compact(l.floor()); !l.inline.full() {
-			return
-		}
-		events, from = l.inline.index(), 0
-	}
 	if l.room == nil {
 		l.room = new(room)
 	}
-	if l.tail == nil {
-		l.tail = l.room.tailAgain()
-	}
-	l.tail.room = l.room
-	few := buildFew(events, from)
-	if few.n > 0 {
-		l.tail.put(&few, 0)
-	} else if !l.tail.putAll(events, from) {
+	if l.inline.n == 1 {
+		l.inline.only(&l.room.few)
+		l.begun().put(&l.room.few, 0)
+		l.inline.clear(false)
+	} else if !l.sealAll() {
 		return
 	}
-	l.inline.clear(few.n != 1)
 	for level := uint8(0); level < maxLevel; level++ {
 		of := func(r *ref) bool { return r.level == level && !r.full }
 		if n := l.tail.several(of); n < fanout || level == 0 && n < 2*fanout && l.tail.fewIn(of) {
@@ -180,6 +168,35 @@ func (l *Log) seal(most int) {
 	if most > 0 && l.tail.n > 2*most+2*inlineEvents {
 		l.tail.merge(func(*ref) bool { return true }, l.tail.top(), l.floor())
 	}
+}
+
+// begun is the tail, which there is from now on.
+func (l *Log) begun() *tail {
+	if l.tail == nil {
+		l.tail = l.room.tailAgain()
+	}
+	l.tail.room = l.room
+	return l.tail
+}
+
+// sealAll makes chunks of the events in the head that the floor has not passed. It is false if there are none now, or too few.
+func (l *Log) sealAll() bool {
+	events := l.inline.index()
+	from := events.behind(l.floor())
+	if live := l.inline.n - from; 2*live <= l.inline.n {
+		if l.inline.compact(l.floor()); !l.inline.full() {
+			return false
+		}
+		events, from = l.inline.index(), 0
+	}
+	few := buildFew(events, from)
+	if few.n > 0 {
+		l.begun().put(&few, 0)
+	} else if !l.begun().putAll(events, from) {
+		return false
+	}
+	l.inline.clear(few.n != 1)
+	return true
 }
 
 // putAll adds chunks of the events of a table from a place on. It is false if they cannot be read.

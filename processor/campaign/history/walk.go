@@ -1,6 +1,9 @@
 package history
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Ascend visits the events with from < position <= to in order, until visit returns false. visit must not Add.
 func (l *Log) Ascend(from, to Position, visit func(*Event) bool) {
@@ -28,13 +31,20 @@ const MostNames = 10
 // Entry is an event on a Scan.
 type Entry struct {
 	Position
-	Name   int // its place in the names that were asked for
-	cursor *cursor
+	Name   int     // its place in the names that were asked for
+	cursor *cursor // nil: it is one of a short chunk,
+	ref    *ref    // which that is,
+	at     int     // and which of its events
 	tail   *tail
 }
 
 // Event is the event itself; of those that nobody asks for, no more than place and name is read or decoded.
-func (e *Entry) Event() *Event { return e.cursor.event(e.tail) }
+func (e *Entry) Event() *Event {
+	if e.cursor == nil {
+		return e.tail.event(e.ref, e.at)
+	}
+	return e.cursor.event(e.tail)
+}
 
 // Scan visits the events of some names with from < position <= to in order, until visit returns false. visit must not Add, nor keep the
 // entry.
@@ -71,41 +81,6 @@ func (l *Log) At(p Position) *Event {
 	return nil
 }
 
-// Outline is the event of a position without its properties, as far as the head tells of it: ok is false where At has to be asked, as where
-// the event may have an id.
-func (l *Log) Outline(p Position) (e Event, ok bool) {
-	if l.tail == nil || p.Compare(l.floor()) <= 0 {
-		return Event{}, false
-	}
-	for i := range l.tail.refs {
-		r := &l.tail.refs[i]
-		if r.short == nil || len(r.hashes) > 0 || p.Compare(r.min) < 0 || p.Compare(r.max) > 0 {
-			continue
-		}
-		if i := r.short.behind(p) - 1; i >= 0 && r.short.places[i] == p {
-			return Event{Seq: p.Seq, Time: p.Time, Name: l.tail.names.name(r.short.names[i])}, true
-		}
-	}
-	return Event{}, false
-}
-
-// Ends says whether no event lies behind p.
-func (l *Log) Ends(p Position) bool {
-	return (l.inline.n == 0 || l.inline.max.Compare(p) <= 0) && (l.tail == nil || len(l.tail.refs) == 0 || l.tail.last.Compare(p) <= 0)
-}
-
-// Twins is how many events of e's time and name arrived before it.
-func (l *Log) Twins(e *Event) int {
-	from, to := Position{e.Time - 1, math.MaxUint64}, Position{e.Time, e.Seq - 1}
-	if l.inline.table == nil && from.Compare(l.floor()) >= 0 && (l.tail == nil || l.tail.last.Compare(from) <= 0) {
-		if l.inline.alone == e.Position() { // mostly it was just looked up
-			return 0
-		}
-		return l.inline.count(from, to, e.Name) // the head as it is encoded answers sooner than one put in order
-	}
-	return l.walk(walk{from: from, to: to, step: 1, one: true, name: [1]string{e.Name}, counts: true})
-}
-
 // walk merges the head and the chunks in order, or against it. A chunk is opened when its turn comes.
 type walk struct {
 	from, to Position
@@ -121,6 +96,7 @@ type walk struct {
 	cursors  []cursor
 	ahead    []*ref
 	entry    Entry
+	few      []Entry
 }
 
 // cursor walks over a table.
@@ -176,7 +152,7 @@ func (w *walk) show(c *cursor, t *tail) bool {
 	if w.scan == nil {
 		return w.visit(c.event(t))
 	}
-	w.entry = Entry{c.places[c.at], c.which, c, t}
+	w.entry = Entry{Position: c.places[c.at], Name: c.which, cursor: c, tail: t}
 	return w.scan(&w.entry)
 }
 
@@ -233,7 +209,7 @@ func (l *Log) walk(what walk) int {
 	if m.walking { // one within another
 		w = new(walk)
 	}
-	what.cursors, what.ahead = w.cursors[:0], w.ahead[:0]
+	what.cursors, what.ahead, what.few = w.cursors[:0], w.ahead[:0], w.few[:0]
 	if *w = what; w.one {
 		w.names = w.name[:]
 	}
@@ -247,6 +223,11 @@ func (l *Log) walk(what walk) int {
 
 func (w *walk) run(l *Log) {
 	ok := l.inline.n > 0 && w.touches(l.inline.min, l.inline.max)
+	if !ok && w.fewIn(l.tail) {
+		for i := 0; i < len(w.few) && w.showFew(&w.few[i]); i++ {
+		}
+		return
+	}
 	if ok {
 		w.head, ok = w.cursor(l.inline.index())
 	}
@@ -269,6 +250,68 @@ func (w *walk) run(l *Log) {
 			more = w.pass(&w.head)
 		}
 	}
+}
+
+// mostFew is how many events are put in order sooner than chunks are merged.
+const mostFew = 32
+
+// fewIn puts the walk's events in order, where they are few and all in short chunks: false otherwise.
+func (w *walk) fewIn(t *tail) bool {
+	if t == nil {
+		return false
+	}
+	n := 0
+	for i := range t.refs {
+		if r := &t.refs[i]; w.touches(r.min, r.max) {
+			if n += r.n; r.short == nil || n > mostFew {
+				return false
+			}
+		}
+	}
+	var ids [MostNames]uint32
+	for i, name := range w.names {
+		id, ok := t.names.find(name)
+		if ids[i] = id; !ok {
+			ids[i] = math.MaxUint32
+		}
+	}
+	for i := range t.refs {
+		if w.step < 0 {
+			i = len(t.refs) - 1 - i
+		}
+		if r := &t.refs[i]; w.touches(r.min, r.max) {
+			w.take(t, r, ids[:len(w.names)])
+		}
+	}
+	return true
+}
+
+// take puts a short chunk's events of some names among the few.
+func (w *walk) take(t *tail, r *ref, ids []uint32) {
+	for i, p := range r.short.places {
+		which := slices.Index(ids, r.short.names[i])
+		if len(ids) > 0 && which < 0 || p.Compare(w.from) <= 0 || p.Compare(w.to) > 0 {
+			continue
+		}
+		at := len(w.few)
+		w.few = append(w.few, Entry{})
+		for ; at > 0 && w.before(p, w.few[at-1].Position); at-- {
+			w.few[at] = w.few[at-1]
+		}
+		w.few[at] = Entry{Position: p, Name: max(which, 0), ref: r, at: i, tail: t}
+	}
+}
+
+// showFew has one of the few visited.
+func (w *walk) showFew(e *Entry) bool {
+	switch {
+	case w.counts:
+		w.n++
+		return true
+	case w.scan != nil:
+		return w.scan(e)
+	}
+	return w.visit(e.Event())
 }
 
 // merge visits what the cursors are set on and the chunks ahead have.
