@@ -178,20 +178,13 @@ func (k *actions) mayEnd(c candidate) bool { return !k.inOrder || c.fits&(1<<(le
 
 // candidates lists what matches under key in (from, to].
 func (k *actions) candidates(s *step, st *standing, from, to history.Position, key string) []candidate {
-	s.candidates = s.candidates[:0]
-	s.user.log.Scan(k.asks, from, to, func(e *history.Entry) bool {
-		c := candidate{Position: e.Position}
-		for i := range k.all {
-			if got, ok := k.all[i].matchEntry(s, st.c, k.asks, e); ok && got == key {
-				c.fits |= 1 << i
-			}
-		}
-		if c.fits != 0 {
-			s.candidates = append(s.candidates, c)
-		}
-		return true
-	})
-	return s.candidates
+	f := &s.sets
+	f.all, f.k, f.c, f.key = f.all[:0], k, st.c, key
+	if f.visit == nil {
+		f.visit = func(e *history.Entry) bool { f.see(s, e); return true }
+	}
+	s.user.log.Scan(k.asks, from, to, f.visit)
+	return f.all
 }
 
 // window is the part of the candidates that lies no more than `within` before the newest.

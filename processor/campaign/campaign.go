@@ -44,19 +44,45 @@ type Problem struct {
 // Set is a compiled set of campaigns: immutable, and safe to share between goroutines.
 type Set struct {
 	rules     Rules
-	campaigns []*campaign            // in order of name
-	listeners map[string][]*campaign // event name -> who wants to see it, in order of name
-	followers map[string][]*campaign // event name -> who lets it end a wait or reach a goal
-	remember  map[string]bool        // event names whose first and last are kept for ever
-	keep      *names                 // of the properties to keep in history; nil: all
-	asked     *names                 // of those that campaigns may ask history for; nil: any
-	spare     map[string]bool        // if not nil: event names of which history keeps more than what is asked for
+	campaigns []*campaign         // in order of name
+	concerns  map[string]*concern // by the name of an event
+	untagged  int64               // the longest length of the caps that count every campaign
+	keep      *names              // of the properties to keep in history; nil: all
+	asked     *names              // of those that campaigns may ask history for; nil: any
+	spare     map[string]bool     // if not nil: event names of which history keeps more than what is asked for
 	byHash    map[uint64]*campaign
 	names     map[string]string // the listeners' event names, by themselves
 	version   string            // a hash of its rules, and of the names and versions of its campaigns
 	zoned     bool              // some campaign looks at times of day, or at dates: earlier zones of users are kept
 	number    uint64            // of a ledger that has it in force,
 	entries   []Entry           // and what that tells, in order of name; nil: there is none
+}
+
+// concern is what campaigns have to do with the events of a name.
+type concern struct {
+	listeners []*campaign // who wants to see them, in order of name
+	followers []*campaign // who lets them end a wait or reach a goal
+	remember  bool        // the first and the last are kept for ever
+}
+
+// tell has the campaigns that an event concerns see it.
+func (s *step) tell(of *concern, e *history.Event) {
+	u := s.user
+	for _, c := range of.followers {
+		if st, known := u.standing(c); known {
+			s.follow(st, e)
+		}
+	}
+	for _, c := range of.listeners {
+		st, known := u.standing(c)
+		if !known {
+			st = s.stranger(c)
+		}
+		c.kind.event(s, st, e)
+		if !known && !st.empty() {
+			u.settle(st)
+		}
+	}
 }
 
 // campaign is one compiled definition.
@@ -74,8 +100,9 @@ type campaign struct {
 	exits     []pattern
 	quiet     calendar.Period
 	goal      *goal
-	caps      []*Cap // that count this campaign
-	capped    int64  // the longest of their lengths
+	caps      []*Cap   // that count this campaign
+	capped    int64    // the longest of their lengths
+	cappedBy  []string // what a decision says of each
 }
 
 // kind decides for one of the five kinds. It changes the user's state of its campaign and calls step.qualify.
@@ -99,7 +126,7 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	if rules.Zone == nil {
 		rules.Zone, _ = calendar.LoadZone("UTC")
 	}
-	s := &Set{rules: rules, listeners: map[string][]*campaign{}, followers: map[string][]*campaign{}, remember: map[string]bool{}, byHash: map[uint64]*campaign{}, names: map[string]string{}}
+	s := &Set{rules: rules, concerns: map[string]*concern{}, byHash: map[uint64]*campaign{}, names: map[string]string{}}
 	var problems []Problem
 	seen := map[string]bool{}
 	used := newUsage(rules)
@@ -128,18 +155,24 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 		}
 		for _, name := range c.kind.names() {
 			s.names[name] = name
-			listen(s.listeners, name, c)
+			listen(&s.concern(name).listeners, c)
 		}
 		for _, p := range c.exits {
 			s.names[p.event] = p.event
-			listen(s.followers, p.event, c)
+			listen(&s.concern(p.event).followers, c)
 		}
 		if c.goal != nil {
-			listen(s.followers, c.goal.event, c)
+			listen(&s.concern(c.goal.event).followers, c)
 		}
 		c.caps, c.capped = rules.capsOf(c.def.Tags)
+		for _, limit := range c.caps {
+			c.cappedBy = append(c.cappedBy, fmt.Sprintf("%s: %d per %s", limit.Name, limit.Max, calendar.FormatDuration(int64(limit.Per))))
+		}
 	}
-	s.remember = used.remember
+	for name := range used.remember {
+		s.concern(name).remember = true
+	}
+	_, s.untagged = rules.capsOf(nil)
 	if !used.all {
 		s.asked = newNames(used.keep)
 	}
@@ -154,9 +187,18 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	return s, nil
 }
 
-func listen(listeners map[string][]*campaign, name string, c *campaign) {
-	if l := listeners[name]; len(l) == 0 || l[len(l)-1] != c {
-		listeners[name] = append(l, c)
+func (s *Set) concern(name string) *concern {
+	of := s.concerns[name]
+	if of == nil {
+		of = new(concern)
+		s.concerns[name] = of
+	}
+	return of
+}
+
+func listen(listeners *[]*campaign, c *campaign) {
+	if l := *listeners; len(l) == 0 || l[len(l)-1] != c {
+		*listeners = append(l, c)
 	}
 }
 
@@ -181,48 +223,6 @@ func (s *Set) print() string {
 		fmt.Fprintf(h, "%s %s\n", c.def.Name, c.def.Version)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
-// usage collects what history must keep for a set of campaigns.
-type usage struct {
-	remember map[string]bool
-	keep     map[string]bool // names of properties
-	all      bool            // every property may be asked for
-	longest  int64           // the longest look-back in ms
-	stale    int64           // the longest stale_after in ms
-}
-
-func newUsage(rules Rules) *usage {
-	u := &usage{remember: map[string]bool{}, keep: map[string]bool{}}
-	u.names(rules.Keep...)
-	return u
-}
-
-func (u *usage) names(names ...string) {
-	for _, n := range names {
-		u.keep[n] = true
-	}
-}
-
-func (u *usage) program(p *expr.Program) {
-	names, all := p.EventProperties()
-	u.all = u.all || all
-	u.names(names...)
-	for _, l := range p.Lookups() {
-		u.longest = max(u.longest, l.Window)
-		switch l.Function {
-		case expr.First, expr.Last, expr.Since:
-			u.remember[l.Event] = true
-		}
-		u.names(l.Members...)
-		u.all = u.all || l.All
-		if l.Property != "" {
-			u.names(l.Property)
-		}
-		if l.Predicate != nil {
-			u.program(l.Predicate)
-		}
-	}
 }
 
 // compiler turns one definition into a campaign and collects its problems.

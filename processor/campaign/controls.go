@@ -231,9 +231,9 @@ func (s *step) atLeaving(q *qualification) verdict {
 	if q.waited != nil && c.audience != nil && !s.inAudience(c, q, q.left) {
 		return verdict{reason: notInAudience, detail: "at " + calendar.FormatTime(q.left)}
 	}
-	for _, limit := range c.caps {
+	for i, limit := range c.caps {
 		if s.user.counted(limit, q.left) >= limit.Max {
-			return verdict{reason: capped, detail: fmt.Sprintf("%s: %d per %s", limit.Name, limit.Max, calendar.FormatDuration(int64(limit.Per)))}
+			return verdict{reason: capped, detail: c.cappedBy[i]}
 		}
 	}
 	if d.ControlGroup != nil && d.ControlGroup.holds(d.Name, s.user.id) {

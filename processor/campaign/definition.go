@@ -177,9 +177,12 @@ func (u *User) counted(limit *Cap, leaving int64) (n int) {
 		if t.left <= leaving-int64(limit.Per) || t.left > leaving {
 			continue
 		}
-		if c := u.set.byHash[t.campaign]; len(limit.Tags) == 0 || c != nil && slices.Contains(c.caps, limit) {
-			n++
+		if len(limit.Tags) > 0 {
+			if c := u.set.byHash[t.campaign]; c == nil || !slices.Contains(c.caps, limit) {
+				continue
+			}
 		}
+		n++
 	}
 	return n
 }
@@ -189,9 +192,11 @@ func (u *User) countForCaps(c *campaign, left int64) {
 	if len(c.caps) == 0 {
 		return
 	}
-	_, untagged := u.set.rules.capsOf(nil)
 	u.sent = slices.DeleteFunc(u.sent, func(t sent) bool {
-		longest := untagged // of a campaign that is gone
+		longest := u.set.untagged // of a campaign that is gone, and the least of any other
+		if t.left > left-longest {
+			return false
+		}
 		if of := u.set.byHash[t.campaign]; of != nil {
 			longest = of.capped
 		}

@@ -164,9 +164,10 @@ func (k *inaction) profileChanged(*step, *standing, value.Properties) {}
 
 func (k *inaction) fire(s *step, st *standing, t *timer) {
 	if t.next {
-		did := k.look(s, st, t.moment)
-		if n := len(did); n > 0 && less(k.seen(s, st, t.moment), did[n-1]) {
-			st.openDue(s, timer{moment: t.moment, due: t.moment + s.set.rules.AllowedLateness})
+		if did := k.look(s, st, t.moment); did != nil {
+			if newest := did[len(did)-1]; less(k.seen(s, st, t.moment), newest) {
+				st.openDue(s, timer{moment: t.moment, due: t.moment + s.set.rules.AllowedLateness})
+			}
 		}
 		if k.delay == 0 {
 			k.goOn(s, st, t.moment+1)
@@ -188,6 +189,9 @@ func (k *inaction) fire(s *step, st *standing, t *timer) {
 // review goes again through the looks of the past from a late event's time on: some do not stand any more, others
 // have begun to, and settle.
 func (k *inaction) review(s *step, st *standing, from int64) {
+	if from >= s.arrival {
+		return
+	}
 	past := k.moments(s, st, from, s.arrival-1)
 	if len(past) == 0 {
 		return
@@ -243,8 +247,8 @@ func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64)
 		}
 		return list
 	}
-	s.user.log.AscendOf(k.did.event, before(from-k.delay), after(to-k.delay), func(e *history.Event) bool {
-		if _, ok := k.did.match(s, st.c, e); ok {
+	s.user.log.Scan(k.did.alone[:], before(from-k.delay), after(to-k.delay), func(e *history.Entry) bool {
+		if _, ok := k.did.matchEntry(s, st.c, k.did.alone[:], e); ok {
 			list = append(list, e.Time+k.delay)
 		}
 		return true
@@ -253,7 +257,7 @@ func (k *inaction) moments(s *step, st *standing, from, to int64) (list []int64)
 }
 
 // look is looks for one moment. It answers with only the newest at_least did events, or nil where the condition does not hold: what lies
-// behind them is not read, however long the history is.
+// behind them is not read, however long the history is. The answer holds until the next one.
 func (k *inaction) look(s *step, st *standing, m int64) []history.Position {
 	if len(k.newest(s, st, &k.didNot, m)) == k.didNot.atLeast {
 		return nil
@@ -266,18 +270,32 @@ func (k *inaction) look(s *step, st *standing, m int64) []history.Position {
 	return did
 }
 
-// newest lists the events of a pattern in the window of a look, the newest first and at most as many as it takes.
+// fitting is the events that a look finds, and what it looks for.
+type fitting struct {
+	list    []history.Position
+	pattern *pattern
+	c       *campaign
+	visit   func(*history.Entry) bool // made once for all steps in one memory
+}
+
+// newest lists the events of a pattern in the window of a look, the newest first and at most as many as it takes. The list holds until
+// the next one.
 func (k *inaction) newest(s *step, st *standing, p *pattern, m int64) (list []history.Position) {
 	if n, _, _, _ := s.user.log.Aggregate(p.event, "", m-k.inLast, m, nil); n < p.atLeast {
 		return nil
 	}
-	s.user.log.ScanBack(p.alone[:], after(m-k.inLast), after(m), func(e *history.Entry) bool {
-		if _, ok := p.matchEntry(s, st.c, p.alone[:], e); ok {
-			list = append(list, e.Position)
+	f := &s.fitting
+	f.list, f.pattern, f.c = f.list[:0], p, st.c
+	if f.visit == nil {
+		f.visit = func(e *history.Entry) bool {
+			if _, ok := f.pattern.matchEntry(s, f.c, f.pattern.alone[:], e); ok {
+				f.list = append(f.list, e.Position)
+			}
+			return len(f.list) < f.pattern.atLeast
 		}
-		return len(list) < p.atLeast
-	})
-	return list
+	}
+	s.user.log.ScanBack(p.alone[:], after(m-k.inLast), after(m), f.visit)
+	return f.list
 }
 
 // looks visits, of some moments in order, those at which the condition holds, with the did events in the window.

@@ -1,6 +1,9 @@
 package campaign
 
 import (
+	"slices"
+	"sort"
+
 	"github.com/tripline/tripline/processor/campaign/history"
 )
 
@@ -259,4 +262,73 @@ func (s *step) whole(q *qualification) {
 		}
 		q.events[i] = e
 	}
+}
+
+// remember keeps the first and the last event of a name, in the user's order. Of a name that no campaign asked for until now, history
+// may know some.
+func (u *User) remember(e *history.Event) {
+	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= e.Name })
+	if i == len(u.ever) || u.ever[i].name != e.Name {
+		m := memory{name: e.Name, first: e, last: e}
+		for _, first := range []bool{true, false} {
+			if other := u.edge(e.Name, maxTime, first); other != nil && other.Seq != e.Seq {
+				copied := *other
+				m.put(&copied)
+			}
+		}
+		u.ever = slices.Insert(u.ever, i, m)
+		return
+	}
+	u.ever[i].put(e)
+}
+
+func (m *memory) put(e *history.Event) {
+	if less(position(e), position(m.first)) {
+		m.first = e
+	}
+	if less(position(m.last), position(e)) {
+		m.last = e
+	}
+}
+
+// forget drops what is kept of an event name: one of these comes that is not kept any more, as no campaign asks for it.
+func (u *User) forget(name string) {
+	u.ever = slices.DeleteFunc(u.ever, func(m memory) bool { return m.name == name })
+}
+
+func (u *User) memory(name string) *memory {
+	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= name })
+	if i == len(u.ever) || u.ever[i].name != name {
+		return nil
+	}
+	return &u.ever[i]
+}
+
+// edge is the user's first or last event of a name up to a moment, as far back as anything is known.
+func (u *User) edge(name string, moment int64, first bool) (found *history.Event) {
+	known := u.memory(name)
+	if known != nil {
+		if known.first.Time > moment {
+			return nil
+		}
+		if first {
+			return known.first
+		}
+		if known.last.Time <= moment {
+			return known.last
+		}
+	}
+	visit := func(e *history.Event) bool {
+		found = e
+		return false
+	}
+	if first {
+		u.log.AscendOf(name, history.Position{}, after(moment), visit)
+	} else {
+		u.log.DescendOf(name, history.Position{}, after(moment), visit)
+	}
+	if found == nil && known != nil {
+		return known.first
+	}
+	return found
 }

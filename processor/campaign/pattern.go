@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/tripline/tripline/processor/campaign/expr"
 	"github.com/tripline/tripline/processor/campaign/history"
@@ -55,6 +54,48 @@ func (n *names) has(name string) bool {
 		return slices.Contains(n.list, name)
 	}
 	return n.all[name]
+}
+
+// usage collects what history must keep for a set of campaigns.
+type usage struct {
+	remember map[string]bool
+	keep     map[string]bool // names of properties
+	all      bool            // every property may be asked for
+	longest  int64           // the longest look-back in ms
+	stale    int64           // the longest stale_after in ms
+}
+
+func newUsage(rules Rules) *usage {
+	u := &usage{remember: map[string]bool{}, keep: map[string]bool{}}
+	u.names(rules.Keep...)
+	return u
+}
+
+func (u *usage) names(names ...string) {
+	for _, n := range names {
+		u.keep[n] = true
+	}
+}
+
+func (u *usage) program(p *expr.Program) {
+	names, all := p.EventProperties()
+	u.all = u.all || all
+	u.names(names...)
+	for _, l := range p.Lookups() {
+		u.longest = max(u.longest, l.Window)
+		switch l.Function {
+		case expr.First, expr.Last, expr.Since:
+			u.remember[l.Event] = true
+		}
+		u.names(l.Members...)
+		u.all = u.all || l.All
+		if l.Property != "" {
+			u.names(l.Property)
+		}
+		if l.Predicate != nil {
+			u.program(l.Predicate)
+		}
+	}
 }
 
 // Sparing is the set for users whose state ends with its input: their history keeps, of the properties of events, only what a
@@ -169,6 +210,27 @@ func (p *pattern) matchEntry(s *step, c *campaign, names []string, e *history.En
 	return p.match(s, c, e.Event())
 }
 
+// sets is those of a key, and what matches them.
+type sets struct {
+	all   []candidate
+	k     *actions
+	c     *campaign
+	key   string
+	visit func(*history.Entry) bool // made once for all steps in one memory
+}
+
+func (f *sets) see(s *step, e *history.Entry) {
+	c := candidate{Position: e.Position}
+	for i := range f.k.all {
+		if got, ok := f.k.all[i].matchEntry(s, f.c, f.k.asks, e); ok && got == f.key {
+			c.fits |= 1 << i
+		}
+	}
+	if c.fits != 0 {
+		f.all = append(f.all, c)
+	}
+}
+
 // events gives a qualification those at some positions: the one that is just being decided with all its properties, the others as history
 // has them, of which outlines do at first. They hold until the end of the step.
 func (s *step) events(q qualification, at []history.Position) qualification {
@@ -220,9 +282,19 @@ func (s *step) holds(c *campaign, p *expr.Program, e *history.Event) bool {
 	return ok
 }
 
+// asked is of whom, and as of when, an audience asks.
+type asked struct {
+	c      *campaign
+	moment int64
+	look   func(*expr.Lookup) expr.Answer // answers; made once for all steps in one memory
+}
+
 // inAudience judges who the user is and what they had done up to a moment: the qualification's, or that of its leaving.
 func (s *step) inAudience(c *campaign, q *qualification, moment int64) bool {
-	s.env = expr.Env{Profile: s.user.profile, User: s.user.id, Now: moment, Look: func(l *expr.Lookup) expr.Answer { return s.look(c, l, moment) }}
+	if s.asked.c, s.asked.moment = c, moment; s.asked.look == nil {
+		s.asked.look = func(l *expr.Lookup) expr.Answer { return s.look(s.asked.c, l, s.asked.moment) }
+	}
+	s.env = expr.Env{Profile: s.user.profile, User: s.user.id, Now: moment, Look: s.asked.look}
 	if c.asksEvent {
 		s.whole(q)
 	}
@@ -275,75 +347,6 @@ func (s *step) look(c *campaign, l *expr.Lookup, moment int64) expr.Answer {
 		answer.Number = most
 	}
 	return answer
-}
-
-// remember keeps the first and the last event of a name, in the user's order. Of a name that no campaign asked for until now, history
-// may know some.
-func (u *User) remember(e *history.Event) {
-	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= e.Name })
-	if i == len(u.ever) || u.ever[i].name != e.Name {
-		m := memory{name: e.Name, first: e, last: e}
-		for _, first := range []bool{true, false} {
-			if other := u.edge(e.Name, maxTime, first); other != nil && other.Seq != e.Seq {
-				copied := *other
-				m.put(&copied)
-			}
-		}
-		u.ever = slices.Insert(u.ever, i, m)
-		return
-	}
-	u.ever[i].put(e)
-}
-
-func (m *memory) put(e *history.Event) {
-	if less(position(e), position(m.first)) {
-		m.first = e
-	}
-	if less(position(m.last), position(e)) {
-		m.last = e
-	}
-}
-
-// forget drops what is kept of an event name: one of these comes that is not kept any more, as no campaign asks for it.
-func (u *User) forget(name string) {
-	u.ever = slices.DeleteFunc(u.ever, func(m memory) bool { return m.name == name })
-}
-
-func (u *User) memory(name string) *memory {
-	i := sort.Search(len(u.ever), func(i int) bool { return u.ever[i].name >= name })
-	if i == len(u.ever) || u.ever[i].name != name {
-		return nil
-	}
-	return &u.ever[i]
-}
-
-// edge is the user's first or last event of a name up to a moment, as far back as anything is known.
-func (u *User) edge(name string, moment int64, first bool) (found *history.Event) {
-	known := u.memory(name)
-	if known != nil {
-		if known.first.Time > moment {
-			return nil
-		}
-		if first {
-			return known.first
-		}
-		if known.last.Time <= moment {
-			return known.last
-		}
-	}
-	visit := func(e *history.Event) bool {
-		found = e
-		return false
-	}
-	if first {
-		u.log.AscendOf(name, history.Position{}, after(moment), visit)
-	} else {
-		u.log.DescendOf(name, history.Position{}, after(moment), visit)
-	}
-	if found == nil && known != nil {
-		return known.first
-	}
-	return found
 }
 
 func position(e *history.Event) history.Position { return history.Position{Time: e.Time, Seq: e.Seq} }

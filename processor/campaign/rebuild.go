@@ -294,10 +294,9 @@ func (s *Set) alone(c *campaign) *Set {
 func (s *Set) only(c *campaign) *Set {
 	alone := *s
 	alone.rules.MaxFuture = maxTime / 4 // times are what they are
-	alone.campaigns, alone.followers, alone.remember, alone.entries = []*campaign{c}, nil, nil, nil
-	alone.listeners = map[string][]*campaign{}
+	alone.campaigns, alone.concerns, alone.entries = []*campaign{c}, map[string]*concern{}, nil
 	for _, name := range c.kind.names() {
-		listen(alone.listeners, name, c)
+		listen(&alone.concern(name).listeners, c)
 	}
 	return &alone
 }

@@ -341,6 +341,7 @@ func (u *User) reset(set *Set, id string) {
 	}
 	clear(u.ever)
 	clear(u.moved)
+	clear(u.tallies)
 	log := u.log
 	if log == nil {
 		log, m.losing = new(history.Log), u.losing
@@ -349,7 +350,7 @@ func (u *User) reset(set *Set, id string) {
 	log.Reset()
 	m.Reset()
 	*u = User{set: set, id: id, zone: set.rules.Zone, log: log, ever: u.ever[:0], moved: u.moved[:0], sent: u.sent[:0], unseen: u.unseen[:0],
-		standings: u.standings[:0], room: *m}
+		standings: u.standings[:0], tallies: u.tallies[:0], room: *m}
 }
 
 // standing is a blank one.

@@ -121,13 +121,15 @@ type step struct {
 	fired   timer
 	blank   standing // where the user does not stand yet
 	text    []byte   // of an identity
+	asked   asked
+	fitting fitting
 	pending []qualification
 	alone   []*history.Event // those of pending that qualified by themselves
 	drawn   []history.Event  // outlines of those of pending
 
-	candidates []candidate // room for those of one set
-	taken      []bool
-	places     []history.Position
+	sets   sets
+	taken  []bool
+	places []history.Position
 }
 
 // begin is a new step. It stands in the output's memory.
@@ -168,25 +170,14 @@ func (u *User) Event(ev *record.Event, arrival int64, out *Output) *record.Rejec
 	e.Seq, dropped = u.log.Add(s.lean, history.Limits{MaxAge: u.set.rules.MaxAge, MaxEvents: u.set.rules.MaxEvents})
 	s.lean.Seq = e.Seq
 	out.Counts.HistoryDropped += dropped
-	if u.set.remember[e.Name] {
+	of := u.set.concerns[e.Name]
+	if of != nil && of.remember {
 		u.remember(s.kept(e))
 	} else if len(u.ever) > 0 {
 		u.forget(e.Name)
 	}
-	for _, c := range u.set.followers[e.Name] {
-		if st, known := u.standing(c); known {
-			s.follow(st, e)
-		}
-	}
-	for _, c := range u.set.listeners[e.Name] {
-		st, known := u.standing(c)
-		if !known {
-			st = s.stranger(c)
-		}
-		c.kind.event(s, st, e)
-		if !known && !st.empty() {
-			u.settle(st)
-		}
+	if of != nil {
+		s.tell(of, e)
 	}
 	s.decide()
 	return nil

@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -67,5 +68,36 @@ func TestPeriod(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: at %s it ends %q, expected %q", c.what, c.at, got, want)
 		}
+	}
+}
+
+// TestPeriodSteady holds what is reckoned with one offset equal to what asks the zone for each moment.
+func TestPeriodSteady(t *testing.T) {
+	rng, steady := rand.New(rand.NewPCG(1, 2)), 0
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia", "Pacific/Kiritimati", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca"} {
+		zone, ok := LoadZone(name)
+		if !ok {
+			t.Fatal(name)
+		}
+		for range 20_000 {
+			p := Period{From: TimeOfDay(rng.IntN(day/60_000) * 60_000), To: TimeOfDay(rng.IntN(day/60_000) * 60_000)}
+			for i := range p.Days {
+				p.Days[i] = rng.IntN(2) == 0
+			}
+			ms := rng.Int64N(2_600_000_000) * 1000
+			if ms%3 == 0 {
+				ms -= 2_000_000_000_000
+			}
+			if _, ok := steadyOffset(ms, zone); ok {
+				steady++
+			}
+			end, in := p.Holds(ms, zone)
+			if wantEnd, want := p.holds(ms, zone); end != wantEnd || in != want {
+				t.Fatalf("%v in %s at %s: %v until %s, expected %v until %s", p, name, FormatTime(ms), in, FormatTime(end), want, FormatTime(wantEnd))
+			}
+		}
+	}
+	if steady < 100_000 {
+		t.Errorf("only %d of the moments were reckoned with one offset", steady)
 	}
 }

@@ -74,7 +74,10 @@ func endsMonth(ms int64) bool {
 }
 
 // FormatTime writes RFC 3339 in UTC, always with three decimals.
-func FormatTime(ms int64) string { return string(AppendTime(nil, ms)) }
+func FormatTime(ms int64) string {
+	var room [32]byte
+	return string(AppendTime(room[:0], ms))
+}
 
 // AppendTime appends what FormatTime writes.
 func AppendTime(dst []byte, ms int64) []byte {

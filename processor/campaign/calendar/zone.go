@@ -85,6 +85,24 @@ func moment(local int64, z Zone) int64 {
 	}
 }
 
+// steadyOffset is by how much the clocks of a zone are ahead of UTC for some days before and after a moment: false where they change then,
+// or it is not known.
+func steadyOffset(ms int64, z Zone) (offset int64, ok bool) {
+	if z == time.UTC {
+		return 0, true
+	}
+	at := time.UnixMilli(ms).In(z)
+	start, end := at.ZoneBounds()
+	if !start.IsZero() && start.UnixMilli() > ms-steadyFor || !end.IsZero() && end.UnixMilli() < ms+steadyFor {
+		return 0, false
+	}
+	_, seconds := at.Zone()
+	return int64(seconds) * 1000, true
+}
+
+// steadyFor is longer than from a moment to the end of a period that has begun on its day or the one before, whatever the zone.
+const steadyFor = 4 * day
+
 // localDay is the day that the clocks of a zone show at ms, as the moment at which that day begins in UTC.
 func localDay(ms int64, z Zone) int64 { return startOf(time.UnixMilli(ms).In(z).Date()) }
 

@@ -167,6 +167,9 @@ func (v Value) Floor(shift int) (n int64, ok bool) {
 	if v.kind != Number && v.kind != Digits {
 		return 0, false
 	}
+	if n, ok := v.whole(); ok && v.kind == Number && shift == 0 {
+		return n, true
+	}
 	var room [64]byte
 	d, ok := parseDecimal(room[:0], v.Text())
 	if !ok {
