@@ -75,7 +75,10 @@ func (m *member) start(disk *vfs.MemFS) {
 	m.store = store
 	core, logs := observer.New(zapcore.WarnLevel)
 	m.logs = logs
-	kafka := lane.Config{Client: m.w.options(m.dial), Store: store, Log: zap.New(core), SessionTimeout: 6 * time.Second, Standbys: m.w.copies}
+	// With every join kfake begins its wait for the other members anew, and where one is replaced while it syncs, only the end of that wait
+	// ends it. So with three that come again after the wait and 10 s more, the wait has to be below a third of both: no broker does that.
+	kafka := lane.Config{Client: m.w.options(m.dial), Store: store, Log: zap.New(core), SessionTimeout: 6 * time.Second,
+		StopTimeout: 500 * time.Millisecond, Standbys: m.w.copies}
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancel(context.Background())
 	m.ended = make(chan error, 1)
