@@ -3,7 +3,9 @@
 package lane
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -17,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tripline/tripline/state"
 )
 
 // failing makes a disk whose writes fail with an errno once it is on.
@@ -139,6 +143,35 @@ func TestDamageThatNobodyUses(t *testing.T) {
 		w.settle()
 		a.mustStop()
 		b.mustStop()
+	})
+}
+
+// TestChangelogWithoutPosition has rows in the changelog and none of the positions that come with each: what they stand for is not known, so
+// that the process ends instead of applying the input to them once more.
+func TestChangelogWithoutPosition(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		w.send(5, users...)
+		p := w.launch(vfs.NewCrashableMem())
+		w.settle()
+		p.mustStop()
+		var rows []*kgo.Record
+		for _, r := range w.read(w.changelog)[0] {
+			if key, _ := (state.Position{}).Record(); !bytes.Equal(r.Key, key) {
+				rows = append(rows, &kgo.Record{Topic: "rows", Key: r.Key, Value: r.Value})
+			}
+		}
+		written := len(w.written()[0])
+		err := errors.Join(w.cluster.CreateTopic("rows", 1, map[string]string{"cleanup.policy": "compact"}), w.client.ProduceSync(t.Context(), rows...).FirstErr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.refusal(func(_ *process, cfg *Config) { cfg.Changelog = "rows" })
+		if !errors.Is(err, state.ErrDamaged) || !strings.Contains(err.Error(), "partition 0") || !strings.Contains(err.Error(), "rows, and no position") {
+			t.Errorf("it ended with %v", err)
+		}
+		if n := len(w.written()[0]) - written; n != 0 {
+			t.Errorf("%d records written", n)
+		}
 	})
 }
 

@@ -203,7 +203,8 @@ func (re *replay) catchUp(ctx context.Context, p *Partition, changelog span) err
 	case t.records == 0: // nothing was ever committed
 		return restorer.Abandon()
 	case !re.standby:
-		return errors.Join(fmt.Errorf("partition %d: %w: the changelog has rows, and no position", p.Number, state.ErrDamaged), restorer.Abandon())
+		return errors.Join(fmt.Errorf("partition %d: %w: the changelog has rows, and no position that says up to where "+
+			"the input is in them: it was cut, or copied in part; use a new group, whose state begins anew", p.Number, state.ErrDamaged), restorer.Abandon())
 	default: // a newer one has come behind the end, and compaction has taken the one that was before it
 		position = re.group.layout.stamp(position, position, now)
 	}

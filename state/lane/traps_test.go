@@ -3,10 +3,13 @@
 package lane
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -82,4 +85,60 @@ func listed(asked *kmsg.ListOffsetsRequest, offset int64) kmsg.Response {
 	}
 	resp.Topics = append(resp.Topics, topic)
 	return resp
+}
+
+// TestTransactionWaitsForPartitions has a client that does not know the partitions of a topic when the broker has taken all that a transaction
+// wrote to it, as is so for a moment of each topic's first one: it does not end before they are known. That moment is too short to be met, so
+// the topic is taken out of the client, and a record of another partition brings it back.
+func TestTransactionWaitsForPartitions(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *bubble) {
+		alone := func(_ *process, cfg *Config) { cfg.Lanes = 1 }
+		p := w.launch(vfs.NewCrashableMem(), alone)
+		p.lanes(1)
+		p.mustStop()
+		for number := range int32(2) { // requests of their own
+			for node, topic := range []string{w.out, w.changelog} {
+				if err := w.cluster.MoveTopicPartition(topic, number, int32(node)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		keys := make(map[int32][]byte)
+		for _, user := range users {
+			keys[w.partitionOf(user)] = []byte(user)
+		}
+		ends := w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Observe: true, Count: -1})
+		gone, ended, before := make(chan *Lane), make(chan error, 1), 0
+		p = w.launch(p.disk, alone, func(p *process, _ *Config) {
+			p.override = func(ctx context.Context, l *Lane) error {
+				before = ends.Hits()
+				w.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+					if w.cluster.TopicIDInfo(req.(*kmsg.ProduceRequest).Topics[0].TopicID).Topic != w.changelog {
+						w.cluster.KeepControl()
+						return nil, nil, false
+					}
+					w.cluster.DropControl()
+					w.cluster.SleepControl(func() {
+						time.Sleep(time.Second) // the other's answer has come
+						l.client.PurgeTopicsFromProducing(w.out)
+						gone <- l
+					})
+					return nil, nil, false
+				})
+				ended <- l.Commit(Cycle{Records: []*kgo.Record{{Topic: w.out, Key: keys[0]}}, Changes: []Change{{Partition: 0}}})
+				<-ctx.Done()
+				return nil
+			}
+		})
+		l := <-gone
+		time.Sleep(5 * time.Second)
+		if n := ends.Hits() - before; n != 0 {
+			t.Errorf("%d transactions are ended while a topic's partitions are not known", n)
+		}
+		l.client.Produce(t.Context(), &kgo.Record{Topic: w.out, Key: keys[1]}, nil)
+		if err := <-ended; err != nil || ends.Hits() == before {
+			t.Errorf("when they are: %v", err)
+		}
+		p.mustStop()
+	})
 }
