@@ -298,32 +298,44 @@ func TestFutureRecord(t *testing.T) {
 	})
 }
 
-// More timers that are due at once than fit into a cycle fire all, and once, in several cycles.
+// More timers that are due at once than fit into a cycle fire all, and once, in several cycles: as many as so many users, or as so many bytes.
 func TestBurst(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		p := w.launch(vfs.NewCrashableMem())
-		time.Sleep(3 * time.Second)
-		var records []*kgo.Record
-		for i := range dueUsers + dueUsers/4 {
-			records = append(records, event("events", fmt.Sprint("u", i), "Cart"))
-		}
-		w.send(records...)
-		time.Sleep(65 * time.Second)
-		triggers := w.read("triggers")
-		if len(triggers) != len(records) {
-			t.Errorf("%d triggers of %d", len(triggers), len(records))
-		}
-		together := 0 // the marker of each transaction takes an offset
-		for i, r := range triggers {
-			if together++; i > 0 && r.Offset > triggers[i-1].Offset+1 {
-				together = 1
-			}
-			if together > dueUsers {
-				t.Fatal("more than that in one cycle")
-			}
-		}
-		p.stop()
-	})
+	for name, padding := range map[string]int{"users": 0, "bytes": 50 << 10} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				p := w.launch(vfs.NewCrashableMem())
+				time.Sleep(3 * time.Second)
+				n := dueUsers + dueUsers/4
+				if padding > 0 {
+					n = 3 * cycleBytes / padding
+				}
+				for i := 0; i < n; i += 500 {
+					var records []*kgo.Record
+					for j := i; j < min(n, i+500); j++ {
+						records = append(records, &kgo.Record{Topic: "events", Key: fmt.Append(nil, "u", j),
+							Value: fmt.Appendf(nil, `{"event":"Cart","properties":{"note":%q}}`, strings.Repeat("x", padding))})
+					}
+					w.send(records...)
+				}
+				time.Sleep(65 * time.Second)
+				triggers := w.read("triggers")
+				if len(triggers) != n {
+					t.Errorf("%d triggers of %d", len(triggers), n)
+				}
+				users, bytes := 0, 0 // of one cycle: the marker of each transaction takes an offset
+				for i, r := range triggers {
+					if i > 0 && r.Offset > triggers[i-1].Offset+1 {
+						users, bytes = 0, 0
+					}
+					users, bytes = users+1, bytes+len(r.Value)
+					if users > dueUsers || bytes > cycleBytes {
+						t.Fatalf("%d users, %d bytes and more in one cycle", users, bytes)
+					}
+				}
+				p.stop()
+			})
+		})
+	}
 }
 
 // With keys that say nothing of the user, one name in two partitions is two users, though one lane has both.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -270,16 +271,20 @@ func TestUnusableDisk(t *testing.T) {
 		p.mustStop()
 		time.Sleep(25 * time.Hour)
 
-		expect := func(disk *vfs.MemFS, wipes int, of string, change ...func(*process, *Config)) *process {
+		expect := func(disk *vfs.MemFS, of string, reasons []string, change ...func(*process, *Config)) *process {
 			p := w.launch(disk, change...)
 			p.lanes(1)
-			if n := p.logged(wiped); n != wipes {
-				t.Errorf("%s: wiped %d times, expected %d", of, n, wipes)
+			var said []string
+			for _, line := range p.logs.FilterMessage(wiped).All() {
+				said = append(said, line.ContextMap()["reason"].(string))
+			}
+			if !slices.Equal(said, reasons) {
+				t.Errorf("%s: wiped for %q, expected %q", of, said, reasons)
 			}
 			return p
 		}
-		expect(old, 0, "an old disk that has missed nothing").mustStop()
-		p = expect(atFirst, 1, "a disk older than delete.retention.ms")
+		expect(old, "an old disk that has missed nothing", nil).mustStop()
+		p = expect(atFirst, "a disk older than delete.retention.ms", []string{"age"})
 		p.checkState()
 		part, err := p.store.Partition(0)
 		if err != nil {
@@ -292,7 +297,7 @@ func TestUnusableDisk(t *testing.T) {
 		if err := w.cluster.DeleteRecords(w.changelog, 0, at-2); err != nil {
 			t.Fatal(err)
 		}
-		expect(hole, 1, "a disk that ends before the changelog begins").mustStop()
+		expect(hole, "a disk that ends before the changelog begins", []string{"hole"}).mustStop()
 		w.cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			w.cluster.KeepControl()
 			asked := req.(*kmsg.ListOffsetsRequest)
@@ -302,12 +307,12 @@ func TestUnusableDisk(t *testing.T) {
 			w.cluster.DropControl()
 			return listed(asked, 0), nil, true
 		})
-		expect(hidden, 2, "a disk of that age, and a changelog whose beginning is gone when it is read").mustStop()
+		expect(hidden, "a disk of that age, and a changelog whose beginning is gone when it is read", []string{"age", "hole"}).mustStop()
 
 		if err := w.cluster.DeleteTopic(w.changelog); err != nil {
 			t.Fatal(err)
 		}
-		p = expect(old, 1, "the disk of another changelog", func(_ *process, cfg *Config) { cfg.Start = "latest" })
+		p = expect(old, "the disk of another changelog", []string{"topic"}, func(_ *process, cfg *Config) { cfg.Start = "latest" })
 		if got := p.counts()[0]; len(got) != 0 {
 			t.Errorf("state %v without a changelog", got)
 		}

@@ -4,6 +4,7 @@ package lane
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -25,6 +26,25 @@ func TestNoOffsetsInTransactions(t *testing.T) {
 		p.mustStop()
 		if offsets.Hits() != 0 || told.Hits() == 0 {
 			t.Errorf("%d offsets in transactions, %d outside", offsets.Hits(), told.Hits())
+		}
+	})
+}
+
+// TestTransactionTimeout holds that the broker is told how long a transaction may stay open, whatever the client's default is: one that is left
+// open holds up all who read committed records.
+func TestTransactionTimeout(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *bubble) {
+		told := make(map[int32]bool)
+		w.cluster.ControlKey(int16(kmsg.InitProducerID), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			told[req.(*kmsg.InitProducerIDRequest).TransactionTimeoutMillis] = true
+			return nil, nil, false
+		})
+		p := w.launch(vfs.NewCrashableMem())
+		p.lanes(1)
+		p.mustStop()
+		if !maps.Equal(told, map[int32]bool{15_000: true}) {
+			t.Errorf("timeouts of %v ms", told)
 		}
 	})
 }

@@ -1,7 +1,11 @@
 package calendar
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -29,6 +33,17 @@ func TestLoadZone(t *testing.T) {
 		if z, ok := LoadZone(name); ok || z != nil {
 			t.Errorf("%q is the zone %v", name, z)
 		}
+	}
+}
+
+// A system may have no zone data, and nothing here would show that the program has none either.
+func TestZonesAreInTheProgram(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "zone.go", nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"time/tzdata"` }) {
+		t.Error("time/tzdata is not part of the program")
 	}
 }
 
