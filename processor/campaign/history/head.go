@@ -7,10 +7,11 @@ import (
 
 // The head is the version, the last Seq, the largest time, 1 and the floor or 0, 1 and the tail or 0, the head's own
 // events. The tail is the last part's number, names and references behind their length, and of each chunk that the
-// floor has cut into its place, how many events that took, and places of the next ones. A reference is the numbers of the
-// chunk's part and index, what kind of chunk it is, how many events it has and, of a short one, their places (the first one,
-// then differences) and names, and hashes of their ids; of any other one its least and its largest place, and how many
-// events of which names there are.
+// floor has cut into its place, how many events that took, and places of the next ones.
+//
+// A reference is what kind of chunk it is, the number of its part and, of a short one, the places of its events and their names, and hashes
+// of their ids if the kind says that there are some; of any other one the number of its index, how many events it has, its least and its
+// largest place, and how many events of which names there are. Parts and places are differences to those before.
 
 // AppendHead appends the log's head: the events that arrived last, and references to its parts.
 func (l *Log) AppendHead(dst []byte) []byte {
@@ -71,7 +72,7 @@ func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err 
 		last := r.number()
 		encoded := r.text()
 		refs := reader{src: encoded}
-		l.tail = refs.tail(head[0] == headVersion, l.room)
+		l.tail = refs.tail(head[0], l.room)
 		if !refs.done() {
 			return nil, errCorrupt
 		}
@@ -80,8 +81,9 @@ func (l *Log) Decode(head []byte, part func(n uint32) []byte) (rest []byte, err 
 			return nil, errCorrupt
 		}
 		r.cuts(l.tail)
-		l.tail.review()
-		l.tail.encoded = encoded
+		if l.tail.review(); head[0] == headVersion {
+			l.tail.encoded = encoded
+		}
 	}
 	l.inline = r.inline()
 	l.inline.own, l.inline.spare, l.inline.words.names = own, &l.room.index, l.room.words
@@ -159,32 +161,42 @@ func (r *reader) flag() bool {
 	return b == 1
 }
 
-// Kinds of chunks, beside their level.
+// Kinds of chunks. A short one's goes on with the number of its events less one, and whether there are hashes; another one's with its level.
 const (
 	kindFull = 1 << iota
 	kindShort
+
+	kindShift  = 2
+	kindHashes = shortEvents << kindShift
 )
 
 // append writes refs and names.
 func (t *tail) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(t.names.append(dst), uint64(len(t.refs)))
+	var last Position
+	part := uint32(0)
 	for i := range t.refs {
 		r := &t.refs[i]
-		kind := uint64(r.level) << 2
+		kind := uint64(0)
 		if r.full {
-			kind |= kindFull
+			kind = kindFull
 		}
 		if r.short != nil {
-			kind |= kindShort
+			kind |= kindShort | uint64(r.n-1)<<kindShift
+			if len(r.hashes) > 0 {
+				kind |= kindHashes
+			}
+		} else {
+			kind |= uint64(r.level) << kindShift
 		}
-		for _, u := range [...]uint64{uint64(r.part), uint64(r.index), kind, uint64(r.n)} {
-			dst = binary.AppendUvarint(dst, u)
-		}
-		if r.short != nil {
-			dst = r.appendShort(dst)
+		dst = binary.AppendVarint(binary.AppendUvarint(dst, kind), int64(r.part)-int64(part))
+		if part = r.part; r.short != nil {
+			dst = r.appendShort(dst, &last)
 			continue
 		}
-		dst = appendPosition(dst, r.min)
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.index)), uint64(r.n))
+		dst = appendDifference(dst, r.min, last)
+		last = r.max
 		dst = appendPosition(dst, Position{r.max.Time - r.min.Time, r.max.Seq})
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.others)), uint64(len(r.names)))
 		for _, c := range r.names {
@@ -194,12 +206,17 @@ func (t *tail) append(dst []byte) []byte {
 	return dst
 }
 
-func (r *ref) appendShort(dst []byte) []byte {
-	var last Position
+func appendDifference(dst []byte, p, last Position) []byte {
+	return binary.AppendVarint(binary.AppendVarint(dst, p.Time-last.Time), int64(p.Seq-last.Seq))
+}
+
+func (r *ref) appendShort(dst []byte, last *Position) []byte {
 	for i, p := range r.short.places {
-		dst = binary.AppendVarint(binary.AppendVarint(dst, p.Time-last.Time), int64(p.Seq-last.Seq))
-		dst = binary.AppendUvarint(dst, uint64(r.short.names[i]))
-		last = p
+		dst = binary.AppendUvarint(appendDifference(dst, p, *last), uint64(r.short.names[i]))
+		*last = p
+	}
+	if len(r.hashes) == 0 {
+		return dst
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.hashes)))
 	for _, h := range r.hashes {
@@ -209,23 +226,25 @@ func (r *ref) appendShort(dst []byte) []byte {
 }
 
 // short reads what appendShort wrote of a chunk of n events.
-func (r *reader) short(c *ref, t *tail, m *room) {
+func (r *reader) short(c *ref, t *tail, m *room, last *Position, hashes bool) {
 	if c.n == 0 || c.n > shortEvents || c.level > 0 || c.index > 0 {
 		r.fail()
 		return
 	}
 	at, counts := len(m.places), len(m.counts)
-	var last Position
 	for i := range c.n {
 		p, name := Position{last.Time + r.varint(), last.Seq + uint64(r.varint())}, r.number()
 		if i > 0 && last.Compare(p) >= 0 || name >= t.names.n {
 			r.fail()
 			return
 		}
-		last = p
+		*last = p
 		m.places, m.names, m.counts = append(m.places, p), append(m.names, name), countWord(m.counts, counts, name)
 	}
 	m.short(c, at, counts, &t.names)
+	if !hashes {
+		return
+	}
 	for range r.count(4) {
 		c.hashes = append(c.hashes, binary.LittleEndian.Uint32(r.bytes(4)))
 	}
@@ -242,47 +261,89 @@ func countWord(counts []wordCount, from int, word uint32) []wordCount {
 	return append(counts, wordCount{word, 1})
 }
 
-// tail reads what append wrote; short says whether there may be short chunks.
-func (r *reader) tail(short bool, m *room) *tail {
+// tail reads what append wrote, or did in the version before.
+func (r *reader) tail(head byte, m *room) *tail {
 	t := m.tailAgain()
 	t.names = r.words()
-	n := r.count(8)
+	n := r.count(5)
 	t.refs = slices.Grow(t.refs, n)[:n]
+	var last Position
+	part := uint32(0)
 	for i := range t.refs {
 		c := &t.refs[i]
-		c.part, c.index = r.number(), r.number()
-		kind := r.uvarint()
-		if !short {
-			kind = kind>>1<<2 | kind&1
+		if head == headVersion {
+			r.ref(c, t, m, part, &last)
+		} else {
+			r.previousRef(c, t, m)
 		}
-		c.level, c.full, c.n = uint8(kind>>2), kind&kindFull > 0, int(r.number())
+		part = c.part
 		if t.stored = append(t.stored, c.part); c.index > 0 {
 			t.stored = append(t.stored, c.index)
 		}
-		if c.part == 0 || c.n == 0 || kind>>2 > maxLevel {
-			r.fail()
-		}
-		if kind&kindShort > 0 {
-			r.short(c, t, m)
-			continue
-		}
-		c.min, c.max = r.position(), r.position()
-		c.max.Time += c.min.Time
-		c.others = int(r.number())
-		from := len(m.counts)
-		for range r.count(2) {
-			word, n := r.number(), int(r.number())
-			if word >= t.names.n {
-				r.fail()
-			}
-			m.counts = append(m.counts, wordCount{word, n})
-		}
-		c.names = slices.Clip(m.counts[from:])
-		if c.min.Compare(c.max) > 0 {
+		if c.part == 0 || c.n == 0 {
 			r.fail()
 		}
 	}
 	slices.Sort(t.stored)
 	t.stored = slices.Compact(t.stored)
 	return t
+}
+
+// ref reads a reference behind another one's part and last place.
+func (r *reader) ref(c *ref, t *tail, m *room, part uint32, last *Position) {
+	kind := r.uvarint()
+	c.full = kind&kindFull > 0
+	number := int64(part) + r.varint()
+	if c.part = uint32(number); int64(c.part) != number {
+		r.fail()
+	}
+	if kind&kindShort > 0 {
+		c.n = 1 + int(kind>>kindShift&(shortEvents-1))
+		r.short(c, t, m, last, kind&kindHashes > 0)
+		return
+	}
+	r.level(c, kind)
+	c.index, c.n = r.number(), int(r.number())
+	c.min = Position{last.Time + r.varint(), last.Seq + uint64(r.varint())}
+	r.long(c, t, m)
+	*last = c.max
+}
+
+// previousRef reads a reference of the version before.
+func (r *reader) previousRef(c *ref, t *tail, m *room) {
+	c.part, c.index = r.number(), r.number()
+	kind := r.uvarint()
+	c.full, c.n = kind&kindFull > 0, int(r.number())
+	if r.level(c, kind); kind&kindShort > 0 {
+		r.short(c, t, m, new(Position), true)
+		return
+	}
+	c.min = r.position()
+	r.long(c, t, m)
+}
+
+func (r *reader) level(c *ref, kind uint64) {
+	if kind >>= kindShift; kind > maxLevel {
+		r.fail()
+	}
+	c.level = uint8(kind)
+}
+
+// long reads what follows the least place of a chunk that is not short.
+func (r *reader) long(c *ref, t *tail, m *room) {
+	c.max = r.position()
+	c.max.Time += c.min.Time
+	c.others = int(r.number())
+	from := len(m.counts)
+	for range r.count(2) {
+		word, n := r.number(), int(r.number())
+		if word >= t.names.n {
+			r.fail()
+		}
+		m.counts = append(m.counts, wordCount{word, n})
+	}
+	c.names = slices.Clip(m.counts[from:])
+	if c.min.Compare(c.max) > 0 {
+		r.fail()
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
-// TestPreviousHead reads a head of the version before, in which no chunk was short, and goes on from it.
+// TestPreviousHead reads a head of the version before, with a chunk of 32 events and short ones behind it, and goes on from it.
 func TestPreviousHead(t *testing.T) {
 	text, err := os.ReadFile("testdata/previous.txt")
 	if err != nil {
@@ -30,6 +30,9 @@ func TestPreviousHead(t *testing.T) {
 	l, _, err := Decode(disk.parts[0], disk.part)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if refs := l.refs(); len(refs) != 5 || refs[0].short != nil || refs[1].short == nil || len(refs[1].hashes) != 1 || len(refs[2].hashes) != 0 {
+		t.Fatalf("the references are %v", refs)
 	}
 	delete(disk.parts, 0)
 	for i := range 100 {

@@ -6,11 +6,11 @@ import (
 	"math"
 )
 
-// version is the first byte of every part, and headVersion that of a head. A head of the version before is readable: in it no chunk
-// is short.
+// version is the first byte of every part, and headVersion that of a head. A head of the version before is readable: its references have
+// their places and parts by themselves.
 const (
 	version     = 1
-	headVersion = 2
+	headVersion = 3
 )
 
 var (
