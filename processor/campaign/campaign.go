@@ -51,11 +51,13 @@ type Set struct {
 	asked     *names              // of those that campaigns may ask history for; nil: any
 	spare     map[string]bool     // if not nil: event names of which history keeps more than what is asked for
 	byHash    map[uint64]*campaign
-	names     map[string]string // the listeners' event names, by themselves
-	version   string            // a hash of its rules, and of the names and versions of its campaigns
-	zoned     bool              // some campaign looks at times of day, or at dates: earlier zones of users are kept
-	number    uint64            // of a ledger that has it in force,
-	entries   []Entry           // and what that tells, in order of name; nil: there is none
+	byHalf    map[uint32]*campaign // by the lower half of the same; of two the last
+	wide      bool                 // there are such two
+	names     map[string]string    // the listeners' event names, by themselves
+	version   string               // a hash of its rules, and of the names and versions of its campaigns
+	zoned     bool                 // some campaign looks at times of day, or at dates: earlier zones of users are kept
+	number    uint64               // of a ledger that has it in force,
+	entries   []Entry              // and what that tells, in order of name; nil: there is none
 }
 
 // concern is what campaigns have to do with the events of a name.
@@ -126,10 +128,9 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	if rules.Zone == nil {
 		rules.Zone, _ = calendar.LoadZone("UTC")
 	}
-	s := &Set{rules: rules, concerns: map[string]*concern{}, byHash: map[uint64]*campaign{}, names: map[string]string{}}
+	s := &Set{rules: rules, concerns: map[string]*concern{}, byHash: map[uint64]*campaign{}, byHalf: map[uint32]*campaign{}, names: map[string]string{}}
 	var problems []Problem
-	seen := map[string]bool{}
-	used := newUsage(rules)
+	seen, used := map[string]bool{}, newUsage(rules)
 	for i := range defs {
 		c := &compiler{def: &defs[i], index: i, used: used}
 		compiled := c.campaign()
@@ -145,8 +146,9 @@ func Compile(rules Rules, defs []Definition) (*Set, []Problem) {
 	}
 	slices.SortFunc(s.campaigns, func(a, b *campaign) int { return strings.Compare(a.def.Name, b.def.Name) })
 	for i, c := range s.campaigns {
-		c.index = i
-		s.byHash[c.hash] = c
+		c.index, s.byHash[c.hash] = i, c
+		s.wide = s.wide || s.byHalf[uint32(c.hash)] != nil
+		s.byHalf[uint32(c.hash)] = c
 		switch k := c.kind.(type) {
 		case *inaction:
 			s.zoned = s.zoned || k.delay == 0

@@ -178,7 +178,7 @@ func (u *User) counted(limit *Cap, leaving int64) (n int) {
 			continue
 		}
 		if len(limit.Tags) > 0 {
-			if c := u.set.byHash[t.campaign]; c == nil || !slices.Contains(c.caps, limit) {
+			if t.c == nil || !slices.Contains(t.c.caps, limit) {
 				continue
 			}
 		}
@@ -197,12 +197,12 @@ func (u *User) countForCaps(c *campaign, left int64) {
 		if t.left > left-longest {
 			return false
 		}
-		if of := u.set.byHash[t.campaign]; of != nil {
-			longest = of.capped
+		if t.c != nil {
+			longest = t.c.capped
 		}
 		return t.left <= left-longest
 	})
-	u.sent = append(u.sent, sent{left: left, campaign: c.hash})
+	u.sent = append(u.sent, sent{left: left, campaign: c.hash, c: c})
 	u.dirty = true
 }
 

@@ -1,10 +1,12 @@
 package campaign
 
 import (
+	"encoding/binary"
 	"slices"
 	"sort"
 
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/row"
 )
 
 // What another `after` does to a running watch.
@@ -202,6 +204,52 @@ func (u *User) refers(st *standing) {
 	for i := range st.open {
 		u.refer(&st.open[i])
 	}
+}
+
+func (t *timer) append(dst []byte, f row.Form) []byte {
+	dst = append(dst, row.Flag[byte](row.TimerNext, t.next)|row.Flag[byte](row.TimerPassed, t.passed)|row.Flag[byte](row.TimerEvent, t.event != nil)|
+		row.Flag[byte](row.TimerAt, t.event == nil && t.caused())|row.Flag[byte](row.TimerLate, t.due != t.moment)|row.Flag[byte](row.TimerYear, t.year > 0)|
+		row.Flag[byte](row.TimerKey, t.key != ""))
+	dst = f.AppendMoment(dst, t.moment)
+	if t.due != t.moment {
+		dst = binary.AppendVarint(dst, t.due-t.moment)
+	}
+	if t.year > 0 {
+		dst = binary.AppendUvarint(dst, uint64(t.year))
+	}
+	if t.key != "" {
+		dst = row.AppendText(dst, t.key)
+	}
+	switch {
+	case t.event != nil:
+		return row.AppendEvent(dst, t.event)
+	case t.caused():
+		return f.AppendPlace(dst, t.at)
+	}
+	return dst
+}
+
+func (r *reader) timer() timer {
+	flags := r.Byte()
+	t := timer{next: flags&row.TimerNext > 0, passed: flags&row.TimerPassed > 0, moment: r.Moment()}
+	t.due = t.moment
+	if flags&row.TimerLate > 0 {
+		t.due += r.Signed()
+	}
+	if flags&row.TimerYear > 0 {
+		t.year = int(r.Unsigned())
+	}
+	if flags&row.TimerKey > 0 {
+		t.key = r.Text()
+	}
+	switch {
+	case flags&row.TimerEvent > 0:
+		t.event = r.Event(&r.room.Room, r.set.names)
+		t.at = position(t.event)
+	case flags&row.TimerAt > 0:
+		t.at = r.Place()
+	}
+	return t
 }
 
 // losing has timers keep the events themselves that history is about to drop.

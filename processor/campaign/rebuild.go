@@ -133,10 +133,10 @@ func (s *Set) Behind(head []byte) bool {
 
 // numberOf is that of the set under which a head was written.
 func numberOf(head []byte) uint64 {
-	r := row.Reader{Rest: head}
-	if v := r.Byte(); v != rowVersion && v != rowVersion-1 {
+	if v := version(head); v != row.Version && v != row.Version-1 {
 		return 0
 	}
+	r := row.Reader{Rest: head[1:]}
 	return r.Unsigned()
 }
 
@@ -189,7 +189,7 @@ func (u *User) catchUp(number uint64, due int64) {
 		if u.set.entries != nil {
 			e = u.set.entries[c.index]
 		}
-		if e.Rebuilt > number || known && st.under != c.trigger {
+		if e.Rebuilt > number || known && st.under != uint32(c.trigger) {
 			u.rebuild(c, max(u.now, min(e.At, due)), u.completed(&e, number))
 		}
 	}
@@ -208,7 +208,7 @@ func (u *User) rebuild(c *campaign, at int64, sets []judgment) {
 		now.count, now.newest, now.open, now.floors, now.marks = again.count, again.newest, again.open, again.floors, again.marks
 	}
 	now.judged = was.allJudged(sets, at-u.set.rules.MaxAge)
-	if known && was.under == c.trigger && bytes.Equal(was.append(nil), now.append(nil)) || !known && now.empty() {
+	if known && was.under == uint32(c.trigger) && bytes.Equal(was.append(nil, row.Form{}), now.append(nil, row.Form{})) || !known && now.empty() {
 		return
 	}
 	u.dirty = true
@@ -381,10 +381,10 @@ func (q *qualification) judgment() judgment {
 	return j
 }
 
-func appendJudged(dst []byte, list []judgment) []byte {
+func appendJudged(dst []byte, list []judgment, f row.Form) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(list)))
 	for _, j := range list {
-		dst = binary.AppendUvarint(binary.AppendVarint(dst, j.moment), j.seq)
+		dst = binary.AppendUvarint(f.AppendMoment(dst, j.moment), j.seq)
 	}
 	return dst
 }
@@ -392,7 +392,7 @@ func appendJudged(dst []byte, list []judgment) []byte {
 func (r *reader) judged(st *standing, now int64) {
 	oldest := now - r.set.rules.MaxAge // of older ones, there is no history
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		if j := (judgment{moment: r.Signed(), seq: r.Unsigned()}); j.moment >= oldest {
+		if j := (judgment{moment: r.Moment(), seq: r.Unsigned()}); j.moment >= oldest {
 			st.judged = append(st.judged, j)
 		}
 	}

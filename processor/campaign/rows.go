@@ -9,9 +9,6 @@ import (
 	"github.com/tripline/tripline/processor/campaign/row"
 )
 
-// rowVersion is the format of a user's head row. The previous one, 4, is readable: in it a timer has its event itself.
-const rowVersion = 5
-
 // rowGrowth is by how many bytes a step mostly makes a row longer.
 const rowGrowth = 64
 
@@ -33,29 +30,24 @@ func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte
 	if head == nil {
 		return nil
 	}
-	r := reader{Reader: row.Reader{Rest: head}, set: s, room: &u.room, due: maxTime}
-	v := r.Byte()
-	if v != rowVersion-1 && v != rowVersion {
-		return fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
+	if v := version(head); v != row.Version {
+		if v != row.Version-1 {
+			return fmt.Errorf("user %q: row format %d is not known to this version; run the version of Tripline that wrote it, or wipe the state folder to restore", id, v)
+		}
+		var err error
+		if head, err = row.Upgraded(head); err != nil {
+			return fmt.Errorf("user %q: %w", id, err)
+		}
 	}
+	r := reader{Reader: row.Reader{Rest: head}, set: s, room: &u.room, due: maxTime}
+	r.Byte()
 	r.number = r.Unsigned()
 	u.profile = r.Properties(&r.room.Room)
 	if r.Err == nil {
 		r.Rest, r.Err = u.log.Decode(r.Rest, part)
 	}
 	u.now = u.log.Newest() + r.Signed()
-	r.unseen(u)
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		m := memory{first: r.Event(&r.room.Room, r.set.names)}
-		m.last = m.first
-		if r.Byte() == 1 {
-			m.last = r.Event(&r.room.Room, r.set.names)
-		}
-		m.name = m.first.Name
-		u.ever = append(u.ever, m)
-	}
-	r.zones(u)
-	r.sent(u)
+	r.lists(u)
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		r.stands(u)
 	}
@@ -72,15 +64,15 @@ func (s *Set) Reopen(u *User, id string, head []byte, part func(n uint32) []byte
 
 // stands reads where the user stands in one campaign.
 func (r *reader) stands(u *User) {
-	hash, trigger := r.Fixed(), r.Fixed()
+	name, trigger := r.Name(), r.Half()
 	st := u.room.standing()
 	r.standing(st, u.now)
-	st.c, st.under, r.due = r.set.byHash[hash], trigger, min(r.due, st.firstDue())
+	st.c, st.under, r.due = r.set.named(name, trigger, r.Wide), trigger, min(r.due, st.firstDue())
 	switch {
 	case st.c == nil || r.set.came(st.c, r.number): // the campaign is gone: its open state is dropped
 		u.dirty = true
 		st.reset(nil)
-	case st.c.trigger != trigger:
+	case uint32(st.c.trigger) != trigger:
 		r.behind = true
 	}
 	if st.c != nil && st.c.goal == nil {
@@ -135,28 +127,11 @@ func (u *User) blank() bool {
 }
 
 func (u *User) appendHead(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, rowVersion), u.set.number)
+	f := row.Form{Now: u.now, Wide: u.set.wide}
+	dst = binary.AppendUvarint(append(dst, row.Version), u.set.number)
 	dst = u.profile.AppendBinary(dst)
 	dst = u.log.AppendHead(dst)
-	dst = binary.AppendVarint(dst, u.now-u.log.Newest())
-	dst = appendUnseen(dst, u.unseen)
-	dst = binary.AppendUvarint(dst, uint64(len(u.ever)))
-	for _, m := range u.ever {
-		dst = appendEvent(dst, m.first)
-		if m.last.Seq == m.first.Seq {
-			dst = append(dst, 0)
-		} else {
-			dst = appendEvent(append(dst, 1), m.last)
-		}
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(u.moved)))
-	for _, m := range u.moved {
-		dst = row.AppendText(binary.AppendVarint(dst, m.until), m.zone.String())
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(u.sent)))
-	for _, t := range u.sent {
-		dst = binary.BigEndian.AppendUint64(binary.AppendVarint(dst, t.left), t.campaign)
-	}
+	dst = u.appendLists(binary.AppendVarint(dst, u.now-u.log.Newest()), f)
 	held := 0
 	for _, st := range u.standings {
 		if !st.empty() {
@@ -165,91 +140,90 @@ func (u *User) appendHead(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(held))
 	for _, st := range u.standings {
-		if st.empty() {
-			continue
+		if !st.empty() {
+			dst = st.append(binary.BigEndian.AppendUint32(f.AppendName(dst, st.c.hash), uint32(st.c.trigger)), f)
 		}
-		dst = binary.BigEndian.AppendUint64(dst, st.c.hash)
-		dst = binary.BigEndian.AppendUint64(dst, st.c.trigger)
-		dst = st.append(dst)
 	}
 	return dst
 }
 
-func (st *standing) append(dst []byte) []byte {
-	dst = binary.AppendVarint(dst, st.count)
-	dst = appendPosition(dst, st.newest)
-	dst = binary.AppendUvarint(dst, uint64(len(st.open)))
+func (u *User) appendLists(dst []byte, f row.Form) []byte {
+	dst = append(dst, row.Flag[byte](row.HasUnseen, len(u.unseen) > 0)|row.Flag[byte](row.HasEver, len(u.ever) > 0)|row.Flag[byte](row.HasZones, len(u.moved) > 0)|
+		row.Flag[byte](row.HasSent, len(u.sent) > 0)|row.Flag[byte](row.Wide, f.Wide))
+	dst = row.AppendCount(dst, len(u.unseen))
+	for _, n := range u.unseen {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, n.number), n.seq)
+	}
+	dst = row.AppendCount(dst, len(u.ever))
+	for _, m := range u.ever {
+		dst = row.AppendEvent(dst, m.first)
+		if m.last.Seq == m.first.Seq {
+			dst = append(dst, 0)
+		} else {
+			dst = row.AppendEvent(append(dst, 1), m.last)
+		}
+	}
+	dst = row.AppendCount(dst, len(u.moved))
+	for _, m := range u.moved {
+		dst = row.AppendText(f.AppendMoment(dst, m.until), m.zone.String())
+	}
+	dst = row.AppendCount(dst, len(u.sent))
+	for _, t := range u.sent {
+		dst = f.AppendName(f.AppendMoment(dst, t.left), t.campaign)
+	}
+	return dst
+}
+
+func (st *standing) append(dst []byte, f row.Form) []byte {
+	dst = binary.AppendUvarint(dst, row.Flag[uint64](row.HasOpen, len(st.open) > 0)|row.Flag[uint64](row.HasNewest, st.newest != history.Position{})|
+		row.Flag[uint64](row.HasFloors, len(st.floors) > 0)|row.Flag[uint64](row.HasMarks, len(st.marks) > 0)|row.Flag[uint64](row.HasCount, st.count != 0)|
+		row.Flag[uint64](row.HasLeft, len(st.left) > 0)|row.Flag[uint64](row.HasHeld, len(st.held) > 0)|row.Flag[uint64](row.HasGoals, len(st.goals) > 0)|
+		row.Flag[uint64](row.HasJudged, len(st.judged) > 0))
+	dst = row.AppendCount(dst, len(st.open))
 	for i := range st.open {
-		dst = st.open[i].append(dst)
+		dst = st.open[i].append(dst, f)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(st.floors)))
-	for _, f := range st.floors {
-		dst = appendPosition(row.AppendText(dst, f.key), f.at)
+	if (st.newest != history.Position{}) {
+		dst = f.AppendPlace(dst, st.newest)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(st.marks)))
+	dst = row.AppendCount(dst, len(st.floors))
+	for _, at := range st.floors {
+		dst = f.AppendPlace(row.AppendText(dst, at.key), at.at)
+	}
+	dst = row.AppendCount(dst, len(st.marks))
 	for _, m := range st.marks {
-		dst = appendPosition(binary.AppendVarint(dst, m.moment), m.newest)
+		dst = f.AppendPlace(f.AppendMoment(dst, m.moment), m.newest)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(st.left)))
+	if st.count != 0 {
+		dst = binary.AppendVarint(dst, st.count)
+	}
+	dst = row.AppendCount(dst, len(st.left))
 	for _, m := range st.left {
-		dst = binary.AppendVarint(dst, m)
+		dst = f.AppendMoment(dst, m)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(st.held)))
+	dst = row.AppendCount(dst, len(st.held))
 	for i := range st.held {
-		dst = st.held[i].append(dst)
+		dst = st.held[i].append(dst, f)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(st.goals)))
+	dst = row.AppendCount(dst, len(st.goals))
 	for _, w := range st.goals {
-		group := byte(0)
-		if w.control {
-			group = 1
-		}
-		dst = append(row.AppendText(binary.AppendVarint(dst, w.left), w.trigger), group)
+		dst = append(row.AppendText(f.AppendMoment(dst, w.left), w.trigger), row.Flag[byte](1, w.control))
 	}
-	return appendJudged(dst, st.judged)
-}
-
-func (t *timer) append(dst []byte) []byte {
-	flags := byte(0)
-	for i, set := range [...]bool{t.next, t.passed, t.event != nil, t.event == nil && t.caused()} {
-		if set {
-			flags |= 1 << i
-		}
-	}
-	dst = append(dst, flags)
-	dst = binary.AppendVarint(dst, t.moment)
-	dst = binary.AppendVarint(dst, t.due-t.moment)
-	dst = binary.AppendUvarint(dst, uint64(t.year))
-	dst = row.AppendText(dst, t.key)
-	switch {
-	case t.event != nil:
-		return appendEvent(dst, t.event)
-	case t.caused():
-		return binary.AppendUvarint(binary.AppendVarint(dst, t.moment-t.at.Time), t.at.Seq)
+	if len(st.judged) > 0 {
+		dst = appendJudged(dst, st.judged, f)
 	}
 	return dst
 }
 
-func (h *held) append(dst []byte) []byte {
-	dst = binary.AppendVarint(dst, h.moment)
-	dst = binary.AppendVarint(dst, h.due-h.moment)
-	dst = appendPosition(dst, h.from)
+func (h *held) append(dst []byte, f row.Form) []byte {
+	dst = binary.AppendVarint(f.AppendMoment(dst, h.moment), h.due-h.moment)
+	dst = f.AppendPlace(dst, h.from)
 	dst = row.AppendText(dst, string(h.identity))
 	dst = binary.AppendUvarint(dst, uint64(len(h.events)))
 	for _, e := range h.events {
-		dst = appendEvent(dst, e)
+		dst = row.AppendEvent(dst, e)
 	}
 	return dst
-}
-
-func appendPosition(dst []byte, p history.Position) []byte {
-	return binary.AppendUvarint(binary.AppendVarint(dst, p.Time), p.Seq)
-}
-
-func appendEvent(dst []byte, e *history.Event) []byte {
-	dst = appendPosition(dst, position(e))
-	dst = row.AppendText(row.AppendText(dst, e.Name), e.ID)
-	return e.Properties.AppendBinary(dst)
 }
 
 // reader takes a row apart.
@@ -263,67 +237,98 @@ type reader struct {
 	behind bool   // a campaign has another trigger
 }
 
-// zones reads which zones a user had before. One that is not known any more is left out.
-func (r *reader) zones(u *User) {
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		until, name := r.Signed(), r.Text()
+// version is the format of a head.
+func version(head []byte) byte {
+	r := row.Reader{Rest: head}
+	return r.Byte()
+}
+
+// named is the campaign of a name as a row has it; nil: it is gone. Where a half may be that of two names, the trigger tells whose it is.
+func (s *Set) named(name uint64, trigger uint32, wide bool) *campaign {
+	if wide {
+		return s.byHash[name]
+	}
+	c := s.byHalf[uint32(name)]
+	for i := 0; s.wide && c != nil && uint32(c.trigger) != trigger && i < len(s.campaigns); i++ {
+		if other := s.campaigns[i]; uint32(other.hash) == uint32(name) && uint32(other.trigger) == trigger {
+			c = other
+		}
+	}
+	return c
+}
+
+// lists reads what appendLists wrote. A zone that is not known any more is left out.
+func (r *reader) lists(u *User) {
+	flags := r.Byte()
+	r.Form = row.Form{Now: u.now, Wide: flags&row.Wide > 0}
+	for n := r.Some(flags&row.HasUnseen > 0); n > 0 && r.Err == nil; n-- {
+		u.unseen = append(u.unseen, unseen{number: r.Unsigned(), seq: r.Unsigned()})
+	}
+	for n := r.Some(flags&row.HasEver > 0); n > 0 && r.Err == nil; n-- {
+		m := memory{first: r.Event(&r.room.Room, r.set.names)}
+		m.last = m.first
+		if r.Byte() == 1 {
+			m.last = r.Event(&r.room.Room, r.set.names)
+		}
+		m.name = m.first.Name
+		u.ever = append(u.ever, m)
+	}
+	for n := r.Some(flags&row.HasZones > 0); n > 0 && r.Err == nil; n-- {
+		until, name := r.Moment(), r.Text()
 		if zone, ok := calendar.LoadZone(name); ok {
 			u.moved = append(u.moved, moved{until: until, zone: zone})
 		}
 	}
+	for n := r.Some(flags&row.HasSent > 0); n > 0 && r.Err == nil; n-- {
+		t := sent{left: r.Moment(), campaign: r.Name()}
+		if c := r.set.named(t.campaign, 0, r.Wide); c != nil {
+			t.c, t.campaign = c, c.hash
+		}
+		u.sent = append(u.sent, t)
+	}
 }
 
 func (r *reader) standing(st *standing, now int64) {
-	st.count, st.newest = r.Signed(), r.Position()
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		flags := r.Byte()
-		t := timer{next: flags&1 > 0, passed: flags&2 > 0, moment: r.Signed()}
-		t.due = t.moment + r.Signed()
-		t.year, t.key = int(r.Unsigned()), r.Text()
-		switch {
-		case flags&4 > 0:
-			t.event = r.Event(&r.room.Room, r.set.names)
-			t.at = position(t.event)
-		case flags&8 > 0:
-			t.at = history.Position{Time: t.moment - r.Signed(), Seq: r.Unsigned()}
-		}
-		st.open = append(st.open, t)
+	has := r.Unsigned()
+	for n := r.Some(has&row.HasOpen > 0); n > 0 && r.Err == nil; n-- {
+		st.open = append(st.open, r.timer())
 	}
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		st.floors = append(st.floors, floor{key: r.Text(), at: r.Position()})
+	if has&row.HasNewest > 0 {
+		st.newest = r.Place()
 	}
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		st.marks = append(st.marks, mark{moment: r.Signed(), newest: r.Position()})
+	for n := r.Some(has&row.HasFloors > 0); n > 0 && r.Err == nil; n-- {
+		st.floors = append(st.floors, floor{key: r.Text(), at: r.Place()})
 	}
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		st.left = append(st.left, r.Signed())
+	for n := r.Some(has&row.HasMarks > 0); n > 0 && r.Err == nil; n-- {
+		st.marks = append(st.marks, mark{moment: r.Moment(), newest: r.Place()})
 	}
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
+	if has&row.HasCount > 0 {
+		st.count = r.Signed()
+	}
+	for n := r.Some(has&row.HasLeft > 0); n > 0 && r.Err == nil; n-- {
+		st.left = append(st.left, r.Moment())
+	}
+	for n := r.Some(has&row.HasHeld > 0); n > 0 && r.Err == nil; n-- {
 		st.held = append(st.held, r.held())
 	}
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		w := watched{left: r.Signed(), trigger: r.Text()}
+	for n := r.Some(has&row.HasGoals > 0); n > 0 && r.Err == nil; n-- {
+		w := watched{left: r.Moment(), trigger: r.Text()}
 		w.control = r.Byte() == 1
 		st.goals = append(st.goals, w)
 	}
-	r.judged(st, now)
+	if has&row.HasJudged > 0 {
+		r.judged(st, now)
+	}
 }
 
 func (r *reader) held() held {
-	h := held{moment: r.Signed()}
-	h.due, h.from = h.moment+r.Signed(), r.Position()
+	h := held{moment: r.Moment()}
+	h.due, h.from = h.moment+r.Signed(), r.Place()
 	h.identity = []byte(r.Text())
 	for n := r.Count(); n > 0 && r.Err == nil; n-- {
 		h.events = append(h.events, r.Event(&r.room.Room, r.set.names))
 	}
 	return h
-}
-
-// sent reads what caps count.
-func (r *reader) sent(u *User) {
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		u.sent = append(u.sent, sent{left: r.Signed(), campaign: r.Fixed()})
-	}
 }
 
 // room is the memory of a user.
@@ -383,18 +388,4 @@ func (st *standing) take(from *standing) {
 	st.open, st.floors, st.marks = append(st.open[:0], from.open...), append(st.floors[:0], from.floors...), append(st.marks[:0], from.marks...)
 	st.left, st.held, st.goals = append(st.left[:0], from.left...), append(st.held[:0], from.held...), append(st.goals[:0], from.goals...)
 	st.judged, st.under = append(st.judged[:0], from.judged...), from.under
-}
-
-func appendUnseen(dst []byte, list []unseen) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(list)))
-	for _, n := range list {
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, n.number), n.seq)
-	}
-	return dst
-}
-
-func (r *reader) unseen(u *User) {
-	for n := r.Count(); n > 0 && r.Err == nil; n-- {
-		u.unseen = append(u.unseen, unseen{number: r.Unsigned(), seq: r.Unsigned()})
-	}
 }

@@ -2,7 +2,10 @@ package campaign_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +125,11 @@ func FuzzOpen(f *testing.F) {
 	u.Event(event(1, "A"), 1000, &out)
 	kept.keep(u)
 	f.Add(kept[0])
+	previous, err := hex.DecodeString(previousRow)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(previous)
 	f.Fuzz(func(t *testing.T, head []byte) {
 		u, err := set.Open("ann", head, func(uint32) []byte { return nil })
 		if err != nil {
@@ -231,5 +239,42 @@ func TestLooksUnread(t *testing.T) {
 			t.Fatalf("look %d: %d triggers, %d parts read", i, len(out.Triggers), reads)
 		}
 		kept.keep(u)
+	}
+}
+
+// Two campaigns whose names share the half of a hash that a row has of a name stay apart, also where only one of them was there before.
+func TestNamesAlike(t *testing.T) {
+	const one, other = "campaign-218781", "campaign-442490"
+	half := func(name string) uint32 {
+		h := fnv.New64a()
+		h.Write([]byte(name))
+		return uint32(h.Sum64())
+	}
+	if half(one) != half(other) {
+		t.Fatal("the names share nothing: the test shows nothing")
+	}
+	rules := campaign.Rules{MaxAge: 1 << 40, Caps: []campaign.Cap{{Name: "c", Max: 9, Per: 1 << 40}}}
+	alone, both := mustCompile(t, rules, watch(one, 10_000)), mustCompile(t, rules, watch(one, 10_000), watch(other, 20_000))
+	for _, first := range []*campaign.Set{alone, both} {
+		kept := rows{}
+		var out campaign.Output
+		u := kept.open(t, first)
+		u.Event(event(1, "A"), 1000, &out)
+		kept.keep(u)
+		u = kept.open(t, both)
+		u.Event(event(30, "C"), 30_000, &out)
+		kept.keep(u)
+		kept.open(t, both).Passed(1<<40, &out)
+		want := []string{one + " 11000"}
+		if first == both {
+			want = append(want, other+" 21000")
+		}
+		got := []string{}
+		for _, trigger := range out.Triggers {
+			got = append(got, fmt.Sprint(trigger.Campaign, " ", trigger.Time))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v, expected %v", got, want)
+		}
 	}
 }

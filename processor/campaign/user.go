@@ -45,10 +45,11 @@ type moved struct {
 	zone  calendar.Zone
 }
 
-// sent is a trigger that caps count: when it left, and the hash of its campaign.
+// sent is a trigger that caps count: when it left, and the hash of its campaign, or of one that is gone what the row has of it.
 type sent struct {
 	left     int64
 	campaign uint64
+	c        *campaign // nil: it is gone
 }
 
 // memory is what is kept of an event name for ever.
@@ -339,7 +340,7 @@ func (u *User) settle(st *standing) {
 
 // Size is about how many bytes of memory the user takes, without the row that it was read from.
 func (u *User) Size() int {
-	size := userSize + u.room.Size() + cap(u.sent)*16 + len(u.profile)*propertySize + u.log.Size() + cap(u.ever)*markSize
+	size := userSize + u.room.Size() + cap(u.sent)*24 + len(u.profile)*propertySize + u.log.Size() + cap(u.ever)*markSize
 	size += len(u.room.standings) * standingSize
 	for i := range u.tallies {
 		size += u.tallies[i].Size()

@@ -44,7 +44,7 @@ type standing struct {
 	held   []held
 	goals  []watched
 	judged []judgment
-	under  uint64 // the trigger under which the row was written
+	under  uint32 // lower half of the trigger under which the row was written
 }
 
 func (st *standing) empty() bool {

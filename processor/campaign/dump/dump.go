@@ -13,11 +13,9 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/row"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
-
-// formats of the head row that are read here: the core's and the one before it.
-const newest, oldest = 5, 4
 
 // User is all that is kept of a user. Times are RFC 3339.
 type User struct {
@@ -122,7 +120,7 @@ func NamesOf(campaigns []string) Names {
 	for _, name := range campaigns {
 		h := fnv.New64a()
 		h.Write([]byte(name))
-		names[h.Sum64()] = name
+		names[h.Sum64()], names[h.Sum64()&math.MaxUint32] = name, name
 	}
 	return names
 }
@@ -137,11 +135,12 @@ func (n Names) of(hash uint64) string {
 // Read takes a user's rows apart: the head, and part for older history (nil where there is none of that number).
 func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*User, error) {
 	u := &User{User: id, History: []Event{}}
-	r := reader{src: head, names: names, user: u}
-	v := r.byte()
-	if v < oldest || v > newest {
-		return nil, fmt.Errorf("user %q: row format %d is not known to this version; use the version of Tripline that wrote it", id, v)
+	head, err := row.Upgraded(head)
+	if err != nil {
+		return nil, fmt.Errorf("user %q: %w; use the version of Tripline that wrote it", id, err)
 	}
+	r := reader{src: head, names: names, user: u}
+	r.byte()
 	u.Set = r.unsigned()
 	u.Profile = r.properties()
 	var log *history.Log
@@ -156,10 +155,15 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 		r.err = log.Err()
 	}
 	if r.err == nil {
-		u.Now = calendar.FormatTime(log.Newest() + r.signed())
-		r.each(func() { u.Unseen = append(u.Unseen, Unseen{Set: r.unsigned(), Seq: r.unsigned()}) })
+		r.now = log.Newest() + r.signed()
+		u.Now = calendar.FormatTime(r.now)
 	}
-	r.each(func() {
+	has := uint64(r.byte())
+	r.wide = has&row.Wide > 0
+	if r.err == nil {
+		r.each(has&row.HasUnseen, func() { u.Unseen = append(u.Unseen, Unseen{Set: r.unsigned(), Seq: r.unsigned()}) })
+	}
+	r.each(has&row.HasEver, func() {
 		e := Ever{First: r.event()}
 		if r.byte() == 1 {
 			last := r.event()
@@ -167,15 +171,15 @@ func Read(id string, head []byte, part func(n uint32) []byte, names Names) (*Use
 		}
 		u.Ever = append(u.Ever, e)
 	})
-	r.each(func() {
+	r.each(has&row.HasZones, func() {
 		until := r.moment()
 		u.Zones = append(u.Zones, Zone{Timezone: r.text(), Until: until})
 	})
-	r.each(func() {
+	r.each(has&row.HasSent, func() {
 		left := r.moment()
-		u.Counters = append(u.Counters, Counter{Campaign: names.of(r.fixed()), Left: left})
+		u.Counters = append(u.Counters, Counter{Campaign: names.of(r.name()), Left: left})
 	})
-	r.each(func() { u.Campaigns = append(u.Campaigns, r.standing()) })
+	r.each(always, func() { u.Campaigns = append(u.Campaigns, r.standing()) })
 	if r.err == nil && len(r.src) > 0 {
 		r.err = errRow
 	}

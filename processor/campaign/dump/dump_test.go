@@ -2,8 +2,11 @@ package dump_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/dump"
 	"github.com/tripline/tripline/processor/campaign/record"
+	"github.com/tripline/tripline/processor/campaign/row"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -128,5 +132,44 @@ func TestReadParts(t *testing.T) {
 	}
 	if _, err := dump.Read("ann", []byte{99}, nil, nil); err == nil || !strings.Contains(err.Error(), "format 99") {
 		t.Error(err)
+	}
+}
+
+// TestPrevious holds what rows of the version before tell equal to what was told of them when they were written.
+func TestPrevious(t *testing.T) {
+	text, err := os.ReadFile("testdata/previous.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range strings.Split(strings.TrimSpace(string(text)), "\n\n") {
+		parts := map[uint32][]byte{}
+		want := ""
+		for line := range strings.Lines(user) {
+			n, content, _ := strings.Cut(strings.TrimSpace(line), " ")
+			part, err := strconv.Atoi(n)
+			if err != nil {
+				want = strings.TrimSpace(line)
+				continue
+			}
+			if parts[uint32(part)], err = hex.DecodeString(content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x, err := dump.Read("u", parts[0], func(n uint32) []byte { return parts[n] }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, rest, _ := strings.Cut(want, ","); !strings.HasSuffix(string(got), rest) || rest == "" {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+		for n := range parts[0] { // any cut is an error, none a panic
+			if _, err := row.Upgraded(parts[0][:n]); err == nil {
+				t.Errorf("the first %d bytes of %d are no error", n, len(parts[0]))
+			}
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tripline/tripline/processor/campaign/calendar"
 	"github.com/tripline/tripline/processor/campaign/history"
+	"github.com/tripline/tripline/processor/campaign/row"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
 
@@ -18,6 +19,8 @@ type reader struct {
 	err   error
 	names Names
 	user  *User // what is read of them
+	now   int64 // the user's moment, of which others are differences
+	wide  bool  // campaigns' names are whole hashes
 }
 
 func (r *reader) take(n int) []byte {
@@ -62,8 +65,30 @@ func (r *reader) signed() int64 {
 	return v
 }
 
-// each reads a list.
-func (r *reader) each(entry func()) {
+// half reads a number of four bytes.
+func (r *reader) half() uint64 {
+	if b := r.take(4); b != nil {
+		return uint64(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
+// name is what a row has of a campaign's name.
+func (r *reader) name() uint64 {
+	if r.wide {
+		return r.fixed()
+	}
+	return r.half()
+}
+
+// always is the flag of a list that is there even if it is empty.
+const always = 1
+
+// each reads a list, if its flag is set.
+func (r *reader) each(flag uint64, entry func()) {
+	if flag == 0 {
+		return
+	}
 	n := r.unsigned()
 	if n > uint64(len(r.src)) { // an entry takes a byte at least
 		r.take(-1)
@@ -75,15 +100,15 @@ func (r *reader) each(entry func()) {
 
 func (r *reader) text() string { return string(r.take(int(min(r.unsigned(), 1<<40)))) }
 
-func (r *reader) moment() string { return calendar.FormatTime(r.signed()) }
+func (r *reader) ms() int64 { return r.now - r.signed() }
 
-// position is the time of a place in the user's order, "" for none.
+func (r *reader) moment() string { return calendar.FormatTime(r.ms()) }
+
+// position is the time of a place in the user's order.
 func (r *reader) position() string {
-	time, seq := r.signed(), r.unsigned()
-	if time == 0 && seq == 0 {
-		return ""
-	}
-	return calendar.FormatTime(time)
+	time := r.moment()
+	r.unsigned()
+	return time
 }
 
 func (r *reader) list() (p value.Properties) {
@@ -115,23 +140,29 @@ func (r *reader) same() []json.RawMessage {
 }
 
 func (r *reader) standing() Standing {
-	s := Standing{Campaign: r.names.of(r.fixed())}
-	r.fixed() // the trigger's text
-	s.Matches, s.Newest = r.signed(), r.position()
-	r.each(func() { s.Timers = append(s.Timers, r.timer()) })
-	r.each(func() { s.Used = append(s.Used, Used{Same: r.same(), UpTo: r.position()}) })
-	r.each(func() {
+	s := Standing{Campaign: r.names.of(r.name())}
+	r.half() // the trigger's text
+	has := r.unsigned()
+	r.each(has&row.HasOpen, func() { s.Timers = append(s.Timers, r.timer()) })
+	if has&row.HasNewest > 0 {
+		s.Newest = r.position()
+	}
+	r.each(has&row.HasFloors, func() { s.Used = append(s.Used, Used{Same: r.same(), UpTo: r.position()}) })
+	r.each(has&row.HasMarks, func() {
 		s.Checked = append(s.Checked, r.moment())
 		r.position()
 	})
-	r.each(func() { s.Left = append(s.Left, r.moment()) })
-	r.each(func() { s.Held = append(s.Held, r.held()) })
-	r.each(func() {
+	if has&row.HasCount > 0 {
+		s.Matches = r.signed()
+	}
+	r.each(has&row.HasLeft, func() { s.Left = append(s.Left, r.moment()) })
+	r.each(has&row.HasHeld, func() { s.Held = append(s.Held, r.held()) })
+	r.each(has&row.HasGoals, func() {
 		g := Goal{Left: r.moment(), Trigger: r.text()}
 		g.Control = r.byte() == 1
 		s.Goals = append(s.Goals, g)
 	})
-	r.each(func() {
+	r.each(has&row.HasJudged, func() {
 		s.Judged = append(s.Judged, r.moment())
 		r.unsigned()
 	})
@@ -139,15 +170,24 @@ func (r *reader) standing() Standing {
 }
 
 func (r *reader) timer() Timer {
-	flags, moment := r.byte(), r.signed()
-	t := Timer{Check: flags&1 > 0, Past: flags&2 > 0, Until: calendar.FormatTime(moment), Due: calendar.FormatTime(moment + r.signed())}
-	t.Year, t.Same = int(r.unsigned()), r.same()
+	flags, moment := r.byte(), r.ms()
+	due := moment
+	if flags&row.TimerLate > 0 {
+		due += r.signed()
+	}
+	t := Timer{Check: flags&row.TimerNext > 0, Past: flags&row.TimerPassed > 0, Until: calendar.FormatTime(moment), Due: calendar.FormatTime(due)}
+	if flags&row.TimerYear > 0 {
+		t.Year = int(r.unsigned())
+	}
+	if flags&row.TimerKey > 0 {
+		t.Same = r.same()
+	}
 	switch {
-	case flags&4 > 0:
+	case flags&row.TimerEvent > 0:
 		e := r.event()
 		t.Event = &e
-	case flags&8 > 0: // one that history has, by its place
-		t.Event = r.known(calendar.FormatTime(moment-r.signed()), r.unsigned())
+	case flags&row.TimerAt > 0: // one that history has, by its place
+		t.Event = r.known(r.moment(), r.unsigned())
 	}
 	return t
 }
@@ -164,11 +204,11 @@ func (r *reader) known(time string, seq uint64) *Event {
 }
 
 func (r *reader) held() Held {
-	moment := r.signed()
+	moment := r.ms()
 	h := Held{Moment: calendar.FormatTime(moment), Due: calendar.FormatTime(moment + r.signed()), Events: []Event{}}
 	r.position()
 	r.text() // the qualification's identity, of which the trigger's id is made
-	r.each(func() { h.Events = append(h.Events, r.event()) })
+	r.each(always, func() { h.Events = append(h.Events, r.event()) })
 	return h
 }
 
@@ -199,10 +239,10 @@ func (r *reader) value() json.RawMessage {
 	case value.String:
 		return value.OfString(r.text()).Append(nil)
 	case value.List:
-		r.each(func() { parts = append(parts, string(r.value())) })
+		r.each(always, func() { parts = append(parts, string(r.value())) })
 		return json.RawMessage("[" + strings.Join(parts, ",") + "]")
 	case value.Object:
-		r.each(func() {
+		r.each(always, func() {
 			name := value.OfString(r.text()).Append(nil)
 			parts = append(parts, string(name)+":"+string(r.value()))
 		})

@@ -15,6 +15,7 @@ var ErrCorrupt = errors.New("corrupt user row")
 type Reader struct {
 	Rest []byte
 	Err  error
+	Form
 }
 
 // Fail notes a fault.

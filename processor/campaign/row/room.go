@@ -1,6 +1,8 @@
 package row
 
 import (
+	"encoding/binary"
+
 	"github.com/tripline/tripline/processor/campaign/history"
 	"github.com/tripline/tripline/processor/campaign/value"
 )
@@ -75,6 +77,12 @@ func (r *Reader) Properties(m *Room) value.Properties {
 // Position reads a place in a log's order.
 func (r *Reader) Position() history.Position {
 	return history.Position{Time: r.Signed(), Seq: r.Unsigned()}
+}
+
+// AppendEvent writes what Event reads.
+func AppendEvent(dst []byte, e *history.Event) []byte {
+	dst = binary.AppendUvarint(binary.AppendVarint(dst, e.Time), e.Seq)
+	return e.Properties.AppendBinary(AppendText(AppendText(dst, e.Name), e.ID))
 }
 
 // Event reads an event. Its text points into the bytes, but for names that there are strings for.
