@@ -278,7 +278,9 @@ func (s *step) cause(q *qualification, t *timer) {
 			return
 		}
 	}
-	q.events = s.only(s.user.source(t))
+	if e := s.user.source(t); e != nil { // of a row that nobody wrote so, there may be none
+		q.events = s.only(e)
+	}
 }
 
 // outline is an event as far as it is known without reading a part of history; nil: that is not enough to say which one it is.
