@@ -363,3 +363,9 @@ func less(a, b history.Position) bool {
 // KeyOf is a text that is equal for two events exactly if the named properties have equal values of equal type; ok is false where
 // one is missing.
 func KeyOf(e *history.Event, names []string) (key string, ok bool) { return keyOf(e, names) }
+
+// forget lets go of the last step's event, whose texts may be those of a record in a large piece of memory.
+func (s *step) forget() {
+	clear(s.room[:cap(s.room)])
+	s.event, s.lean, s.copied, s.fired, s.env = history.Event{}, history.Event{}, nil, timer{}, expr.Env{}
+}

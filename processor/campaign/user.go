@@ -74,6 +74,7 @@ func (o *Output) Reset() {
 		clear(o.Counts.Campaigns)
 	}
 	o.Triggers, o.Decisions, o.Counts = o.Triggers[:0], o.Decisions[:0], Counts{Campaigns: o.Counts.Campaigns}
+	o.room.forget()
 }
 
 // Counts are what happened apart from the records.

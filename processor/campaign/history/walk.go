@@ -217,7 +217,7 @@ func (l *Log) walk(what walk) int {
 	m.walking = true
 	w.run(l)
 	m.walking = was
-	w.visit, w.scan, w.entry = nil, nil, Entry{}
+	w.visit, w.scan, w.entry, w.names, w.name = nil, nil, Entry{}, nil, [1]string{} // a name may be that of a record in a large piece of memory
 	return w.n
 }
 

@@ -86,6 +86,12 @@ type Room struct {
 	properties value.Properties
 }
 
+// Forget lets go of the last event, and keeps the room.
+func (room *Room) Forget() {
+	clear(room.properties[:cap(room.properties)])
+	room.fields = fields{}
+}
+
 // EventInto is Event without a copy: what it returns holds until the next one takes the same room, and only as long as
 // nobody changes key or val.
 func (e *Envelope) EventInto(room *Room, key, val []byte, timestamp int64, headers ...Header) (Event, *Rejection) {
