@@ -275,3 +275,58 @@ func (lay *layout) stamp(pos, before state.Position, now time.Time) state.Positi
 	pos.WrittenAt = max(1, now.UnixMilli())
 	return pos
 }
+
+// clock compares the machine's clock with the broker's. The zero clock knows
+// nothing.
+type clock struct {
+	mu       sync.Mutex
+	measured time.Time
+	seen     [8]sighting // the latest, in a ring
+	n        int
+}
+
+// sighting is one append time and when, at the latest, it was given.
+type sighting struct {
+	broker int64 // ms since the epoch
+	at     time.Time
+}
+
+// measureEvery is how often a commit asks for the time that it was stamped with.
+const measureEvery = 5 * time.Second
+
+func (c *clock) due(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n == 0 || now.Sub(c.measured) >= measureEvery
+}
+
+func (c *clock) add(s sighting) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen[c.n%len(c.seen)] = s
+	c.n++
+	c.measured = s.at
+}
+
+// Ahead is how far, in ms, this machine's clock is ahead of the broker's
+// (negative: behind), from the append times of the changelog's last cycles and
+// a few ms too large rather than too small. It is known from the start of the
+// Loop on, except where the changelog has no append times or the broker does not
+// tell them. What must not happen early is judged at the machine's time less a
+// positive Ahead.
+func (l *Lane) Ahead() (ms int64, known bool) {
+	now := time.Now()
+	c := &l.clock
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range min(c.n, len(c.seen)) {
+		// Elapsed time is the monotonic clock's, so that a step of the wall
+		// clock shows at once.
+		s := c.seen[i]
+		ahead := now.UnixMilli() - (s.broker + now.Sub(s.at).Milliseconds())
+		if !known || ahead < ms {
+			ms, known = ahead, true
+		}
+	}
+	return ms, known
+}

@@ -2,13 +2,9 @@ package lane
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tripline/tripline/state"
+	"github.com/tripline/tripline/state/lane/fetched"
 )
 
 // Config says what a Group consumes, where its state is, and how it behaves
@@ -46,12 +43,15 @@ type Config struct {
 	// Leave gives the member's place up when Run ends. Otherwise the place
 	// is kept for SessionTimeout, and a restart within it moves nothing.
 	Leave bool
+	// Assigned is told how many lanes this process has whenever it is given some; nil: nobody is.
+	Assigned func(lanes int)
 	// Address is where this process serves HTTP. It travels in the member's
 	// metadata; see Owners.
 	Address string
-	// Memory is what the fetched and not yet polled records of all lanes together
-	// may take, in bytes. It is kept to by fetching a quarter of it: what comes
-	// compressed grows. 64 MiB.
+	// Memory is what the fetched records of all lanes together may take until they
+	// are applied, in bytes. Of what comes compressed a quarter of it is fetched, as
+	// that grows, or less where it grows more; a batch comes whole, and waits until
+	// there is room for it (package fetched). 64 MiB.
 	Memory int64
 
 	// Client options come first in every client that the group makes:
@@ -61,6 +61,8 @@ type Config struct {
 	Log    *zap.Logger // nil: silent
 	// Metrics takes the group's metrics, labelled with the group. nil: none.
 	Metrics prometheus.Registerer
+
+	room *fetched.Room // for Memory
 }
 
 const (
@@ -124,6 +126,7 @@ func (cfg Config) check() (Config, error) {
 	if len(problems) > 0 {
 		return cfg, fmt.Errorf("lanes: %w", errors.Join(problems...))
 	}
+	cfg.room = fetched.NewRoom(cfg.Memory)
 	return cfg, nil
 }
 
@@ -171,159 +174,47 @@ func (cfg *Config) writer(number int32, opts ...kgo.Opt) (*kgo.Client, error) {
 
 // laneClient makes the client of one life of a lane: its transactional producer
 // and the consumer of its input. It opens nothing yet.
-func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, error) {
-	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/usualGrowth/int64(lanes))))
-	grown := &growth{whole: perLane, partition: min(perLane, 1<<18)}
-	client, err := cfg.writer(number,
+func (cfg *Config) laneClient(number, lanes int32) (*kgo.Client, *fetched.Fetches, error) {
+	perLane := int32(min(16<<20, max(128<<10, cfg.Memory/fetched.UsualGrowth/int64(lanes))))
+	fetches := fetched.New(perLane, min(perLane, 1<<18), cfg.room.NewPlace(lanes))
+	client, err := cfg.writer(number, append(fetches.Options(),
 		kgo.RecordPartitioner(partitioner{cfg.Changelog}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(grown.whole),
-		kgo.FetchMaxPartitionBytes(grown.partition),
-		kgo.WithPools(fetched),
-		kgo.WithHooks(grown),
-	)
-	grown.client.Store(client)
-	return client, err
-}
-
-const (
-	// usualGrowth is by how much fetched records may grow when they are unpacked before less is fetched at a time.
-	usualGrowth = 4
-	// leastFetch is how much is fetched however much it grows. A batch always comes whole.
-	leastFetch = 64 << 10
-)
-
-// growth has a client fetch less at a time where what comes grows much when it is unpacked: it is the memory for that, which has to be
-// bounded, and what compresses well is a dozen times as large.
-type growth struct {
-	client           atomic.Pointer[kgo.Client] // nil: it is being made
-	whole, partition int32                      // bytes to be fetched of what grows as usual
-
-	mu           sync.Mutex
-	came, became int // bytes of late, before and after
-}
-
-// OnFetchBatchRead notes how much a batch has grown.
-func (g *growth) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kgo.FetchBatchMetrics) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.came, g.became = g.came+m.CompressedBytes, g.became+m.UncompressedBytes
-	if g.came > 1<<20 { // what is long ago counts less and less
-		g.came, g.became = g.came/2, g.became/2
-	}
-	by := max(usualGrowth, float64(g.became)/float64(max(1, g.came)))
-	fetched.growth.Store(int64(by) + 1)
-	if client := g.client.Load(); client != nil {
-		less := func(most int32) int32 { return max(min(most, leastFetch), int32(float64(most)*usualGrowth/by)) }
-		client.UpdateFetchMaxBytes(less(g.whole), less(g.partition))
-	}
-}
-
-// fetched is memory of fetched records that were recycled: for records and for what was compressed.
-var fetched = new(pools)
-
-// pools keep memory by size, four sizes from one power of two to the next. What is put back was zeroed whole, which is no work
-// only where the piece was filled.
-type pools struct {
-	bytes, records [4 * 24]sync.Pool
-	growth         atomic.Int64 // by how much a batch is expected to grow; 0: as usual
-}
-
-// atLeast is the first class whose pieces have n or more, and how many these have.
-func atLeast(n int) (class, size int) {
-	class = within(n)
-	if size = sizeOf(class); size < n {
-		class++
-		size = sizeOf(class)
-	}
-	return class, size
-}
-
-// within is the last class whose pieces have no more than n.
-func within(n int) (class int) {
-	n = max(n, 4)
-	power := bits.Len(uint(n)) - 1
-	return 4*power + n>>(power-2)&3
-}
-
-// sizeOf is what a piece of a class has at least.
-func sizeOf(class int) int { return (4 + class&3) << (class >> 2) >> 2 }
-
-// GetDecompressBytes answers with memory for a batch, where it can be known how much that needs.
-func (p *pools) GetDecompressBytes(compressed []byte, codec kgo.CompressionCodecType) []byte {
-	size := int(max(usualGrowth, p.growth.Load())) * len(compressed)
-	if n, width := binary.Uvarint(compressed); codec == kgo.CodecSnappy && width > 0 { // it begins with its length
-		size = int(min(n, 1<<(len(p.bytes)/4)))
-	}
-	if class, size := atLeast(size); class < len(p.bytes) {
-		if kept, ok := p.bytes[class].Get().(*[]byte); ok {
-			return *kept
-		}
-		return make([]byte, 0, size)
-	}
-	return nil
-}
-
-// PutDecompressBytes takes memory back.
-func (p *pools) PutDecompressBytes(b []byte) {
-	if class := within(cap(b)); cap(b) >= sizeOf(class) && class < len(p.bytes) {
-		p.bytes[class].Put(&b)
-	}
-}
-
-// GetRecords answers with memory for n records.
-func (p *pools) GetRecords(n int) []kgo.Record {
-	if class, size := atLeast(n); class < len(p.records) {
-		if kept, ok := p.records[class].Get().(*[]kgo.Record); ok {
-			return *kept
-		}
-		return make([]kgo.Record, 0, size)
-	}
-	return nil
-}
-
-// PutRecords takes memory back.
-func (p *pools) PutRecords(r []kgo.Record) {
-	if class := within(cap(r)); cap(r) >= sizeOf(class) && class < len(p.records) {
-		p.records[class].Put(&r)
-	}
+		kgo.WithPools(fetches),
+	)...)
+	fetches.Of(client)
+	return client, fetches, err
 }
 
 // restoreClient makes a consumer of one changelog partition from an offset on.
 func (cfg *Config) restoreClient(partition int32, from int64) (*kgo.Client, error) {
-	grown := &growth{whole: int32(min(8<<20, max(128<<10, cfg.Memory/usualGrowth)))}
-	grown.partition = grown.whole
-	client, err := cfg.client(
+	most := int32(min(8<<20, max(128<<10, cfg.Memory/fetched.UsualGrowth)))
+	fetches := fetched.New(most, most, nil)
+	client, err := cfg.client(append(fetches.Options(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Changelog: {partition: kgo.NewOffset().At(from)}}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(grown.whole),
-		kgo.FetchMaxPartitionBytes(grown.partition),
-		kgo.WithHooks(grown),
-	)
-	grown.client.Store(client)
+	)...)
+	fetches.Of(client)
 	return client, err
 }
 
 // followClient makes the consumer of a warm copy. It reads nothing yet.
 func (cfg *Config) followClient(lanes int32) (*kgo.Client, error) {
-	perLane := int32(min(8<<20, max(128<<10, cfg.Memory/usualGrowth/int64(lanes))))
-	grown := &growth{whole: perLane, partition: perLane}
-	client, err := cfg.client(
+	perLane := int32(min(8<<20, max(128<<10, cfg.Memory/fetched.UsualGrowth/int64(lanes))))
+	fetches := fetched.New(perLane, perLane, nil)
+	client, err := cfg.client(append(fetches.Options(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxWait(followWait),
-		kgo.FetchMaxBytes(grown.whole),
-		kgo.FetchMaxPartitionBytes(grown.partition),
-		kgo.WithHooks(grown),
-	)
-	grown.client.Store(client)
+	)...)
+	fetches.Of(client)
 	return client, err
 }
 

@@ -45,40 +45,11 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// What grows much when it is unpacked is fetched in smaller pieces, down to a bound, and what does not again in larger ones.
-func TestFetchesOfWhatGrows(t *testing.T) {
-	client, err := kgo.NewClient()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	g := &growth{whole: 4 << 20, partition: 512 << 10}
-	g.client.Store(client)
-	for _, step := range []struct {
-		came, became, times int
-		whole, partition    int32
-	}{
-		{100 << 10, 300 << 10, 5, 4 << 20, 512 << 10},
-		{100 << 10, 1600 << 10, 50, 1 << 20, 128 << 10},
-		{1 << 10, 1000 << 10, 2000, leastFetch, leastFetch},
-		{100 << 10, 100 << 10, 200, 4 << 20, 512 << 10},
-	} {
-		for range step.times {
-			g.OnFetchBatchRead(kgo.BrokerMetadata{}, "in", 0, kgo.FetchBatchMetrics{CompressedBytes: step.came, UncompressedBytes: step.became})
-		}
-		got := []int32{client.OptValue(kgo.FetchMaxBytes).(int32), client.OptValue(kgo.FetchMaxPartitionBytes).(int32)}
-		near := func(a, b int32) bool { return a >= b-b/20 && a <= b+b/20 }
-		if !near(got[0], step.whole) || !near(got[1], step.partition) {
-			t.Errorf("%d bytes become %d: %v are fetched, expected %v", step.came, step.became, got, []int32{step.whole, step.partition})
-		}
-	}
-}
-
 // Clients that fetch are told what their batches grow to.
 func TestClientsKnowGrowth(t *testing.T) {
 	cfg := &Config{Group: "g", Changelog: "log", Memory: 64 << 20, TransactionTimeout: 15 * time.Second, Log: zap.NewNop()}
 	for name, make := range map[string]func() (*kgo.Client, error){
-		"lane": func() (*kgo.Client, error) { return cfg.laneClient(0, 4) }, "restore": func() (*kgo.Client, error) { return cfg.restoreClient(0, 0) },
+		"lane": func() (*kgo.Client, error) { client, _, err := cfg.laneClient(0, 4); return client, err }, "restore": func() (*kgo.Client, error) { return cfg.restoreClient(0, 0) },
 		"copy": func() (*kgo.Client, error) { return cfg.followClient(4) },
 	} {
 		client, err := make()
@@ -96,23 +67,4 @@ func TestClientsKnowGrowth(t *testing.T) {
 		}
 		client.Close()
 	}
-}
-
-// TestPools has memory of a size found again by who needs no more, and little more than that taken.
-func TestPools(t *testing.T) {
-	for n := 1; n < 1<<20; n += 1 + n/7 {
-		class, size := atLeast(n)
-		if size < n || size > max(4, n+n/4+1) || within(size) != class || within(size+size/8) != class {
-			t.Fatalf("%d: class %d of %d", n, class, size)
-		}
-	}
-	var p pools
-	if b := p.GetDecompressBytes(make([]byte, 300), 0); cap(b) < 1200 || cap(b) > 1500 {
-		t.Errorf("%d bytes for four times 300", cap(b))
-	}
-	if r := p.GetRecords(100); cap(r) < 100 || cap(r) > 128 {
-		t.Errorf("room for %d records, not 100", cap(r))
-	}
-	p.PutDecompressBytes(nil)
-	p.PutRecords(nil)
 }

@@ -219,6 +219,9 @@ func (g *Group) assigned(got map[string][]int32) {
 			g.last[n] = g.runs[n]
 		}
 	}
+	if g.cfg.Assigned != nil {
+		g.cfg.Assigned(len(g.runs))
+	}
 }
 
 // take removes lanes from those that this process has.

@@ -206,11 +206,12 @@ func (g *Group) wipeDamaged(lane int32, cause error) error {
 // were committed.
 func (r *run) life(ctx context.Context) (committed int, err error) {
 	g := r.group
-	client, err := g.cfg.laneClient(r.number, g.layout.lanes)
+	client, fetches, err := g.cfg.laneClient(r.number, g.layout.lanes)
 	if err != nil {
 		return 0, fmt.Errorf("make a client: %w", err)
 	}
 	defer r.release(client)
+	defer fetches.Close()
 	if !r.adopt(client) {
 		return 0, context.Canceled
 	}
@@ -220,7 +221,7 @@ func (r *run) life(ctx context.Context) (committed int, err error) {
 	if err := g.sweep(ctx, client, r.number); err != nil {
 		return 0, err
 	}
-	l := &Lane{number: r.number, group: g, client: client, next: make(map[spot]int64)}
+	l := &Lane{number: r.number, group: g, client: client, fetches: fetches, next: make(map[spot]int64)}
 	for _, number := range partitionsOf([]int32{r.number}, g.layout.lanes, g.layout.partitions) {
 		p, err := g.cfg.Store.Partition(number)
 		if err != nil {
