@@ -27,6 +27,7 @@ type cycle struct {
 
 	count   int // records applied since the last commit
 	bytes   int // of records to be produced and of the rows of touched users
+	most    int // bytes at which the cycle ends
 	out     campaign.Output
 	records []*kgo.Record
 	letters map[string]int  // dead letters by reason
@@ -62,6 +63,8 @@ func (c *cycle) close() {
 
 // fill polls and steps until the input is drained or the cycle is full. It waits a little for the first record only.
 func (c *cycle) fill(ctx context.Context) error {
+	c.most = c.p.cycleBytes()
+	c.users.most = c.most
 	var began time.Time
 	wait := c.clock.patience(c.inputs)
 	if c.more {
@@ -137,9 +140,17 @@ func (c *cycle) learn() {
 	}
 }
 
+// cycleBytes is at how many bytes the cycle of one lane ends, so that those of all have room.
+func (p *Processor) cycleBytes() int {
+	if p.cfg.Cycles == 0 {
+		return cycleBytes
+	}
+	return int(min(cycleBytes, max(leastBytes, p.cfg.Cycles/max(1, p.running.Load()))))
+}
+
 // full says whether the cycle has to end. Time is looked at now and then only.
 func (c *cycle) full(n int, until time.Time) bool {
-	return c.count >= cycleRecords || c.bytes >= cycleBytes || n%64 == 63 && time.Now().After(until)
+	return c.count >= cycleRecords || max(c.bytes, c.users.parts) >= c.most || n%64 == 63 && time.Now().After(until)
 }
 
 // apply steps what the inputs have ready, in the order that merging gives. Where not all of it has room, another input is
@@ -268,7 +279,7 @@ func (c *cycle) stepped(r *kgo.Record, bad *record.Rejection) error {
 // however full it is of records.
 func (c *cycle) fire() error {
 	c.more = false
-	fired, bytes, until := 0, c.bytes+cycleBytes/2, time.Now().Add(cycleTime)
+	fired, bytes, until := 0, c.bytes+c.most/2, time.Now().Add(cycleTime)
 	for _, in := range c.inputs {
 		if in.stream == 0 {
 			continue
@@ -332,6 +343,8 @@ func (c *cycle) commit() error {
 	clear(c.records)
 	clear(c.letters)
 	c.out.Reset()
+	c.read.Forget() // the lane may have nothing for long, and the batch of the last event is large
+	c.event = record.Event{}
 	c.records, c.count, c.bytes, c.moved, c.written = c.records[:0], 0, 0, false, c.clock.now.machine
 	c.made.reuse()
 	c.users.settle()

@@ -35,7 +35,9 @@ type Config struct {
 	// Slack is how far stream time stays behind the clock where a broker does not tell its log end.
 	Slack time.Duration
 	// Users bounds, in bytes, the users that are kept in memory between cycles, over all lanes.
-	Users   int64
+	Users int64
+	// Cycles bounds, in bytes, what is decided and not yet committed, over all lanes: records and rows. 0: 1 MiB each.
+	Cycles  int64
 	Log     *zap.Logger
 	Metrics prometheus.Registerer // nil: none
 }
@@ -43,7 +45,8 @@ type Config struct {
 const (
 	cycleRecords = 10_000                 // a cycle ends at so many records,
 	cycleTime    = 100 * time.Millisecond // after so long,
-	cycleBytes   = 1 << 20                // or at so many bytes of records and rows
+	cycleBytes   = 1 << 20                // or at so many bytes of records and rows, or fewer where there is little memory for many lanes
+	leastBytes   = 64 << 10
 	pollRecords  = 1_000
 	dueUsers     = 4_000 // timers fire for so many users a cycle
 )

@@ -133,7 +133,8 @@ func TestCyclesAreBounded(t *testing.T) {
 func TestCyclesEndWithinWhatIsAtHand(t *testing.T) {
 	in := sketch("events")
 	in.fetch("events", 0, make([]float64, 1000)...)
-	c := &cycle{p: &Processor{cfg: Config{DeadLetters: "dead-letters", Log: zap.NewNop()}}, inputs: []*input{in}, clock: &clock{}, letters: map[string]int{}}
+	c := &cycle{p: &Processor{cfg: Config{DeadLetters: "dead-letters", Log: zap.NewNop()}}, inputs: []*input{in}, clock: &clock{}, letters: map[string]int{},
+		users: &users{}, most: cycleBytes}
 	if err := c.apply(time.Now().Add(-time.Millisecond)); err != nil || !c.ready || c.count > 100 {
 		t.Errorf("%d records in a cycle whose time is up, more: %v, %v", c.count, c.ready, err)
 	}
@@ -234,4 +235,26 @@ func stampNow(batch []byte) {
 	binary.BigEndian.PutUint64(batch[27:], now)
 	binary.BigEndian.PutUint64(batch[35:], now)
 	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// The cycles of all lanes share what there is for them, and each ends where its part does: at records, rows, or parts of older history.
+func TestCyclesOfManyLanes(t *testing.T) {
+	p := &Processor{cfg: Config{DeadLetters: "dead-letters", Log: zap.NewNop()}}
+	for _, of := range []struct{ all, lanes, want int64 }{{0, 100, cycleBytes}, {16 << 20, 12, cycleBytes}, {2 << 20, 8, 256 << 10}, {2 << 20, 100, leastBytes}} {
+		p.cfg.Cycles = of.all
+		p.running.Store(of.lanes)
+		if got := p.cycleBytes(); int64(got) != of.want {
+			t.Errorf("%d bytes of %d for one of %d lanes, want %d", got, of.all, of.lanes, of.want)
+		}
+	}
+	in := sketch("events")
+	in.fetch("events", 0, make([]float64, 1000)...)
+	c := &cycle{p: p, inputs: []*input{in}, clock: &clock{}, letters: map[string]int{}, users: &users{}, most: 10_000}
+	if err := c.apply(time.Now().Add(time.Hour)); err != nil || !c.ready || c.bytes < c.most || c.bytes > 2*c.most {
+		t.Errorf("%d records and %d bytes in a cycle of %d bytes, more: %v, %v", c.count, c.bytes, c.most, c.ready, err)
+	}
+	c.bytes, c.users.parts = 0, c.most
+	if err := c.apply(time.Now().Add(time.Hour)); err != nil || !c.ready {
+		t.Errorf("a cycle goes on with %d bytes of older history of %d: %v", c.users.parts, c.most, err)
+	}
 }

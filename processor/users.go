@@ -19,6 +19,8 @@ type users struct {
 	often  ring   // who came again while they were in recent
 	size   int64  // bytes of often, about
 	used   bool   // there was a step in the cycle
+	most   int    // bytes of the cycle's rows that room is made for at a time
+	parts  int    // bytes of older history that the cycle writes
 	room   []byte // of the cycle's rows; those that it has no place for have theirs
 	fault  error  // a part of a user could not be read: what was decided since is void
 }
@@ -106,7 +108,11 @@ func (us *users) free() (u *user, err error) {
 func (us *users) newUser() *user {
 	u := new(user)
 	u.part = func(n uint32) []byte { return us.part(u, n) }
-	u.wrote = u.change
+	u.wrote = func(n uint32, content []byte) {
+		if u.change(n, content); n > 0 {
+			us.parts += len(content)
+		}
+	}
 	return u
 }
 
@@ -210,7 +216,7 @@ func (us *users) write(u *user) error {
 		return fmt.Errorf("user %q: %w", u.id, err)
 	}
 	if size := u.row + rowGrowth; cap(us.room)-len(us.room) < size {
-		us.room = make([]byte, 0, max(size, leastRoom, min(2*cap(us.room), mostRoom)))
+		us.room = make([]byte, 0, max(size, leastRoom, min(2*cap(us.room), us.most, mostRoom)))
 	}
 	us.room = u.state.AppendRows(us.room, u.wrote)
 	return us.fault
@@ -272,7 +278,7 @@ func (us *users) settle() {
 			in.rows, in.at = nil, map[string]int{}
 		}
 	}
-	if us.used, us.room = false, us.room[:0]; cap(us.room) > mostRoom {
+	if us.used, us.parts, us.room = false, 0, us.room[:0]; cap(us.room) > max(us.most, leastRoom) {
 		us.room = nil
 	}
 }

@@ -38,7 +38,7 @@ func (in *input) walks() bool { return in.ledger != nil && in.ledger.Rebuilt() >
 // rebuild opens users, a few in each cycle, who would not be for want of events, so that what is due under another trigger now is known.
 // Nobody's timers of the former one fire meanwhile: whoever is opened is rebuilt first.
 func (c *cycle) rebuild() error {
-	until, bytes, strides, most := time.Now().Add(walkTime), c.bytes+cycleBytes/2, 0, walkStrides
+	until, bytes, strides, most := time.Now().Add(walkTime), c.bytes+c.most/2, 0, walkStrides
 	if c.count > 0 {
 		most = 1 // records are not to wait for it
 	}
