@@ -18,6 +18,7 @@ type checkReport struct {
 	Campaigns int            `json:"campaigns"`
 	Endpoints int            `json:"endpoints"`
 	Problems  []checkProblem `json:"problems"`
+	Memory    string         `json:"memory,omitempty"`   // that there is too little of it for the lanes, as far as they are known
 	Topics    []topicReport  `json:"topics,omitempty"`   // with --kafka
 	Access    []string       `json:"access,omitempty"`   // likewise: what else is not permitted
 	Registry  string         `json:"registry,omitempty"` // likewise: what is wrong with it, or ok; "": there is none
@@ -49,7 +50,7 @@ func checkCommand() *cobra.Command {
 }
 
 func check(c *cobra.Command, configFile string, kafka bool, output string) error {
-	_, all, err := loadCampaigns(configFile)
+	cfg, all, err := loadCampaigns(configFile)
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
@@ -94,6 +95,9 @@ func check(c *cobra.Command, configFile string, kafka bool, output string) error
 			fmt.Fprintf(c.OutOrStdout(), "schema registry: %s\n", report.Registry)
 		}
 		bad = bad || report.Registry != "" && report.Registry != "ok"
+	}
+	if report.Memory = crowded(cfg.Memory, cfg.lanes(report.Topics)); report.Memory != "" && output == "text" {
+		fmt.Fprintln(c.OutOrStdout(), report.Memory)
 	}
 	if output == "json" {
 		err = printJSON(c.OutOrStdout(), report)

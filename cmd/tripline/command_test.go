@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tripline/tripline/config"
 )
 
 // run runs a command line in this process and returns what it wrote to standard output, and its error.
@@ -125,5 +128,31 @@ func TestCheckAsJSON(t *testing.T) {
 	}
 	if p := report.Problems[0]; p.Line != 3 || p.Column == 0 || p.Suggestion != "where" || p.Text == "" {
 		t.Errorf("the first problem is %+v", p)
+	}
+}
+
+// TestCheckOfLittleMemory says how much the lanes take, where that is more.
+func TestCheckOfLittleMemory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tripline.yaml")
+	for text, want := range map[string]string{
+		"memory: 128MiB\nlanes: 12\n": "", "memory: 256MiB\nlanes: 48\n": "", "memory: 96MiB\nlanes: 1\n": "", "memory: 64MiB\n": "",
+		"memory: 128MiB\nlanes: 48\n": "memory: 128MiB may not be kept to by a process with 48 lanes: it takes 256MiB, or more processes with fewer lanes each",
+		"memory: 64MiB\nlanes: 1\n":   "memory: 64MiB may not be kept to by a process with 1 lane: it takes 96MiB, or more processes with fewer lanes each",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := run(t, "check", "--config", file, "--output", "json")
+		var report checkReport
+		if err := errors.Join(err, json.Unmarshal([]byte(out), &report)); err != nil || report.Memory != want {
+			t.Errorf("%q: %q, %v", text, report.Memory, err)
+		}
+		if out, err := run(t, "check", "--config", file); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%q: %s, %v", text, out, err)
+		}
+	}
+	cfg := &loaded{Config: &config.Config{Topics: config.Topics{Events: []string{"b"}}}}
+	if n := cfg.lanes([]topicReport{{Name: "a", Partitions: 3}, {Name: "b", Partitions: 100}}); n != 48 {
+		t.Errorf("%d lanes of 100 partitions", n)
 	}
 }

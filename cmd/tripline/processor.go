@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,8 +71,9 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 		return err
 	}
 	registry := newRegistry()
-	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: int64(cfg.Memory), Rows: int64(cfg.Memory) / 6}
-	limitMemory(cfg, disk)
+	memory := shared(cfg.Memory)
+	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "processor"), Memory: memory, Rows: memory / 6}
+	limitMemory(cfg.Memory, disk)
 	store, err := openStore(disk, log)
 	if err != nil {
 		return err
@@ -92,7 +91,7 @@ func runProcessor(ctx context.Context, cfg *loaded, all *config.Loaded, listener
 		Lane: kafka, Set: all.Set, Text: all.Text, Earlier: versions.before(all.Set.Version()), Compile: compileText,
 		Envelope: records.Envelope, Registry: records.Registry, EventTopics: cfg.Topics.Events, ProfileTopic: cfg.Topics.Profiles,
 		Triggers: cfg.Topics.Triggers, Decisions: cfg.Topics.Decisions, DeadLetters: cfg.Topics.DeadLetters,
-		Slack: duration(cfg.WatermarkSlack), Users: int64(cfg.Memory) / 32, Log: log, Metrics: registry,
+		Slack: duration(cfg.WatermarkSlack), Users: memory / 32, Cycles: memory / 32, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		return err
@@ -128,16 +127,6 @@ func openStore(disk state.Config, log *zap.Logger) (*state.Store, error) {
 	return state.Open(disk)
 }
 
-// limitMemory has the collector keep the heap within what a store leaves of the process's memory. Built with cgo, a store takes
-// its part outside of the heap.
-func limitMemory(cfg *loaded, disk state.Config) {
-	limit := int64(cfg.Memory) / 20 * 17 // the rest is the program's own pages, and those that the heap has let go of
-	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"}) {
-		limit -= disk.OffHeap()
-	}
-	debug.SetMemoryLimit(limit)
-}
-
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -158,7 +147,11 @@ func (cfg *loaded) lane(service string, store *state.Store, log *zap.Logger, met
 		Group: cfg.Group + "-" + service, Changelog: cfg.Group + "-" + service + "-changelog", Lanes: cfg.Lanes,
 		Start: start, OnGapSkip: cfg.OnGap == "skip", SessionTimeout: duration(cfg.SessionTimeout),
 		TransactionTimeout: duration(cfg.TransactionTimeout), Leave: cfg.OnStop == "leave", Keep: duration(cfg.State.Keep), Standbys: cfg.State.Standbys,
-		Memory: int64(cfg.Memory) / 16,
+		Memory: shared(cfg.Memory) / 16, Assigned: func(lanes int) {
+			if text := crowded(cfg.Memory, lanes); text != "" {
+				log.Warn(text, zap.Int("lanes", lanes))
+			}
+		},
 		Client: cfg.client(), Store: store, Log: log, Metrics: metrics,
 	}
 }

@@ -62,7 +62,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 		return err
 	}
 	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3}
-	limitMemory(cfg, disk)
+	limitMemory(cfg.Memory, disk)
 	// While a backlog is read the store has several memtables beside those that it counts on.
 	debug.SetMemoryLimit(debug.SetMemoryLimit(-1) - int64(cfg.Memory)/6)
 	registry := newRegistry()
