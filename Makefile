@@ -34,11 +34,17 @@ bench: build
 	  $(GO) test -tags synctests -run '^$$' -bench Backtest -benchtime 3x ./cmd/tripline ) | \
 	  ./tripline bench --micro --events $(BENCH_EVENTS) $(if $(BENCH_KAFKA),--kafka deploy/kafka/kafka) $(BENCH_FLAGS)
 
-# The whole line in fake time with faults of all kinds, compared with the model: SEEDS of them from FROM on.
+# The whole line in fake time with faults of all kinds, compared with the model: SEEDS of them from FROM on, as many at a time as there
+# are cores. A seed runs the same each time, for which the first build compiles everything anew (deploy/chaos/overlay); TWICE of the
+# seeds are run twice to see it. TRACE: what the name of a file for the course of each run begins with.
 SEEDS ?= 100
 FROM ?= 1
+TWICE ?= 1
+TRACE ?=
 chaos:
-	$(GO) test -tags synctests -timeout 0 -run '^TestChaos$$' ./cmd/tripline -seeds $(SEEDS) -from $(FROM)
+	@overlay=$$(mktemp -d) && trap 'rm -rf "$$overlay"' EXIT && GO=$(GO) deploy/chaos/overlay "$$overlay" >/dev/null && \
+	CGO_ENABLED=0 $(GO) test -v -trimpath -vet=off -tags synctests,exact -overlay "$$overlay/overlay.json" -timeout 0 -run '^TestChaos$$' \
+	  ./cmd/tripline -seeds $(SEEDS) -from $(FROM) -twice $(TWICE) $(if $(TRACE),-trace $(abspath $(TRACE)))
 
 # The same idea with real processes that are killed and stopped, and three Apache Kafka brokers that are too, for CHAOS_MINUTES.
 CHAOS_MINUTES ?= 10

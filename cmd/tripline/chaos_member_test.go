@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -235,6 +236,8 @@ func (m *member) drop() {
 // hook is a receiver that does anything until it is calm.
 type hook struct {
 	server *http.Server
+	course *course
+	name   string
 	calm   atomic.Bool
 
 	mu   sync.Mutex
@@ -244,7 +247,7 @@ type hook struct {
 
 func (w *chaos) listen(port int, seed uint64) *hook {
 	w.t.Helper()
-	h := &hook{rng: rand.New(rand.NewPCG(seed, uint64(port))), seen: map[string]int{}}
+	h := &hook{course: w.course, name: fmt.Sprint("receiver ", port), rng: rand.New(rand.NewPCG(seed, uint64(port))), seen: map[string]int{}}
 	listener, err := w.network.Listen("tcp", fmt.Sprintf("localhost:%d", port))
 	if err != nil {
 		w.t.Fatal(err)
@@ -259,6 +262,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	h.course.note("%s: %s, %d bytes, %08x", h.name, r.Header.Get("webhook-id"), len(body), crc32.ChecksumIEEE(body))
 	var members []struct{ Data struct{ ID string } }
 	_ = json.Unmarshal(body, &members) // of a batch; what goes alone is no array
 	h.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -17,11 +16,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tripline/tripline/config"
 	"github.com/tripline/tripline/processor/campaign"
@@ -30,37 +29,6 @@ import (
 	"github.com/tripline/tripline/sink"
 	"github.com/tripline/tripline/sink/policy"
 )
-
-var (
-	chaosSeeds = flag.Int("seeds", 2, "how many seeds TestChaos runs")
-	chaosFrom  = flag.Uint64("from", 1, "the first of them")
-)
-
-// TestChaos is the whole line in one bubble of fake time: three brokers, three processors, two sinks and three receivers (one in
-// an order, one in batches),
-// random campaigns (twin.Crowd) and load, and faults of all that can be simulated. In the end everything must be whole; see
-// chaos_whole_test.go.
-//
-// A seed decides the campaigns, the load, and what fault comes when. How goroutines interleave within one instant of fake
-// time is the Go scheduler's, so that a seed that failed may need a few runs to fail again.
-func TestChaos(t *testing.T) {
-	t.Parallel()
-	for n := range *chaosSeeds {
-		seed := *chaosFrom + uint64(n)
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			c := newCrowd(t, seed)
-			synctest.Test(t, func(t *testing.T) {
-				w := newChaos(t, seed, c)
-				w.run()
-				w.whole()
-				w.close()
-			})
-			if t.Failed() {
-				t.Logf("again: make chaos SEEDS=1 FROM=%d; the campaigns:\n%s", seed, c.text)
-			}
-		})
-	}
-}
 
 const (
 	chaosPartitions = 4
@@ -149,12 +117,13 @@ type chaos struct {
 	calm    atomic.Bool // faults have ended
 	copies  int         // warm ones of each lane
 	told    []string
+	course  *course
 
 	strangers sync.WaitGroup // foreign producers
 }
 
-func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
-	w := &chaos{t: t, crowd: c, copies: int(seed % 2), rng: rand.New(rand.NewPCG(seed, 31))}
+func newChaos(t *testing.T, seed uint64, c *crowd, course *course) *chaos {
+	w := &chaos{t: t, crowd: c, course: course, copies: int(seed % 2), rng: rand.New(rand.NewPCG(seed, 31))}
 	time.Sleep(time.Until(time.UnixMilli(c.load[0].Arrival)) - 10*time.Second) // bubbles begin in the year 2000
 	var err error
 	if w.cluster, err = kfake.NewCluster(kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),
@@ -162,6 +131,10 @@ func newChaos(t *testing.T, seed uint64, c *crowd) *chaos {
 		t.Fatal(err)
 	}
 	stamping(w.cluster)
+	w.cluster.Control(func(request kmsg.Request) (kmsg.Response, error, bool) {
+		course.requested(w.cluster.CurrentNode(), request)
+		return nil, nil, false
+	})
 	for _, topic := range []string{"events", "profiles", "triggers", "decisions", "deliveries", "dead-letters"} {
 		stamps := map[string]string{}
 		if topic == "events" || topic == "profiles" {
@@ -215,7 +188,9 @@ func (w *chaos) options(dial func(context.Context, string, string) (net.Conn, er
 
 // tell notes what happened when, for who has to find out why a seed failed.
 func (w *chaos) tell(format string, args ...any) {
-	w.told = append(w.told, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	what := fmt.Sprintf(format, args...)
+	w.course.note("%s", what)
+	w.told = append(w.told, time.Now().UTC().Format("15:04:05.000 ")+what)
 }
 
 // run sends the load while faults happen, and returns when both have ended.

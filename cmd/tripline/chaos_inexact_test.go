@@ -1,0 +1,5 @@
+//go:build synctests && !exact
+
+package main
+
+const exact = false
