@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -148,4 +149,56 @@ func TestLineStandby(t *testing.T) {
 		t.Errorf("%d records read to take two lanes over: %+v", after-before, detail)
 	}
 	b.stop()
+}
+
+// A state folder that may not be written any more ends the process, which says what to do; with the right back all is whole.
+func TestLineReadOnlyState(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, 4, "")
+	p := l.start("processor", "a")
+	l.load(1, func(int) {})
+	l.whole()
+	allow := l.protect(filepath.Join(l.dir, "state-a", "processor"))
+	note := strings.Repeat("x", 100<<10) // what is in memory has to be written soon
+	for n, ended := 0, false; !ended; n++ {
+		l.event(fmt.Sprint("v-", n), "View", fmt.Sprintf(`{"note":%q}`, note))
+		select {
+		case <-p.ended:
+			ended = true
+		default:
+			if n == 2000 {
+				t.Fatal("it goes on though its state cannot be written")
+			}
+		}
+	}
+	said := p.output.String()
+	if code := p.cmd.ProcessState.ExitCode(); code <= 0 || !strings.Contains(said, "cannot be written") || !strings.Contains(said, "give this user write access") {
+		t.Errorf("exit code %d after\n%s", code, said[max(0, len(said)-1000):])
+	}
+	allow()
+	p = l.start("processor", "a")
+	l.load(1, func(int) {})
+	l.whole()
+	p.stop()
+}
+
+// protect takes the right to make and remove files in a folder away, from root too where the file system knows how to.
+func (l *line) protect(folder string) (allow func()) {
+	l.t.Helper()
+	set := func(mode os.FileMode, attribute string) error {
+		if os.Geteuid() != 0 {
+			return os.Chmod(folder, mode)
+		}
+		return exec.Command("chattr", attribute, folder).Run()
+	}
+	if err := set(0o500, "+i"); err != nil {
+		l.t.Skipf("root may write everywhere here: %v", err)
+	}
+	allow = func() {
+		if err := set(0o700, "-i"); err != nil {
+			l.t.Error(err)
+		}
+	}
+	l.t.Cleanup(allow)
+	return allow
 }
