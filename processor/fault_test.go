@@ -211,3 +211,23 @@ func TestStreamTimeIsKept(t *testing.T) {
 		p.stop()
 	})
 }
+
+// The running arrival is kept with the state: a record that its producer has dated back does not take it back after a restart either.
+func TestArrivalIsKept(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		p := w.launch(vfs.NewCrashableMem())
+		time.Sleep(2 * time.Minute)
+		w.send(event("events", "ann", "Other"))
+		time.Sleep(5 * time.Second)
+		before := p.position(0).Arrival
+		for range 2 {
+			p = w.launch(p.stop())
+			w.send(at(event("events", "ann", "Other"), epoch.Add(time.Minute)))
+			time.Sleep(5 * time.Second)
+			if now := p.position(0).Arrival; now != before || now != epoch.Add(2*time.Minute).UnixMilli() {
+				t.Errorf("arrival %s, before %s", since(now), since(before))
+			}
+		}
+		p.stop()
+	})
+}
