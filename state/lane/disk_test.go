@@ -236,7 +236,7 @@ func TestRestoreProgress(t *testing.T) {
 		if s.Phase != restoring || s.Records == 0 || s.Bytes == 0 || s.Left == 0 || s.Rate == 0 || s.Estimate == 0 {
 			t.Errorf("%+v", s)
 		}
-		for _, name := range []string{"restore_left_records", "restore_records_per_second", "restore_estimate_seconds"} {
+		for _, name := range []string{"restore_left_records", "restore_records_per_second", "restore_estimate_seconds", "restored_total"} {
 			if gathered(t, registry, "tripline_lane_"+name) <= 0 {
 				t.Errorf("no %s", name)
 			}

@@ -368,3 +368,17 @@ func TestPlanPrefersTheStateHolder(t *testing.T) {
 		t.Errorf("one that follows goes on, and a lane goes to who has it: %v", got)
 	}
 }
+
+// TestPlanPrefersTheFurthest has two members that could take each lane over in seconds: it goes to the one that has less to read.
+func TestPlanPrefersTheFurthest(t *testing.T) {
+	members := []Member{
+		{ID: "a", Held: map[int32]int64{0: 5000, 1: 5001, 2: 5000}},
+		{ID: "b", Held: map[int32]int64{0: 5001, 1: 5000, 2: 4000}},
+		{ID: "c", Held: map[int32]int64{0: 4000, 1: 4000, 2: 5001}},
+	}
+	for id, lane := range map[string]int32{"a": 1, "b": 0, "c": 2} {
+		if got := Plan(members, 3, 0)[id].Lanes; !slices.Equal(got, []int32{lane}) {
+			t.Errorf("%s gets %v, expected %d", id, got, lane)
+		}
+	}
+}
