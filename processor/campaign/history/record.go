@@ -13,9 +13,16 @@ import (
 func appendRecord(dst []byte, e *Event, w *words) []byte {
 	dst = appendText(dst, e.ID)
 	dst = binary.AppendUvarint(dst, uint64(len(e.Properties)))
+	first := w.n == 1 // then only the event's name can be that of a property, too: properties have unique names
 	for i := range e.Properties {
 		p := &e.Properties[i]
-		dst = append(binary.AppendUvarint(dst, uint64(w.add(p.Name))), 0)
+		word := uint32(0)
+		if !first {
+			word = w.add(p.Name)
+		} else if p.Name != e.Name {
+			word = w.assign(p.Name)
+		}
+		dst = append(binary.AppendUvarint(dst, uint64(word)), 0)
 		at, flag := len(dst)-1, byte(0)
 		if p.Value.Kind() == value.Number {
 			flag = 1
@@ -167,6 +174,11 @@ func (w *words) add(name string) uint32 {
 	if id, ok := w.find(name); ok {
 		return id
 	}
+	return w.assign(name)
+}
+
+// assign gives a name that has no number one.
+func (w *words) assign(name string) uint32 {
 	if w.n == 0 && cap(w.text) <= len(name) {
 		w.text = make([]byte, 0, max(roomNames, 2*len(name)))
 	}
