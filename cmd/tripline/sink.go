@@ -61,10 +61,11 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	if err != nil {
 		return err
 	}
-	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: int64(cfg.Memory) / 3}
+	memory := shared(cfg.Memory)
+	disk := state.Config{Dir: filepath.Join(cfg.State.Dir, "sink"), Memory: memory / 3}
 	limitMemory(cfg.Memory, disk)
 	// While a backlog is read the store has several memtables beside those that it counts on.
-	debug.SetMemoryLimit(debug.SetMemoryLimit(-1) - int64(cfg.Memory)/6)
+	debug.SetMemoryLimit(debug.SetMemoryLimit(-1) - memory/6)
 	registry := newRegistry()
 	store, err := openStore(disk, log)
 	if err != nil {
@@ -75,7 +76,7 @@ func runSink(ctx context.Context, cfg *loaded, all *config.Loaded, listener net.
 	kafka.Memory /= 4 // triggers are read beside what waits for room; what is fetched takes ten times as much when it is unpacked
 	kafka.Address = listener.Addr().String()
 	s, err := sink.New(sink.Config{Events: cfg.DeliveryEvents(), Group: cfg.Group, Triggers: cfg.Topics.Triggers, Deliveries: cfg.Topics.Deliveries,
-		DeadLetters: cfg.Topics.DeadLetters, Dedupe: int64(cfg.Dedupe), Version: version, Memory: int64(cfg.Memory) / 8, Lane: kafka}, plan)
+		DeadLetters: cfg.Topics.DeadLetters, Dedupe: int64(cfg.Dedupe), Version: version, Memory: memory / 8, Lane: kafka}, plan)
 	if err != nil {
 		return err
 	}
