@@ -184,6 +184,30 @@ func (l *line) replicate(topic string) (follower int) {
 	}
 }
 
+// A processor whose wall clock is an hour ahead fires nothing early, and one whose clock is an hour behind does what records tell it to: by their
+// append times all is as with the right clock. deploy/kafka/clock builds what this needs.
+func TestKafkaClock(t *testing.T) {
+	needKafka(t, "TRIPLINE_TEST_CLOCK")
+	l := newLine(t, 1, "")
+	for _, name := range []string{"first", "again"} {
+		p := l.start("processor", "a")
+		ann, bob := name+"-ann", name+"-bob"
+		l.event(ann, "Cart", `{"cart":"c1","amount":80}`)
+		l.event(bob, "Cart", `{"cart":"c1","amount":80}`)
+		time.Sleep(1500 * time.Millisecond)
+		l.event(ann, "Paid", `{"cart":"c1","amount":1}`)
+		time.Sleep(3 * time.Second) // the watches are over
+		l.event(ann, "View", `{}`)
+		l.event(bob, "View", `{}`)
+		l.whole()
+		l.unfired(ann)
+		p.stop()
+		if said := p.output.String(); !strings.Contains(said, "this machine's clock differs from the broker's") {
+			t.Errorf("it says nothing of the clock:\n%s", said)
+		}
+	}
+}
+
 // unfired fails where the user has a trigger of the campaign cart.
 func (l *line) unfired(user string) {
 	l.t.Helper()
