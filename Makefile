@@ -42,8 +42,10 @@ FROM ?= 1
 TWICE ?= 1
 TRACE ?=
 chaos:
-	@overlay=$$(mktemp -d) && trap 'rm -rf "$$overlay"' EXIT && GO=$(GO) deploy/chaos/overlay "$$overlay" >/dev/null && \
-	CGO_ENABLED=0 $(GO) test -v -trimpath -vet=off -tags synctests,exact -overlay "$$overlay/overlay.json" -timeout 0 -run '^TestChaos$$' \
+	@overlay=$$(mktemp -d) && trap 'rm -rf "$$overlay"' EXIT && \
+	if GO=$(GO) deploy/chaos/overlay "$$overlay" >/dev/null; then exact="-tags synctests,exact -overlay $$overlay/overlay.json"; \
+	else echo "chaos: this version of Go is not known to deploy/chaos/overlay: a seed may take another course each time"; exact="-tags synctests"; fi && \
+	CGO_ENABLED=0 $(GO) test -v -trimpath -vet=off $$exact -timeout 0 -run '^TestChaos$$' \
 	  ./cmd/tripline -seeds $(SEEDS) -from $(FROM) -twice $(TWICE) $(if $(TRACE),-trace $(abspath $(TRACE)))
 
 # The same idea with real processes that are killed and stopped, and three Apache Kafka brokers that are too, for CHAOS_MINUTES.
