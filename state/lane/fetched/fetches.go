@@ -13,8 +13,10 @@ import (
 const (
 	// UsualGrowth is by how much fetched records may grow when they are unpacked before less is fetched at a time.
 	UsualGrowth = 4
-	// leastFetch is how much is fetched however much it grows. A batch always comes whole.
+	// leastFetch is how much of a partition is fetched however much it grows, and leastWhole how much of all. A batch always comes whole.
+	// Of a fetch that is full kfake does not tell which transactions were aborted, so that is not what bounds it.
 	leastFetch = 1 << 10
+	leastWhole = 64 << 10
 	// mostExpected is how much memory is taken for a batch by what others have grown to, where that is more than usual and it does not say
 	// itself.
 	mostExpected = 1 << 20
@@ -48,7 +50,7 @@ func New(whole, partition int32, place *Place) *Fetches {
 func (f *Fetches) Options() []kgo.Opt {
 	whole, partition := f.whole, f.partition
 	if f.room != nil { // one batch, until it is known how much they grow
-		whole, partition = min(whole, leastFetch), min(partition, leastFetch)
+		whole, partition = min(whole, leastWhole), min(partition, leastFetch)
 	}
 	return []kgo.Opt{kgo.FetchMaxBytes(whole), kgo.FetchMaxPartitionBytes(partition), kgo.WithHooks(f)}
 }
@@ -68,8 +70,8 @@ func (f *Fetches) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kg
 	by := max(UsualGrowth, float64(f.became)/float64(max(1, f.came)))
 	f.growth.Store(1 + 20*int64(f.became)/int64(max(1, f.came))) // a quarter more: they differ
 	if client := f.client.Load(); client != nil {
-		less := func(most int32) int32 { return max(min(most, leastFetch), int32(float64(most)*UsualGrowth/by)) }
-		client.UpdateFetchMaxBytes(less(f.whole), less(f.partition))
+		less := func(most, least int32) int32 { return max(min(most, least), int32(float64(most)*UsualGrowth/by)) }
+		client.UpdateFetchMaxBytes(less(f.whole, leastWhole), less(f.partition, leastFetch))
 	}
 }
 
